@@ -1,0 +1,167 @@
+"""One call of buildguard: its repository, its settings, its voice, and the guard, if there can be one."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from buildguard import bug, git, settings, words
+from buildguard.agents import Agent, Unidentified, checked_id, identify
+from buildguard.exits import Exit
+from buildguard.git import GitFault, Repository
+from buildguard.guard import Guard
+from buildguard.reports import Report
+from buildguard.settings import Settings, SettingsError
+from buildguard.store import Fault, Store, Unavailable
+from buildguard.ui import Voice
+
+T = TypeVar("T")
+
+NAME_YOURSELF = 'export BUILDGUARD_AGENT="$(hostname)-$$"'
+"""What gives a shell an identity of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The parts that a command works with. Without a guard, `fault` says why there is none."""
+
+    environment: Mapping[str, str]
+    cwd: Path
+    repository: Repository | None
+    settings: Settings
+    voice: Voice
+    guard: Guard | None
+    fault: Exception | None = None
+    keep_git_environment: bool = False
+
+    @property
+    def checkout(self) -> str:
+        """The scope of this work tree."""
+        return self.guard.checkout if self.guard else ""
+
+    def required(self) -> Guard:
+        """The guard, for a command that does nothing without one. Raises what keeps it away."""
+        if self.guard is None:
+            raise self.fault or GitFault("not a git repository")
+        return self.guard
+
+    def coordinate(self, work: Callable[[Guard], T]) -> T | None:
+        """Coordinate, if that can be done. No fault of ours touches the check's verdict: it is said, and
+        None comes back."""
+        try:
+            return work(self.required())
+        except FAULTS as error:
+            report = unavailable(error)
+            for line in report.lines:
+                self.voice.say(line)
+            if report.next is not None:
+                self.voice.say(f"to mend it: {report.next}")
+            return None
+        except Exception as error:
+            if isinstance(error, SettingsError):
+                raise
+            self.voice.say(f"coordination is unavailable: a bug in buildguard; the report is in {bug.write(error)}")
+            return None
+
+
+FAULTS = (Unavailable, Unidentified, GitFault)
+"""What makes coordination unavailable."""
+
+
+def unavailable(error: Exception) -> Report:
+    """What is said where coordination is unavailable, and what mends it."""
+    return Report("unavailable", Exit.UNAVAILABLE, (f"coordination is unavailable: {error}",), _mend(error))
+
+
+def open_call(
+    options: Mapping[str, object],
+    environment: Mapping[str, str],
+    cwd: Path,
+    json: bool = False,
+    hook: bool = False,
+    scope: str | None = None,
+) -> Call:
+    """Put the parts together. Raises `SettingsError`; a missing repository only leaves out the guard."""
+    repository: Repository | None = None
+    fault: Exception | None = None
+    try:
+        repository = git.repository(cwd, environment)
+    except GitFault as error:
+        fault = error
+    chosen = settings.load(options, environment, repository.top if repository else cwd)
+    framework = any(name in environment for name in ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK"))
+    voice = Voice(chosen.build, json, environment, framework, hook)
+    guard = None
+    if repository is not None:
+        who = _identifier(_given_id(options, environment), environment, repository)
+        guard = _guard(repository, chosen, who, scope)
+    return Call(environment, cwd, repository, chosen, voice, guard, fault)
+
+
+def _identifier(option: str | None, environment: Mapping[str, str], repository: Repository) -> Callable[[], Agent]:
+    def who() -> Agent:
+        return identify(option, environment, repository.work_tree)
+
+    return who
+
+
+def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> str | None:
+    """The id on the command line. A wrong one is told at once, not when it first matters."""
+    option = options.get("agent")
+    try:
+        if environment.get("BUILDGUARD_AGENT"):
+            checked_id(environment["BUILDGUARD_AGENT"], "BUILDGUARD_AGENT")
+        return None if option is None else checked_id(str(option), "--agent")
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _guard(repository: Repository, chosen: Settings, who: Callable[[], Agent], scope: str | None) -> Guard:
+    checkout = f"checkout:{repository.work_tree}"
+    if chosen.db is None:
+        store = Store(repository.common_dir / "buildguard" / "state.db")
+    else:
+        # One file may serve clones and machines: a work tree's name alone would not tell them apart.
+        store = Store(chosen.db, repository=_origin(repository))
+        checkout = f"checkout:{os.uname().nodename}:{repository.git_dir}"
+    asked = checkout if scope == "checkout" else scope
+    return Guard(store, chosen.build, checkout, who, chosen.stale_after, chosen.max_claim, asked)
+
+
+def _origin(repository: Repository) -> str:
+    """What names the repository in a database that others share: its origin, without any password in it."""
+    try:
+        url = repository.git("config", "--get", "remote.origin.url")
+    except GitFault:
+        return str(repository.common_dir)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    host, slash, path = rest.partition("/")
+    return scheme + separator + host.rpartition("@")[2] + slash + path
+
+
+def _mend(error: Exception) -> str | None:
+    if isinstance(error, Unidentified):
+        return NAME_YOURSELF
+    if isinstance(error, GitFault):
+        return error.next_command
+    if not isinstance(error, Unavailable):
+        return None
+    path = str(error.path)
+    if error.fault in (Fault.NOT_A_DATABASE, Fault.DAMAGED, Fault.FOREIGN):
+        return words.command(["mv", path, f"{path}.set-aside"])
+    if error.fault is Fault.FULL:
+        return words.command(["df", "-h", str(error.path.parent)])
+    if error.fault is Fault.LOCKED:
+        return words.command(["fuser", "-v", path])
+    return words.command(["ls", "-ld", str(error.path.parent), path])
+
+
+def here() -> Path:
+    """The folder that the command runs in; a deleted one is its own clear error."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise SettingsError(f"the current folder does not exist any more ({os.environ.get('PWD', '?')})") from error

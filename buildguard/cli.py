@@ -1,0 +1,278 @@
+"""The command line: parse, build the parts, call, render, exit. Nothing else."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from buildguard import bug, reports, run, settings, trial, words
+from buildguard import call as calls
+from buildguard.agents import in_ci
+from buildguard.call import Call
+from buildguard.check import Command
+from buildguard.exits import Exit
+from buildguard.reports import Report
+from buildguard.settings import SettingsError
+from buildguard.ui import Voice
+
+F = TypeVar("F", bound=Callable[..., Any])
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+def common(command: F) -> F:
+    """The options of every command that coordinates."""
+    for option in (
+        click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
+        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
+        click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
+        click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
+        click.option("--build", metavar="NAME", help="Which check this is about [default]."),
+    ):
+        command = option(command)
+    return command
+
+
+def terms(command: F) -> F:
+    """The options that set the terms of a claim."""
+    for option in (
+        click.option("--max-claim", metavar="SPAN", help="How long a claim can be held at most [60m]."),
+        click.option("--stale-after", metavar="SPAN", help="How long a fixer may be silent [15m]."),
+    ):
+        command = option(command)
+    return command
+
+
+def checking(command: F) -> F:
+    """The options of the commands that run the check."""
+    for option in (
+        click.option("--keep-git-env", is_flag=True, help="Let the check see git's hook variables."),
+        click.option("--junit", metavar="FILE", help="A JUnit XML report that the check writes."),
+        click.option("--fix", metavar="COMMAND", help="Run this after a won claim, then check again."),
+        click.option("--check-timeout", metavar="SPAN", help="End the check after this; it proves nothing then."),
+    ):
+        command = option(command)
+    return terms(common(command))
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="git-buildguard", prog_name="buildguard")
+def cli() -> None:
+    """When the build breaks, exactly one agent fixes it and everybody else waits."""
+
+
+@cli.command("run", context_settings=_PASSED_ON)
+@checking
+@click.option("--wait", metavar="SPAN", help="If somebody else is fixing, wait at most this and check again [0].")
+@click.option("--claim/--no-claim", default=None, help="Claim the fix on failure [yes, but no under CI].")
+@click.argument("check", nargs=-1, type=click.UNPROCESSED)
+def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> None:
+    """Run the CHECK; if it fails, claim the fix or say who has it."""
+    call = _open(options)
+    command = _check(call, check)
+    if settings.off(call.environment) or trial.nested(call):
+        _end(call, _only_the_check(call, command))
+    wait = call.settings.wait if options.get("wait") is not None else 0.0
+    _end(call, run.run(call, command, run.again_with(command), wait, _claims(call, claim)))
+
+
+@cli.command("hook", context_settings=_PASSED_ON)
+@checking
+@click.option("--wait", metavar="SPAN", help="How long the hook may wait where that harms nobody [5m].")
+@click.argument("check", nargs=-1, type=click.UNPROCESSED)
+def hook_command(check: tuple[str, ...], **options: Any) -> None:
+    """What the git hook calls: run the CHECK for the commit in hand."""
+    from buildguard import hook
+
+    reason = settings.off(os.environ)
+    if reason is not None:
+        click.echo(f"buildguard: off ({reason}): the check was not run", err=True)
+        return
+    call = _open(options, hook=True)
+    command = _check(call, check)
+    _end(call, _only_the_check(call, command) if trial.nested(call) else hook.hook(call, command))
+
+
+class _Untouched(click.Command):
+    """Parses only its own leading options: everything from the first foreign word on belongs to git."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {name: option for option in self.params for name in option.opts if isinstance(option, click.Option)}
+        at = 0
+        while at < len(args) and args[at].partition("=")[0] in own | {"-h": None, "--help": None}:
+            option = own.get(args[at].partition("=")[0])
+            takes = isinstance(option, click.Option) and not option.is_flag and "=" not in args[at]
+            at += 2 if takes else 1
+        ctx.obj = tuple(args[at + 1 :] if args[at : at + 1] == ["--"] else args[at:])
+        return super().parse_args(ctx, args[:at])
+
+
+@cli.command("commit", cls=_Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
+@click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
+@click.option("--timeout", metavar="SPAN", help="How long to wait for a fixer in all [5m].")
+@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
+@click.pass_obj
+def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
+    """Like git commit; while somebody else fixes the build, wait outside git and commit again."""
+    from buildguard import commit
+
+    call = _open(options)
+    if call.repository is None:
+        raise call.fault or SettingsError("not a git repository")
+    _end(call, commit.commit(call, call.repository, arguments, call.settings.wait))
+
+
+@cli.command("claim")
+@terms
+@common
+def claim_command(**options: Any) -> None:
+    """Become the fixer, if nobody is."""
+    call = _open(options)
+    answer = call.required().failed(None)
+    _end(call, reports.claimed(answer, call.checkout, call.voice.build))
+
+
+@cli.command("release")
+@common
+@click.option("--gave-up", is_flag=True, help="It is not fixed: leave it broken, claimable at once.")
+@click.option("--reason", default="", metavar="TEXT", help="What the next one should know.")
+@click.option("--claim", type=int, metavar="N", help="Only if this is still the claim's number.")
+def release_command(gave_up: bool, reason: str, claim: int | None, **options: Any) -> None:
+    """Hand the fixer role back: fixed, or given up."""
+    call = _open(options)
+    answer = call.required().release(claim, gave_up, reason)
+    _end(call, reports.released(answer, call.checkout, call.voice.build))
+
+
+@cli.command("wait")
+@common
+@click.option("--timeout", metavar="SPAN", help="How long at most [5m].")
+def wait_command(**options: Any) -> None:
+    """Wait until no other live agent holds a claim here."""
+    call = _open(options)
+    guard = call.required()
+    moment = run.watch(call.voice, guard, call.settings.wait)
+    _end(call, reports.waited(moment, guard.me, call.checkout, call.voice.build))
+
+
+@cli.command("status")
+@common
+@click.option("--all", "everything", is_flag=True, help="Every scope, not only those that matter here.")
+@click.option("--exit-code", "gate", is_flag=True, help="Exit 1 unless passing: a gate for CI.")
+def status_command(everything: bool, gate: bool, **options: Any) -> None:
+    """Say how it stands."""
+    call = _open(options)
+    report = reports.status(call.required().status(), call.checkout, call.voice.build, everything, gate)
+    call.voice.panel(report)
+    sys.exit(report.exit)
+
+
+@cli.command("reset")
+@common
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset_command(yes: bool, **options: Any) -> None:
+    """Declare the build passing, whoever is fixing it."""
+    call = _open(options)
+    guard = call.required()
+    if not yes:
+        if not (sys.stdin.isatty() and not call.voice.json):
+            raise SettingsError("reset asks first, and nobody can answer here", "buildguard reset --yes")
+        holder = words.holder(guard.status().view, guard.read().now)
+        click.confirm(f"buildguard: {holder}; reset it to passing?", abort=True, err=True)
+    _end(call, reports.reset(guard.reset(), call.checkout, call.voice.build))
+
+
+@cli.command("log")
+@common
+@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
+def log_command(limit: int, **options: Any) -> None:
+    """Tell what happened, oldest first."""
+    call = _open(options)
+    guard = call.required()
+    call.voice.history(guard.store.history(guard.build, limit), guard.read().now)
+
+
+@cli.command("demo")
+def demo_command() -> None:
+    """Watch two agents, one broken build, one fix: in a temporary repository, in seconds."""
+    from buildguard import demo
+
+    sys.exit(demo.demo())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; whatever goes wrong is one clear line and the right status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = cli.main(given, prog_name="buildguard", standalone_mode=False)
+    except (SettingsError, click.UsageError) as error:
+        status = _fail(given, _usage(error))
+    except calls.FAULTS as error:
+        status = _fail(given, calls.unavailable(error))
+    except (click.Abort, KeyboardInterrupt):
+        status = _fail(given, Report("interrupted", Exit.INTERRUPTED, ("interrupted",)))
+    except Exception as error:  # noqa: BLE001  the last line of defence: the traceback goes to a file
+        status = _fail(given, _bug(error))
+    sys.exit(status)
+
+
+def _open(options: dict[str, Any], hook: bool = False) -> Call:
+    chosen = {name: value for name, value in options.items() if value is not None}
+    opened = calls.open_call(
+        chosen, os.environ, calls.here(), bool(options.get("json")), hook, options.get("scope")
+    )
+    return replace(opened, keep_git_environment=bool(options.get("keep_git_env")))
+
+
+def _check(call: Call, words_given: Sequence[str]) -> Command:
+    """The check: after `--`, else from the settings."""
+    check = Command.from_words(words_given) if words_given else call.settings.check
+    if check is None:
+        where = call.repository.top if call.repository and call.repository.top else call.cwd
+        raise SettingsError(
+            f'no check: give it after --, in BUILDGUARD_CHECK, or as check = "…" in {where / ".buildguard.toml"}',
+            f"printf 'check = \"pytest -q\"\\n' > {shlex.quote(str(where / '.buildguard.toml'))}",
+        )
+    return check
+
+
+def _claims(call: Call, asked: bool | None) -> bool:
+    """Whether a failure claims: a red CI job must not leave a dead fixer behind, unless it is to fix."""
+    if asked is not None:
+        return asked
+    return call.settings.fix is not None or not in_ci(call.environment)
+
+
+def _only_the_check(call: Call, command: Command) -> Report:
+    """The bare verdict: switched off, or a buildguard above coordinates."""
+    result = trial.start(call, command, {}, trial.always, call.settings.check_timeout)
+    return reports.bare(result, command.text)
+
+
+def _end(call: Call, report: Report) -> NoReturn:
+    call.voice.answer(report)
+    sys.exit(report.exit)
+
+
+def _fail(given: Sequence[str], report: Report) -> int:
+    """Say what went wrong where no call could be opened, or it broke off."""
+    asked = given[: given.index("--")] if "--" in given else given
+    Voice("default", "--json" in asked, os.environ, hook=True).answer(report)
+    return report.exit
+
+
+def _usage(error: SettingsError | click.UsageError) -> Report:
+    if isinstance(error, SettingsError):
+        return Report("usage", Exit.USAGE, (f"error: {error}",), error.next_command)
+    command = error.ctx.command_path if error.ctx else "buildguard"
+    return Report("usage", Exit.USAGE, (f"error: {error.format_message()}",), f"{command} --help")
+
+
+def _bug(error: Exception) -> Report:
+    path = bug.write(error)
+    line = f"error: a bug in buildguard: {type(error).__name__}: {error}; the report is in {path}"
+    return Report("bug", Exit.BUG, (line,), f"cat {path}")

@@ -1,0 +1,144 @@
+"""`buildguard commit`: `git commit` that waits outside git, where nothing is held, and then commits again."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildguard import again, git, verdict, words
+from buildguard.call import Call
+from buildguard.exits import Exit
+from buildguard.git import GitFault, Repository
+from buildguard.guard import Guard
+from buildguard.hook import let_land
+from buildguard.reports import Report
+from buildguard.run import await_turn
+from buildguard.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What must not have changed when the commit is tried again: HEAD, branch, and what is staged (git's raw
+    diff against HEAD, with whole object names)."""
+
+    head: str
+    branch: str
+    staged: str
+
+
+def commit(call: Call, repository: Repository, arguments: Sequence[str], timeout: float) -> Report:
+    """Commit, and while somebody else is fixing, wait at most `timeout` seconds and commit again. The exit status
+    is the hook's where there was one, else git's own."""
+    deadline = time.monotonic() + timeout
+    repeat = again.by_commit(["git", "commit", *arguments])
+    pin = _pin(repository)
+    call.coordinate(Guard.alive)
+    while True:
+        status, told = _try(call, arguments)
+        if status == 0:
+            return _committed(call, told)
+        if told is None:
+            return Report("git_failed", status, ())
+        if told.exit != Exit.BUSY and not _lost_the_ref(repository, pin, told):
+            return Report(told.outcome, told.exit or status, (), _after(told, repeat))
+        report = _wait(call, repository, deadline, repeat) or _unpinned(repository, pin, arguments)
+        if report is not None:
+            return report
+        call.voice.say("committing again")
+
+
+def _try(call: Call, arguments: Sequence[str]) -> tuple[int, Verdict | None]:
+    with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
+        path = Path(folder) / "verdict"
+        environment = {**call.environment, verdict.VARIABLE: str(path)}
+        return git.commit(arguments, environment, call.cwd), verdict.read(path)
+
+
+def _committed(call: Call, told: Verdict | None) -> Report:
+    if told is None:
+        call.voice.say("committed, but no buildguard hook ran: nothing was checked")
+    return Report("committed", Exit.OK, ())
+
+
+def _after(told: Verdict, repeat: str | None) -> str | None:
+    """The next command where the hook left it to us; for a refused commit it has already told its own."""
+    return repeat if told.outcome in ("failed", "inconclusive", "interrupted") else None
+
+
+def _lost_the_ref(repository: Repository, pin: Pin, told: Verdict) -> bool:
+    """Whether the check passed, but another commit came first: git then cannot move the branch."""
+    return told.exit == Exit.OK and repository.where()[0] != pin.head
+
+
+def _wait(call: Call, repository: Repository, deadline: float, repeat: str | None) -> Report | None:
+    """Wait for our turn, holding nothing. None: it has come."""
+    began = call.coordinate(Guard.read)
+    moment = await_turn(call, max(0.0, deadline - time.monotonic()))
+    if moment is None or began is None:
+        return Report("unavailable", Exit.BUSY, ("busy: somebody else is fixing; nothing was committed",), repeat)
+    if moment.holder is not None:
+        line = f"busy: the wait ran out, nothing was committed: {words.holder(moment.holder, moment.snapshot.now)}"
+        silence = moment.snapshot.silences.get(moment.holder.state.scope)
+        return Report("timeout", Exit.BUSY, (line,), repeat, moment.holder, silence)
+    for event in reversed(moment.snapshot.fixes):
+        if event.id > began.last_event:
+            call.voice.say(words.history_line(event, moment.snapshot.now))
+            let_land(repository, event, call.checkout)
+    return None
+
+
+def _pin(repository: Repository) -> Pin:
+    head, branch = repository.where()
+    try:
+        staged = repository.git("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")
+    except GitFault:
+        staged = ""
+    return Pin(head, branch, staged)
+
+
+def _unpinned(repository: Repository, pin: Pin, arguments: Sequence[str]) -> Report | None:
+    """Why the same commit would now be another one; None if it would not."""
+    now = _pin(repository)
+    if now.branch != pin.branch:
+        line = f"not committed: the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
+        return Report("moved", Exit.BUSY, (line,), "git status --short --branch")
+    if now.head != pin.head and again.is_amend(["git", "commit", *arguments]):
+        line = f"not committed: HEAD moved {pin.head[:7]} → {now.head[:7]}; your amend would rewrite another commit"
+        return Report("moved", Exit.BUSY, (line,), "git log --oneline -3")
+    if now.staged == pin.staged:
+        return None
+    taken = _taken_by(repository, pin) if not now.staged else ""
+    if taken:
+        return Report("taken", Exit.OK, (f"nothing to commit: your change is in {taken}",))
+    line = "not committed: what is staged is no longer what you had staged"
+    return Report("changed", Exit.BUSY, (line,), "git status --short")
+
+
+def _taken_by(repository: Repository, pin: Pin) -> str:
+    """The commit that took, with its own, everything that was staged here; empty if there is none."""
+    wanted = _contents(pin.staged)
+    try:
+        listed = repository.git("ls-tree", "-r", "-z", "HEAD", "--", *wanted)
+        there = {
+            path: meta.split()[2] for meta, _, path in (row.partition("\t") for row in listed.split("\0") if row)
+        }
+        if any(there.get(path, "") != name for path, name in wanted.items()):
+            return ""
+        since = f"{pin.head}..HEAD" if pin.head else "HEAD"
+        return repository.git("log", "-1", "--format=%h (%an: %s)", since, "--", *wanted)
+    except GitFault:
+        return ""
+
+
+def _contents(raw: str) -> dict[str, str]:
+    """Each path of a raw diff with the object it leads to; an empty name for a deletion."""
+    fields = raw.split("\0")
+    return {
+        path: "" if meta.split()[4] == "D" else meta.split()[3]
+        for meta, path in zip(fields[::2], fields[1::2], strict=False)
+    }
+
+
+def _name(branch: str) -> str:
+    return branch.removeprefix("refs/heads/") or "a detached HEAD"

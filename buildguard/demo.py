@@ -1,0 +1,6 @@
+"""demo"""
+
+
+def demo() -> int:
+    """demo"""
+    return 0

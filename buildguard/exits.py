@@ -1,0 +1,17 @@
+"""The exit statuses, in one place; `docs/design.md`, section 9, promises them."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a process says when it ends."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_YOURS = 3
+    INCONCLUSIVE = 4
+    UNAVAILABLE = 69
+    BUG = 70
+    BUSY = 75
+    INTERRUPTED = 130

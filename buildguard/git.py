@@ -1,0 +1,187 @@
+"""What git says, as one dataclass, in as few calls of git as can be.
+
+`GIT_OPTIONAL_LOCKS=0` on every call: a status that refreshes the index would take the lock that the fixer needs.
+"""
+
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ANSWER_SECONDS = 10.0
+"""How long git may take to answer before coordination counts as unavailable."""
+
+
+class GitFault(Exception):
+    """Git did not answer as hoped. The message is one clear line; `next_command` mends it, if anything does."""
+
+    def __init__(self, message: str, next_command: str | None = None) -> None:
+        super().__init__(message)
+        self.next_command = next_command
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The repository and work tree that a command runs in, and where its HEAD was. `head` is empty before the
+    first commit, `branch` (a full ref name) when HEAD is detached, `top` is None in a bare repository."""
+
+    common_dir: Path
+    git_dir: Path
+    top: Path | None
+    head: str
+    branch: str
+    local_variables: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False, hash=False, compare=False)
+
+    @property
+    def work_tree(self) -> str:
+        """The name of the work tree's git dir, unique in its repository: `.git` is the main one's."""
+        return ".git" if self.git_dir == self.common_dir else self.git_dir.name
+
+    def git(self, *words: str, **variables: str) -> str:
+        """What git prints, without the last newline. Raises `GitFault`."""
+        return answer(words, self.environment, self.top or self.git_dir, **variables)
+
+    def where(self) -> tuple[str, str]:
+        """HEAD and branch as they are now."""
+        return _head(self.environment, self.top or self.git_dir)
+
+    def commits(self, name: str) -> str:
+        """The commit that a name stands for, or an empty string."""
+        try:
+            return self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        except GitFault:
+            return ""
+
+
+def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
+    """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
+    words = ["rev-parse", "--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir"]
+    found = _call([*words, "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd)
+    lines = found.stdout.splitlines()
+    paths = [number for number, line in enumerate(lines) if line.startswith("/")]
+    if len(paths) < 2:
+        raise _no_repository(found.stderr)
+    variables = tuple(lines[: paths[0]])
+    top = Path(lines[paths[2]]) if len(paths) > 2 else None
+    head, branch = _named(lines[paths[-1] + 1 :]) if found.returncode == 0 else _head(environment, cwd)
+    return Repository(Path(lines[paths[0]]), Path(lines[paths[1]]), top, head, branch, variables, environment)
+
+
+def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, **variables: str) -> str:
+    """What one git command prints. Raises `GitFault` with git's own first line."""
+    found = _call(words, {**environment, **variables}, cwd)
+    if found.returncode != 0:
+        said = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
+        raise GitFault(f"git {words[0]}: {said[0]}")
+    return found.stdout.rstrip("\n")
+
+
+def commit(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path) -> int:
+    """Run `git commit` with the terminal, editor and arguments untouched; its exit status as a shell says it.
+    INT is git's own affair meanwhile; TERM and HUP to us are passed on to it."""
+    handlers = {}
+    try:
+        process = subprocess.Popen(["git", "commit", *arguments], env=environment, cwd=cwd)
+    except OSError as error:
+        raise GitFault(f"git cannot be run: {error.strerror}") from error
+
+    def pass_on(number: int, _frame: object) -> None:
+        process.send_signal(number)
+
+    try:
+        for number, handler in (
+            (signal.SIGINT, signal.SIG_IGN),
+            (signal.SIGTERM, pass_on),
+            (signal.SIGHUP, pass_on),
+        ):
+            handlers[number] = signal.signal(number, handler)
+        status = process.wait()
+    finally:
+        for number, old in handlers.items():
+            signal.signal(number, old)
+    return status if status >= 0 else 128 - status
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The index that a commit is made from, as it was at one moment."""
+
+    path: Path
+    content: bytes = field(repr=False)
+
+    @property
+    def locked(self) -> bool:
+        """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
+        return self.path.name.endswith(".lock")
+
+    def tree(self, repository: Repository) -> str:
+        """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
+        private copy, so it takes no lock and works while another holds it."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
+            copy = Path(folder) / "index"
+            copy.write_bytes(self.content)
+            try:
+                return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
+            except GitFault:
+                return ""
+
+
+def index(repository: Repository) -> Index | None:
+    """The index as it is now; None where it does not exist."""
+    named = repository.environment.get("GIT_INDEX_FILE")
+    path = Path(named) if named else repository.git_dir / "index"
+    if not path.is_absolute():
+        path = (repository.top or Path.cwd()) / path
+    try:
+        return Index(path, path.read_bytes())
+    except OSError:
+        return None
+
+
+def _call(words: Sequence[str], environment: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            ["git", *words],
+            env={**environment, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitFault("git is not installed, or not on PATH") from error
+    except OSError as error:
+        raise GitFault(f"git cannot be run: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise GitFault(f"git {words[0]} did not answer within {ANSWER_SECONDS:g} s") from error
+
+
+def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:
+    found = _call(["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd)
+    if found.returncode == 0:
+        return _named(found.stdout.splitlines())
+    unborn = _call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd)
+    return "", unborn.stdout.strip()
+
+
+def _named(lines: Sequence[str]) -> tuple[str, str]:
+    head, name = lines[0], lines[-1]
+    return head, name if name.startswith("refs/") else ""
+
+
+def _no_repository(stderr: str) -> GitFault:
+    if "dubious ownership" in stderr:
+        for line in stderr.splitlines():
+            if "safe.directory" in line:
+                return GitFault("git does not trust this repository: it belongs to another user", line.strip())
+    if "not a git repository" in stderr:
+        return GitFault("not a git repository (nor any of the parent directories)", "git init")
+    said = stderr.strip().splitlines() or ["git said nothing"]
+    return GitFault(said[0])

@@ -1,0 +1,228 @@
+"""The verbs: claim, release, wait, status, reset and what a run of the check reports. Each puts a pure transition
+to the store and says what came of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from buildguard import processes, rules, scope
+from buildguard.agents import Agent
+from buildguard.rules import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
+from buildguard.scope import Dead, Placement
+from buildguard.store import Store, Unavailable
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks of a waiter at what makes no event: a fixer that died, a claim gone stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it
+    had to be known."""
+
+    outcome: Outcome
+    view: View
+    snapshot: Snapshot
+    agent: Agent | None = None
+    placement: Placement | None = None
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One look of a waiter: whose claim still holds it up (None: free), and the seconds left."""
+
+    snapshot: Snapshot
+    holder: View | None
+    concerning: View
+    left: float
+
+
+class Guard:
+    """The verbs, for one build, one checkout and one caller.
+
+    `identify` is asked only when the caller's identity matters: that may cost a walk up the process tree. It may
+    raise `agents.Unidentified`, and every verb `store.Unavailable`. `asked` is the scope that was demanded.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        build: str,
+        checkout: str,
+        identify: Callable[[], Agent],
+        stale_after: float,
+        max_claim: float,
+        asked: str | None = None,
+    ) -> None:
+        self.store = store
+        self.build = build
+        self.checkout = checkout
+        self.asked = asked
+        self._identify = identify
+        self._terms = (stale_after, max_claim)
+
+    @cached_property
+    def me(self) -> Agent:
+        """Who is calling."""
+        return self._identify()
+
+    @property
+    def caller(self) -> Caller:
+        """Who is calling, as the rules know it."""
+        return Caller(self.me.id, self.checkout, self.me.process, *self._terms)
+
+    def read(self) -> Snapshot:
+        """All scopes as they are now."""
+        return self.store.read(self.build)
+
+    def failed(self, run: Run | None, claiming: bool = True) -> Answer:
+        """The check failed, or (without a run) the caller claims by hand: choose the scope and elect, at once."""
+        dead = self._dead(self.read())
+        caller = self.caller
+        placements: list[Placement] = []
+
+        def transition(snapshot: Snapshot) -> Step:
+            placement = scope.place(snapshot, dead, caller, run, self.asked)
+            placements[:] = [placement]
+            snapshot, moved = scope.move(snapshot, placement, caller.agent)
+            step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
+            if moved is None:
+                return step
+            states = {state.scope: state for state in (*moved.states, *step.states)}
+            return replace(step, states=tuple(states.values()), events=(*moved.events, *step.events))
+
+        return replace(self._put(transition, dead), placement=placements[0])
+
+    def passed(self, run: Run, evidence: tuple[Evidence, ...] = ()) -> Answer:
+        """The check passed: resolve whatever that resolves. The caller is identified only if somebody holds a
+        claim."""
+        before = self.read()
+        dead = self._dead(before)
+        claimed = any(state.claim is not None for state in before.states.values())
+        caller = self.caller if claimed else None
+
+        def transition(snapshot: Snapshot) -> Step:
+            concerned = [self.asked or self.checkout]
+            if self.asked is None and snapshot.state(REPO).status is not Status.PASSING:
+                concerned.append(REPO)
+            steps = [rules.passed(snapshot.view(name, dead), caller, run) for name in concerned]
+            chosen = next((step for step in steps if step.outcome is Outcome.FIXED), steps[0])
+            return replace(
+                chosen,
+                states=tuple(state for step in steps for state in step.states),
+                events=tuple(event for step in steps for event in step.events),
+                evidence=evidence,
+            )
+
+        return self._put(transition, dead)
+
+    def release(self, number: int | None, gave_up: bool, reason: str) -> Answer:
+        """Hand the role back."""
+        dead = self._dead(self.read())
+        caller = self.caller
+
+        def transition(snapshot: Snapshot) -> Step:
+            name = scope.concerning(snapshot, dead, caller.agent, self.checkout, self.asked)
+            return rules.release(snapshot.view(name, dead), caller, number, gave_up, reason)
+
+        return self._put(transition, dead)
+
+    def reset(self) -> Answer:
+        """Declare the scope passing, whoever holds it."""
+        dead = self._dead(self.read())
+        agent = self.caller.agent
+
+        def transition(snapshot: Snapshot) -> Step:
+            name = scope.concerning(snapshot, dead, agent, self.checkout, self.asked)
+            return rules.reset(snapshot.view(name, dead), agent)
+
+        return self._put(transition, dead)
+
+    def status(self) -> Answer:
+        """How it stands for this caller. No sign of life, and no right to write needed."""
+        snapshot = self.read()
+        dead = self._dead(snapshot)
+        agent = self.me
+        name = scope.concerning(snapshot, dead, agent.id, self.checkout, self.asked)
+        return Answer(Outcome.STATUS, snapshot.view(name, dead), snapshot, agent)
+
+    def alive(self) -> None:
+        """A sign of life for whatever the caller holds; writes only if it holds something."""
+        snapshot = self.read()
+        if not any(state.claim is not None for state in snapshot.states.values()):
+            return
+        agent = self.me.id
+        if not any(view.held_by(agent) for view in map(snapshot.view, snapshot.states)):
+            return
+
+        def transition(now: Snapshot) -> Step:
+            renewed = (rules.alive(now.view(name), agent) for name in now.states)
+            return Step(Outcome.RENEWED, self.checkout, tuple(state for state in renewed if state is not None))
+
+        self.store.update(self.build, transition)
+
+    def waiting(self, timeout: float, agent: str | None) -> Iterator[Moment]:
+        """Look until nobody else's live claim holds this caller up, or `timeout` seconds have passed; a moment
+        at least every second, the last one free or with nothing left. Holds no lock between two looks."""
+        deadline = time.monotonic() + timeout
+        while True:
+            snapshot = self.read()
+            dead = self._dead(snapshot)
+            holder = scope.holding_up(snapshot, dead, agent, self.checkout, self.asked)
+            name = scope.concerning(snapshot, dead, agent, self.checkout, self.asked)
+            left = max(0.0, deadline - time.monotonic())
+            yield Moment(snapshot, holder, holder or snapshot.view(name, dead), left)
+            if holder is None or left <= 0:
+                return
+            self.store.wait_for_change(self.build, snapshot.last_event, min(left, LOOK_EVERY))
+
+    def waited(self, agent: str, view: View, seconds: float) -> None:
+        """Note in the history who waited, for whom and how long."""
+        claim = view.state.claim
+        event = Event(
+            Outcome.WAITED,
+            view.state.scope,
+            view.state.status,
+            view.state.status,
+            view.state.number,
+            agent,
+            other=claim.agent if claim else None,
+            reason=f"{seconds:.0f} s",
+            checkout=self.checkout,
+        )
+        # Only a note: a waiter may have no right to write.
+        with suppress(Unavailable):
+            self.store.update(self.build, lambda _: Step(Outcome.WAITED, view.state.scope, events=(event,)))
+
+    def keep_pass(self, check: str, tree: str) -> None:
+        """Remember, for this agent and for once, that the check passed on this tree."""
+        kept = Evidence(check, tree, True, 0.0, self.me.id)
+        self.store.update(self.build, lambda _: Step(Outcome.PASSED, self.checkout, evidence=(kept,)))
+
+    def use_pass(self, kept: Evidence) -> bool:
+        """Use up what `keep_pass` remembered; False if somebody was faster."""
+
+        def transition(snapshot: Snapshot) -> Step:
+            there = any(
+                (one.check, one.tree, one.agent) == (kept.check, kept.tree, kept.agent) for one in snapshot.evidence
+            )
+            return Step(Outcome.PASSED if there else Outcome.OUTDATED, self.checkout, used=(kept,))
+
+        return self.store.update(self.build, transition)[0].outcome is Outcome.PASSED
+
+    def _put(self, transition: Callable[[Snapshot], Step], dead: Dead) -> Answer:
+        step, after = self.store.update(self.build, transition)
+        event = step.events[-1] if step.events else None
+        known = self.__dict__.get("me")
+        return Answer(step.outcome, after.view(step.scope, dead), after, known, event=event)
+
+    def _dead(self, snapshot: Snapshot) -> Dead:
+        """The claims whose own process is known to have ended. `psutil` is paid for only if there is one to ask."""
+        return frozenset(
+            (state.scope, state.number)
+            for state in snapshot.states.values()
+            if state.claim is not None and state.claim.process and processes.known_dead(state.claim.process)
+        )

@@ -1,0 +1,296 @@
+"""The process table: who is above us, who still lives, who belongs to a run.
+
+The only module that imports psutil, and only inside functions: importing it costs 25 ms, which a passing
+hook must not pay. On Linux the start of a process comes from `/proc`, in clock ticks since boot: psutil's
+`create_time` moves with the clock, and a claim must not be lost to an adjusted clock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import psutil
+
+RUN_VARIABLE: Final = "BUILDGUARD_RUN"
+"""Names the run in its processes' environment, so that one that left the session is still found."""
+
+ON_LINUX: bool = sys.platform == "linux"
+
+BOOT_TOLERANCE: Final = 1.0
+"""Seconds that two readings of one boot may lie apart where the system publishes no boot id."""
+
+START_TOLERANCE: Final = 2.0
+"""Seconds that two readings of one start may lie apart off Linux. Above `BOOT_TOLERANCE`: a clock that is set
+moves both, and has to make the boot unknown before it makes a live process look dead."""
+
+SCRIPT_SUFFIX: Final = re.compile(r"\.(?:py|pyz|js|cjs|mjs|ts|rb|pl|sh)$")
+
+_TOKEN: Final = re.compile(r"([1-9][0-9]{0,8}) ([0-9]+(?:\.[0-9]+)?) (\S+) (\S+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as it was seen. `argv` is empty where the system does not show it to us."""
+
+    pid: int
+    name: str
+    argv: tuple[str, ...]
+    terminal: bool
+    """Whether it has a controlling terminal."""
+    token: str
+    """Opaque; names this process and no other for ever: pid, start time, boot, namespaces."""
+
+    @property
+    def start(self) -> str:
+        """When it began, as a word: with the pid it tells two processes of one boot apart."""
+        return self.token.split(" ")[1]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Its command line, never empty: of a process that wrote a title over it, the words of the title."""
+        words = list(self.argv)
+        while words and not words[-1]:
+            words.pop()
+        # A path may hold blanks; a title such as `npm run commit` begins with no path.
+        if len(words) == 1 and "/" not in words[0].partition(" ")[0]:
+            words = words[0].split()
+        return tuple(words) or (self.name,)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The git above us. Ask it in the process that found it: in a forked child the parent is another."""
+
+    pid: int
+    token: str
+    """Empty where git is our parent: then `getppid` tells of its end, without a race and for free."""
+
+    def lives(self) -> bool:
+        """Whether it still runs (a zombie does not); True where the system does not let us see."""
+        if not self.token:
+            return os.getppid() == self.pid
+        return not known_dead(self.token)
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Its command line, read anew each time; empty when it is gone or hidden from us."""
+        import psutil
+
+        try:
+            argv = tuple(psutil.Process(self.pid).cmdline())
+        except (psutil.Error, OSError):
+            return ()
+        # Asked after reading: a process that inherited the number would lend git its command line.
+        return argv if self.lives() else ()
+
+
+def calling_git() -> Caller | None:
+    """The nearest git above us, or None. Costs one read where git is our parent and `/proc` tells names."""
+    parent = os.getppid()
+    if _read(f"/proc/{parent}/comm").strip() == "git":
+        return Caller(parent, "")
+    for process in ancestors():
+        if is_git(process):
+            return Caller(process.pid, "" if process.pid == parent else process.token)
+    return None
+
+
+def plain_name(word: str) -> str:
+    """`/usr/bin/python3.11`, `-zsh`, `npm-cli.js`, `pre_commit` and `sshd:` by their plain names."""
+    name = SCRIPT_SUFFIX.sub("", Path(word).name.lower()).strip("-:()").replace("_", "-")
+    return re.sub(r"-?v?[0-9][0-9.]*$", "", name).removesuffix("-cli") or name
+
+
+def is_git(process: Process) -> bool:
+    """Whether it is git itself, and not one of git's external commands such as `git-buildguard`."""
+    return process.name == "git" or (bool(process.argv) and Path(process.argv[0]).name == "git")
+
+
+def ancestors() -> list[Process]:
+    """Every process above us that can be seen, our parent first, pid 1 last. Never raises.
+
+    Pid 1 is in the list: in a container it may be the calling git. A vanished ancestor ends the list.
+    """
+    import psutil
+
+    found: list[Process] = []
+    try:
+        process: psutil.Process | None = psutil.Process(os.getppid())
+        while process is not None:
+            found.append(_described(process))
+            process = process.parent()
+    except (psutil.Error, OSError):
+        pass
+    return found
+
+
+def token_of(pid: int) -> str | None:
+    """The token of the process that has this number now; None when there is none to be seen."""
+    start = _start(pid)
+    return None if start is None else f"{pid} {start:.12g} {_boot()} {_namespaces()}"
+
+
+def known_dead(token: str) -> bool:
+    """Whether the process that `token` names is certainly gone (a zombie is). False in any doubt.
+
+    Doubt is: not a token, another boot, another pid namespace, or a process that we may not look at.
+    """
+    named = _TOKEN.fullmatch(token)
+    if named is None:
+        return False
+    pid, start, boot, namespaces = int(named[1]), float(named[2]), named[3], named[4]
+    if not _same_boot(boot, _boot()) or namespaces != _namespaces():
+        return False
+    now = _start(pid)
+    if now is None:
+        return _gone(pid)
+    return _zombie(pid) or abs(now - start) > (0.0 if ON_LINUX else START_TOLERANCE)
+
+
+def run_members(session: int, token: str) -> list[int]:
+    """The pids of all live processes of a run, ourselves never among them.
+
+    A member is in the session `session`, or bears `token` within its `BUILDGUARD_RUN` variable: what made
+    itself a session of its own is found by that. A process that may not be looked at is none.
+    """
+    import psutil
+
+    return [
+        pid
+        for pid in psutil.pids()
+        if pid != os.getpid() and (_in_session(pid, session) or _bears(pid, token)) and not _zombie(pid)
+    ]
+
+
+def _in_session(pid: int, session: int) -> bool:
+    # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
+    try:
+        return session > 0 and os.getsid(pid) == session
+    except OSError:
+        return False
+
+
+def _bears(pid: int, token: str) -> bool:
+    import psutil
+
+    try:
+        return bool(token) and token in psutil.Process(pid).environ().get(RUN_VARIABLE, "")
+    except (psutil.Error, OSError):
+        return False
+
+
+def _described(process: psutil.Process) -> Process:
+    """What we keep of a process; raises psutil's errors when it is gone."""
+    import psutil
+
+    try:
+        argv = tuple(process.cmdline())
+    except psutil.AccessDenied:
+        argv = ()
+    token = token_of(process.pid)
+    if token is None:
+        raise psutil.NoSuchProcess(process.pid)
+    return Process(process.pid, process.name(), argv, _has_terminal(process), token)
+
+
+def _has_terminal(process: psutil.Process) -> bool:
+    # psutil looks the terminal up under /dev, where a container does not have its caller's.
+    stat = _stat(process.pid)
+    return int(stat[4]) != 0 if stat else process.terminal() is not None
+
+
+def _start(pid: int) -> float | None:
+    """When it began: ticks since boot on Linux, else seconds since the epoch; None when not to be seen."""
+    if ON_LINUX:
+        stat = _stat(pid)
+        return float(stat[19]) if stat else None
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time()
+    except (psutil.Error, OSError):
+        return None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of `/proc/<pid>/stat` from the third (state) on; empty off Linux or when gone."""
+    # The second field is the name, in brackets, and may itself hold blanks and brackets.
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split() if ON_LINUX else []
+
+
+def _zombie(pid: int) -> bool:
+    if ON_LINUX:
+        return _stat(pid)[:1] in (["Z"], ["X"])
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def _gone(pid: int) -> bool:
+    # Signal 0 asks the kernel: /proc may be mounted so that it hides other users' processes.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _boot() -> str:
+    """This boot of this machine; empty when it cannot be told."""
+    if ON_LINUX:
+        return _read("/proc/sys/kernel/random/boot_id").strip()
+    import psutil
+
+    return f"{psutil.boot_time():.2f}"
+
+
+def _same_boot(one: str, other: str) -> bool:
+    if ON_LINUX:
+        return one == other
+    try:
+        return abs(float(one) - float(other)) <= BOOT_TOLERANCE
+    except ValueError:
+        return False
+
+
+def _namespaces() -> str:
+    """Within what the pid and the start time mean what they mean to us; empty when it cannot be told."""
+    if not ON_LINUX:
+        return "none"
+    try:
+        # A /proc that was mounted for another pid namespace tells of other processes by the same numbers.
+        if Path("/proc/self").readlink() != Path(str(os.getpid())):
+            return ""
+        # A time namespace shifts the start times that are read in it; older kernels have none.
+        kinds = [kind for kind in ("pid", "time") if os.path.lexists(f"/proc/self/ns/{kind}")]
+        return "".join(str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in kinds)
+    except OSError:
+        return ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def began_before(pid: int, at: float) -> bool:
+    """Whether the process with that pid began at or before `at` (seconds since the epoch); False when gone."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time() <= at + BOOT_TOLERANCE
+    except (psutil.Error, OSError):
+        return False

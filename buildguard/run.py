@@ -1,0 +1,77 @@
+"""A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
+
+import shlex
+import time
+from collections.abc import Callable
+
+from buildguard import reports, trial, words
+from buildguard.call import Call
+from buildguard.check import Command
+from buildguard.fix import fix
+from buildguard.guard import Answer, Guard, Moment
+from buildguard.reports import Report
+from buildguard.rules import Outcome, View
+from buildguard.trial import Trial
+from buildguard.ui import Countdown, Voice
+
+
+def run(call: Call, command: Command, again: str, wait: float = 0.0, claiming: bool = True) -> Report:
+    """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
+    more than 0. `again` is the command line that repeats this."""
+    deadline = time.monotonic() + wait
+    reruns = 1
+    while True:
+        tried = trial.attempt(call, command)
+        report = trial.settled(call, tried, again)
+        if report is not None:
+            return report
+        answer = trial.elect(call, tried, claiming)
+        if answer is not None and answer.outcome is Outcome.OUTDATED and reruns:
+            reruns -= 1
+            call.voice.say("the build was fixed while this check ran: running it again")
+            continue
+        if answer is not None and answer.outcome in reports.WON and call.settings.fix is not None:
+            return fix(call, tried, answer, again)
+        if answer is None or answer.outcome is not Outcome.BUSY:
+            return reports.failed(answer, tried.ended, call.checkout, call.voice.build, again)
+        if not _may_go_on(call, deadline):
+            return _busy(call, tried, answer, wait)
+
+
+def _may_go_on(call: Call, deadline: float) -> bool:
+    """Wait for the others, if there is time; whether the check should now run again."""
+    left = deadline - time.monotonic()
+    moment = await_turn(call, left) if left > 0 else None
+    return moment is not None and moment.holder is None
+
+
+def _busy(call: Call, tried: Trial, answer: Answer, wait: float) -> Report:
+    why = [f"the wait of {words.span(wait)} ran out"] if wait > 0 else []
+    return reports.busy(answer, tried.ended, call.checkout, call.voice.build, why, "buildguard wait")
+
+
+def await_turn(call: Call, timeout: float, lives: Callable[[], bool] = trial.always) -> Moment | None:
+    """Wait, holding nothing, until nobody else's claim holds us up. The last moment says how it ended; None if
+    coordination became unavailable."""
+    return call.coordinate(lambda guard: watch(call.voice, guard, timeout, lives))
+
+
+def watch(voice: Voice, guard: Guard, timeout: float, lives: Callable[[], bool] = trial.always) -> Moment:
+    """Show a wait of at most `timeout` seconds while it lasts; its last moment. Ends early if the caller does."""
+    began = time.monotonic()
+    held_up: View | None = None
+    with Countdown(voice) as countdown:
+        for moment in guard.waiting(timeout, guard.me.id):
+            held_up = moment.holder or held_up
+            if moment.holder is None or not lives():
+                break
+            if moment.left > 0:
+                countdown.show(words.waiting(moment.holder, moment.snapshot.now), moment.left, time.monotonic())
+    if held_up is not None:
+        guard.waited(guard.me.id, held_up, time.monotonic() - began)
+    return moment
+
+
+def again_with(command: Command) -> str:
+    """The command line that runs this check again."""
+    return f"buildguard run -- {shlex.join(command.argv)}"

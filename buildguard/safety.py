@@ -1,0 +1,73 @@
+"""Commit safety: git reads the index again after the hook, so what it commits need not be what was checked."""
+
+from dataclasses import dataclass
+
+from buildguard import git
+from buildguard.git import GitFault, Index, Repository
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without files, in repositories that use SHA-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """HEAD or the branch is not what it was when the hook began."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The index that git commits from was deleted: git would commit a tree without files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something else would be committed than what was there at the start. `foreign` are the paths that others
+    changed, `staged` those that were staged at the start, `tree` the tree of the start."""
+
+    foreign: tuple[str, ...]
+    staged: tuple[str, ...]
+    tree: str
+
+
+def harm(repository: Repository, index: Index) -> Moved | Gone | Changed | None:
+    """What would make this commit another one than it was at the start, or None. Raises `GitFault`."""
+    now = git.index(repository)
+    if now is None:
+        return Gone()
+    moved = head_moved(repository)
+    if moved is not None:
+        return moved
+    if now.content == index.content:
+        return None
+    before, after = index.tree(repository), now.tree(repository)
+    if before == after:
+        return None
+    base = f"{repository.head}^{{tree}}" if repository.head else EMPTY_TREE
+    return Changed(_paths(repository, before, after), _paths(repository, base, before), before)
+
+
+def head_moved(repository: Repository) -> Moved | None:
+    """Whether HEAD or the branch has changed since the repository was looked at."""
+    head, branch = repository.where()
+    if branch != repository.branch:
+        return Moved(_short(repository.branch) or "detached HEAD", _short(branch) or "detached HEAD")
+    if head != repository.head:
+        return Moved(repository.head[:7] or "no commit", head[:7] or "no commit")
+    return None
+
+
+def _short(branch: str) -> str:
+    return branch.removeprefix("refs/heads/")
+
+
+def _paths(repository: Repository, before: str, after: str) -> tuple[str, ...]:
+    if not before or not after:
+        return ()
+    try:
+        listed = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+    except GitFault:
+        return ()
+    return tuple(path for path in listed.split("\0") if path)

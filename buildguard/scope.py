@@ -1,0 +1,158 @@
+"""Whose breakage is it: pure, and called inside the transition, so that choosing and claiming are one step.
+
+Only a breakage that others share makes others wait; in doubt, nobody outside this checkout does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from buildguard.rules import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
+
+Dead = frozenset[tuple[str, int]]
+"""(scope, number) of the claims whose process is known to have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The scope of a failure and why, in words. `at` is the time (seconds since the epoch) that `{at}` in the
+    words stands for. `moved_from` is the checkout whose claim becomes the repository's by this."""
+
+    scope: str
+    why: str = ""
+    at: float | None = None
+    moved_from: str | None = None
+
+
+def place(snapshot: Snapshot, dead: Dead, caller: Caller, run: Run | None, asked: str | None = None) -> Placement:
+    """The first that fits: the scope that was asked for; a claim in this checkout; a breakage elsewhere that
+    this run demonstrably has too; this checkout's."""
+    if asked is not None:
+        return Placement(asked)
+    for view in _views(snapshot, dead):
+        if _claimed_here(view, caller):
+            return Placement(view.state.scope)
+    if run is not None:
+        for view in _views(snapshot, dead):
+            shared = _shared(view, run, _proof(snapshot, run))
+            if shared and view.state.scope != caller.checkout:
+                return _elsewhere(snapshot, dead, view, shared)
+    why, at = _private(_proof(snapshot, run), run) if run else ("", None)
+    return Placement(caller.checkout, why, at)
+
+
+def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot, Step | None]:
+    """Make the checkout's claim the repository's, if the placement says so: the snapshot as it then stands, and
+    what has to be written for it."""
+    if placement.moved_from is None:
+        return snapshot, None
+    old, new = snapshot.state(placement.moved_from), snapshot.state(REPO)
+    highest = max(state.number for state in snapshot.states.values())
+    number = old.number if old.number > new.number else highest + 1
+    opened = old.broken_since if new.broken_since is None else new.broken_since
+    moved = replace(
+        old, scope=REPO, number=number, revision=new.revision, passed_after=new.passed_after, broken_since=opened
+    )
+    left = replace(
+        old, status=Status.PASSING, claim=None, broken_since=None, failures=(), check="", reason="", opened_after=-1
+    )
+    event = Event(
+        Outcome.SHARED,
+        REPO,
+        new.status,
+        Status.FIXING,
+        number,
+        agent,
+        other=old.claim.agent if old.claim else None,
+        failures=old.failures,
+        checkout=placement.moved_from,
+    )
+    states = {**snapshot.states, REPO: moved, left.scope: left}
+    silences = {**snapshot.silences, REPO: snapshot.silences[old.scope]}
+    return replace(snapshot, states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
+
+
+def concerning(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str, asked: str | None = None) -> str:
+    """The scope that a command without a failure acts on: the caller's own claim, else a claim that binds its
+    checkout, else an open breakage of its checkout or the repository, else its checkout."""
+    if asked is not None:
+        return asked
+    views = list(_views(snapshot, dead))
+    here = [view for view in views if view.state.scope in (checkout, REPO) or _made_in(view, checkout)]
+    for wanted in (
+        [view for view in views if agent is not None and view.held_by(agent) and view in here],
+        [view for view in views if agent is not None and view.held_by(agent)],
+        [view for view in here if view.state.claim is not None and view.stale is None],
+        [view for view in here if view.state.status is not Status.PASSING],
+    ):
+        if wanted:
+            return wanted[0].state.scope
+    return checkout
+
+
+def holding_up(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str, asked: str | None) -> View | None:
+    """The live claim of somebody else that makes this caller wait, if there is one."""
+    for view in _views(snapshot, dead):
+        binds = view.state.scope in (checkout, REPO) or _made_in(view, checkout)
+        if (view.state.scope == asked if asked else binds) and view.held_live_by_another(agent):
+            return view
+    return None
+
+
+def _views(snapshot: Snapshot, dead: Dead) -> Iterator[View]:
+    for name in sorted(snapshot.states):
+        yield snapshot.view(name, dead)
+
+
+def _made_in(view: View, checkout: str) -> bool:
+    return view.state.claim is not None and view.state.claim.checkout == checkout
+
+
+def _claimed_here(view: View, caller: Caller) -> bool:
+    """A claim on or from this checkout that lives, or is the caller's own."""
+    if not (view.state.scope == caller.checkout or _made_in(view, caller.checkout)):
+        return False
+    return view.held_by(caller.agent) or view.held_live_by_another(caller.agent)
+
+
+def _shared(view: View, run: Run, proof: Evidence | None) -> str:
+    """What shows that a breakage elsewhere is this run's too, in words; empty if nothing does."""
+    state = view.state
+    live = state.claim is not None and view.stale is None
+    if state.status is Status.PASSING or not (live or state.scope == REPO):
+        return ""
+    both = sorted(set(run.failures) & set(state.failures))
+    if both:
+        more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+        return f"{both[0]}{more} fails for {state.claim.agent if state.claim else 'others'} too"
+    known_good = proof is not None and proof.passed
+    if not run.failures and not state.failures and run.head and run.head == state.head and not known_good:
+        return f"{state.claim.agent if state.claim else 'others'} started from the same commit {run.head[:7]}"
+    return ""
+
+
+def _elsewhere(snapshot: Snapshot, dead: Dead, view: View, why: str) -> Placement:
+    """A shared breakage becomes the repository's, unless another claim stands there."""
+    if view.state.scope == REPO:
+        return Placement(REPO, why)
+    repo = snapshot.view(REPO, dead)
+    if repo.state.claim is not None:
+        return Placement(view.state.scope, why)
+    return Placement(REPO, why, moved_from=view.state.scope)
+
+
+def _proof(snapshot: Snapshot, run: Run) -> Evidence | None:
+    """What is known of HEAD for this check: from a run by anybody, in a clean work tree."""
+    wanted = (run.check, run.head_tree, "")
+    known = [found for found in snapshot.evidence if (found.check, found.tree, found.agent) == wanted]
+    return known[0] if known and run.head_tree else None
+
+
+def _private(proof: Evidence | None, run: Run) -> tuple[str, float | None]:
+    if proof is None or not run.head:
+        return "", None
+    if proof.passed:
+        return (
+            f"HEAD {run.head[:7]} passed this check at {{at}}: the breakage is in this checkout's changes",
+            proof.at,
+        )
+    return f"HEAD {run.head[:7]} failed this check at {{at}} too: the breakage was there before", proof.at

@@ -1,0 +1,180 @@
+"""Settings: option > environment > `[tool.buildguard]` in `pyproject.toml`, or `.buildguard.toml` > default."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildguard.agents import checked_id
+from buildguard.check import Command
+
+LONGEST = 7 * 24 * 3600.0
+"""The longest duration that is believed, in seconds."""
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?", re.ASCII)
+_UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message is one line that names where it stands and what is wrong with it."""
+
+    def __init__(self, message: str, next_command: str = "buildguard --help") -> None:
+        super().__init__(message)
+        self.next_command = next_command
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the caller asked for. Durations are seconds."""
+
+    check: Command | None = None
+    build: str = "default"
+    db: Path | None = None
+    wait: float = 300.0
+    stale_after: float = 900.0
+    max_claim: float = 3600.0
+    check_timeout: float | None = None
+    fix: Command | None = None
+    junit: Path | None = None
+    inconclusive_exit_codes: frozenset[int] = frozenset()
+
+
+def load(options: Mapping[str, object], environment: Mapping[str, str], root: Path | None) -> Settings:
+    """Put the settings together. `options` holds, by the setting's name, only what was given on the command
+    line; `root` is the work tree whose files are read. Raises `SettingsError`."""
+    path, table = _from_file(root) if root else (None, {})
+    found: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        field = name.replace("-", "_")
+        variable = "BUILDGUARD_" + field.upper()
+        given = next((word for word in (field, _SPELLED.get(field, "")) if options.get(word) is not None), None)
+        if given is not None:
+            found[field] = parse(options[given], f"--{given.replace('_', '-')}")
+        elif environment.get(variable) and name in _IN_ENVIRONMENT:
+            found[field] = parse(environment[variable], variable)
+        elif path is not None and name in table:
+            found[field] = parse(table[name], f"{path}: {name}")
+    settings = Settings(**found)
+    if settings.junit is not None and root is not None:
+        found["junit"] = root / settings.junit
+    return Settings(**found)
+
+
+def off(environment: Mapping[str, str]) -> str | None:
+    """What switches buildguard off here, as it stands in the environment, or None."""
+    if environment.get("BUILDGUARD") == "0":
+        return "BUILDGUARD=0"
+    if "buildguard" in re.split(r"[,\s]+", environment.get("SKIP", "")):
+        return "SKIP=buildguard"
+    return None
+
+
+def duration(value: object, where: str) -> float:
+    """Seconds, of `90`, `90s`, `5m` or `1h`. Raises `SettingsError`."""
+    match = _DURATION.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+    if match is None or isinstance(value, bool):
+        raise SettingsError(f"{where}: {value!r} is not a duration; write 90, 90s, 5m or 1h")
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > LONGEST:
+        raise SettingsError(f"{where}: {value!r} is longer than 7 days")
+    return seconds
+
+
+def _span(value: object, where: str) -> float:
+    seconds = duration(value, where)
+    if seconds <= 0:
+        raise SettingsError(f"{where}: {value!r} must be more than 0")
+    return seconds
+
+
+def _command(value: object, where: str) -> Command:
+    if isinstance(value, str) and value.strip():
+        return Command.from_shell(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(word, str) and word for word in value):
+        return Command.from_words(value)
+    raise SettingsError(f"{where}: {value!r} is not a command; write a line for the shell or a list of words")
+
+
+def _name(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f"{where}: {value!r} is not a name")
+    try:
+        return checked_id(value, where)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _path(value: object, where: str) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise SettingsError(f"{where}: {value!r} is not a path")
+    return Path(value)
+
+
+def _codes(value: object, where: str) -> frozenset[int]:
+    whole = isinstance(value, list) and all(isinstance(code, int) and not isinstance(code, bool) for code in value)
+    if not whole or not isinstance(value, list) or not all(1 <= code <= 255 for code in value):
+        raise SettingsError(f"{where}: {value!r} is not a list of exit codes from 1 to 255")
+    return frozenset(value)
+
+
+_PARSERS: dict[str, Callable[[object, str], object]] = {
+    "check": _command,
+    "build": _name,
+    "db": _path,
+    "wait": duration,
+    "stale-after": _span,
+    "max-claim": _span,
+    "check-timeout": _span,
+    "fix": _command,
+    "junit": _path,
+    "inconclusive-exit-codes": _codes,
+}
+_SPELLED = {"wait": "timeout"}
+"""What some commands call a setting's option."""
+_IN_ENVIRONMENT = _PARSERS.keys() - {"inconclusive-exit-codes"}
+_IN_FILES = _PARSERS.keys() - {"db"}
+
+
+def _from_file(root: Path) -> tuple[Path | None, Mapping[str, object]]:
+    """The settings file of a work tree and its table; (None, {}) where there is none."""
+    own, project = root / ".buildguard.toml", root / "pyproject.toml"
+    tables = [
+        (path, table)
+        for path, section in ((own, ""), (project, "[tool.buildguard] "))
+        if (table := _table(path, bool(section))) is not None
+    ]
+    if len(tables) > 1:
+        raise SettingsError(f"settings stand in both {own} and {project} [tool.buildguard]; keep one of them")
+    for path, table in tables:
+        unknown = sorted(table.keys() - _IN_FILES)
+        if unknown:
+            raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_IN_FILES))}")
+        return path, table
+    return None, {}
+
+
+def _table(path: Path, in_project: bool) -> Mapping[str, object] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 (byte {error.start})") from error
+    if in_project and "buildguard" not in text:
+        # Most projects' pyproject.toml does not speak of us: a passing hook need not pay for a TOML parser.
+        return None
+    import tomllib
+
+    try:
+        table: object = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from error
+    for key in ("tool", "buildguard") if in_project else ():
+        if not isinstance(table, dict) or key not in table:
+            return None
+        table = table[key]
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: tool.buildguard must be a table")
+    return table

@@ -1,0 +1,304 @@
+"""The store: one SQLite file that every work tree of a clone shares.
+
+A rollback journal with full sync, not WAL: a WAL database cannot be read from a read-only folder, which is all
+that a sandboxed agent may have. SQLite's own busy handler is off, because it starves one of two writers for
+seconds under load; a jittered retry of ours takes its place. *Locked* is never taken for *lost*.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildguard import schema
+from buildguard.rules import Event, Silence, Snapshot, State, Step
+
+LOCK_BOUND = 5.0
+"""Seconds that a call goes on trying while others hold the database's lock."""
+RETRY_SECONDS = (0.001, 0.010)
+POLL_SECONDS = 0.05
+"""How often a waiter looks for a new event: 0.13 % of a core."""
+EVIDENCE_SECONDS = 24 * 3600.0
+EVIDENCE_KEPT = 100
+FIXES_KEPT = 8
+
+Transition = Callable[[Snapshot], Step]
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """Why the store cannot serve; each has its own mending command."""
+
+    LOCKED = "locked"
+    READ_ONLY = "read-only"
+    NOT_A_DATABASE = "not a database"
+    NEWER = "newer schema"
+    FOREIGN = "foreign"
+    DAMAGED = "damaged"
+    FULL = "disk full"
+    UNREACHABLE = "unreachable"
+
+
+class Unavailable(Exception):
+    """Coordination is unavailable; the check's verdict is not touched by it. The message is one clear line."""
+
+    def __init__(self, fault: Fault, path: Path, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.fault = fault
+        self.path = path
+
+
+class _RaceLost(Exception):
+    """A row was not at the revision that the transition saw."""
+
+
+class Store:
+    """State, history and evidence of builds, shared by processes.
+
+    `repository` keeps apart the repositories that share one file; `clock` gives seconds since the epoch.
+    Where the file cannot serve, every method raises `Unavailable` and nothing else.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        repository: str = "",
+        clock: Callable[[], float] = time.time,
+        lock_bound: float = LOCK_BOUND,
+    ) -> None:
+        self.path = path.absolute()
+        self._prefix = f"{repository} " if repository else ""
+        self._clock = clock
+        self._lock_bound = lock_bound
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def read(self, build: str) -> Snapshot:
+        """All scopes of the build. Needs no right to write; a database that is not there yet is empty."""
+        with self._faults():
+            if not self._open(create=False):
+                return Snapshot(now=self._clock())
+            return self._transact("BEGIN", lambda db: self._load(db, self._prefix + build))
+
+    def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
+        """Put a pure transition to the state and write what it decided, in one transaction. The transition may
+        be called again on fresh state. Returns its step and the snapshot as it stands afterwards."""
+        with self._faults():
+            self._open(create=True)
+            while True:
+                try:
+                    return self._transact(
+                        "BEGIN IMMEDIATE", lambda db: self._apply(db, self._prefix + build, transition)
+                    )
+                except _RaceLost:
+                    continue
+
+    def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
+        """Wait until the build has an event newer than `since_event`, at most `timeout` seconds. Holds no lock
+        while it sleeps; needs no right to write."""
+        deadline = time.monotonic() + timeout
+        while self._last_event_now(build) <= since_event:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(POLL_SECONDS, left))
+        return True
+
+    def history(self, build: str, limit: int) -> list[Event]:
+        """The newest `limit` events of the build, oldest first. Needs no right to write."""
+        with self._faults():
+            if not self._open(create=False):
+                return []
+            return self._transact("BEGIN", lambda db: self._events(db, self._prefix + build, limit))
+
+    def close(self) -> None:
+        """Let go of the file. The store may be used again afterwards."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _last_event_now(self, build: str) -> int:
+        with self._faults():
+            if not self._open(create=False):
+                return 0
+            return self._transact("BEGIN", lambda db: self._last_event(db, self._prefix + build))
+
+    def _open(self, create: bool) -> bool:
+        """Connect when first needed. False where there is no file and none may be made."""
+        inode = self.path.stat().st_ino if self.path.exists() else 0
+        if self._connection is not None and inode != self._inode:
+            # The file was deleted under us: nobody would ever read what is written to the old one.
+            self.close()
+        if self._connection is None:
+            if not (inode or create):
+                return False
+            if create:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        if create and not self._transact("BEGIN", _version):
+            self._transact("BEGIN IMMEDIATE", self._create)
+        self._inode = self.path.stat().st_ino
+        return True
+
+    def _transact(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction, again from its beginning while others hold the lock, up to the bound."""
+        deadline = time.monotonic() + self._lock_bound
+        while True:
+            connection = self._connection
+            if connection is None:
+                raise sqlite3.ProgrammingError("no open connection")
+            try:
+                connection.execute(begin)
+                done = work(connection)
+                self._commit(connection, deadline)
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if not _is_locked(error) or time.monotonic() >= deadline:
+                    raise
+            else:
+                return done
+            time.sleep(_jitter())
+
+    def _commit(self, connection: sqlite3.Connection, deadline: float) -> None:
+        """Commit, waiting for readers to end. Rolling back instead would let new readers in and starve us."""
+        while True:
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if not _is_locked(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_jitter())
+            else:
+                return
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        if _version(db):
+            return
+        if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise Unavailable(Fault.FOREIGN, self.path, "is a database of another program")
+        for statement in schema.TABLES:
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+    def _load(self, db: sqlite3.Connection, key: str) -> Snapshot:
+        now = self._clock()
+        if not self._known_version(db):
+            return Snapshot(now=now)
+        try:
+            states = [schema.state_of(row) for row in db.execute(schema.SELECT_STATES, (key,))]
+        except ValueError as error:
+            raise Unavailable(Fault.DAMAGED, self.path, f"holds what buildguard did not write ({error})") from error
+        since = now - EVIDENCE_SECONDS
+        return Snapshot(
+            states={state.scope: state for state in states},
+            silences={
+                state.scope: Silence(max(0.0, now - state.claim.seen_at), max(0.0, now - state.claim.claimed_at))
+                for state in states
+                if state.claim is not None
+            },
+            evidence=tuple(schema.evidence_of(row) for row in db.execute(schema.SELECT_EVIDENCE, (key, since))),
+            fixes=tuple(schema.event_of(row) for row in db.execute(schema.SELECT_FIXES, (key, since, FIXES_KEPT))),
+            last_event=self._last_event(db, key),
+            now=now,
+        )
+
+    def _last_event(self, db: sqlite3.Connection, key: str) -> int:
+        if not self._known_version(db):
+            return 0
+        return int(db.execute(schema.SELECT_LAST_EVENT, (key,)).fetchone()[0] or 0)
+
+    def _events(self, db: sqlite3.Connection, key: str, limit: int) -> list[Event]:
+        if not self._known_version(db):
+            return []
+        rows = db.execute(schema.SELECT_EVENTS, (key, limit)).fetchall()
+        return [schema.event_of(row) for row in reversed(rows)]
+
+    def _known_version(self, db: sqlite3.Connection) -> int:
+        version = _version(db)
+        if version > schema.VERSION:
+            detail = f"was made by a newer buildguard (schema {version}; this one knows {schema.VERSION})"
+            raise Unavailable(Fault.NEWER, self.path, detail)
+        return version
+
+    def _apply(self, db: sqlite3.Connection, key: str, transition: Transition) -> tuple[Step, Snapshot]:
+        step = transition(self._load(db, key))
+        for state in step.states:
+            self._write_state(db, key, state)
+        for event in step.events:
+            db.execute(schema.INSERT_EVENT, (key, self._clock(), *schema.event_values(event)))
+        for used in step.used:
+            db.execute(schema.DELETE_EVIDENCE, (key, used.check, used.tree, used.agent))
+        for found in step.evidence:
+            values = (key, found.check, found.tree, found.agent, found.passed, self._clock())
+            db.execute(schema.INSERT_EVIDENCE, values)
+        if step.evidence:
+            db.execute(schema.PRUNE_EVIDENCE, (key, self._clock() - EVIDENCE_SECONDS, key, EVIDENCE_KEPT))
+        return step, self._load(db, key)
+
+    def _write_state(self, db: sqlite3.Connection, key: str, state: State) -> None:
+        values = schema.state_values(state)
+        if state.revision == 0:
+            changed = db.execute(schema.INSERT_STATE, (*values, key))
+        else:
+            changed = db.execute(schema.UPDATE_STATE, (*values, key, state.scope, state.revision))
+        if changed.rowcount != 1:
+            raise _RaceLost
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn whatever can go wrong with the file into `Unavailable`, in one clear line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unavailable(_fault(error), self.path, _in_words(error, self._lock_bound)) from error
+        except OSError as error:
+            raise Unavailable(Fault.UNREACHABLE, self.path, error.strerror or str(error)) from error
+        except (ValueError, TypeError) as error:
+            raise Unavailable(Fault.DAMAGED, self.path, f"holds what buildguard did not write ({error})") from error
+
+
+def _jitter() -> float:
+    """Seconds to the next try. Not from `random`: its import is the dearer part of a passing hook."""
+    least, most = RETRY_SECONDS
+    return least + (most - least) * os.urandom(1)[0] / 255
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _is_locked(error: BaseException) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: Fault.LOCKED,
+    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
+    sqlite3.SQLITE_READONLY: Fault.READ_ONLY,
+    sqlite3.SQLITE_NOTADB: Fault.NOT_A_DATABASE,
+    sqlite3.SQLITE_CORRUPT: Fault.DAMAGED,
+    sqlite3.SQLITE_ERROR: Fault.DAMAGED,
+    sqlite3.SQLITE_FULL: Fault.FULL,
+}
+
+
+def _fault(error: sqlite3.Error) -> Fault:
+    code: Any = getattr(error, "sqlite_errorcode", 0)
+    return _FAULTS.get(code & 0xFF, Fault.UNREACHABLE)
+
+
+def _in_words(error: sqlite3.Error, bound: float) -> str:
+    words = {
+        Fault.LOCKED: f"locked by another process for longer than {bound:g} s",
+        Fault.READ_ONLY: "cannot be written",
+        Fault.NOT_A_DATABASE: "is not a database",
+        Fault.FULL: "the disk is full",
+        Fault.DAMAGED: f"is damaged ({error})",
+    }
+    return words.get(_fault(error), f"cannot be opened ({error})")

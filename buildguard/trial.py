@@ -1,0 +1,115 @@
+"""One trial of the check: started as its author expects, with signs of life, and what it then proves."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from buildguard import check, frameworks, reports, words
+from buildguard.call import Call
+from buildguard.check import Command, Result, Verdict
+from buildguard.failures import failure_ids
+from buildguard.guard import Answer, Guard
+from buildguard.reports import Report
+from buildguard.rules import Run, Status
+
+SIGN_OF_LIFE = 30.0
+"""Seconds between two signs of life while a check or a fix runs."""
+ACTIVE = "BUILDGUARD_ACTIVE"
+"""Names the repository whose buildguard runs a check: a buildguard nested in it runs only its own check."""
+
+
+def always() -> bool:
+    """The answer of a caller whose end is of no consequence."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One finished run of a check. `seen` is the last event's id from before it began (-1: not known), `began`
+    the time in seconds since the epoch; `run` is what the rules need of it, `breakage_open` whether there was
+    anything to resolve when it began."""
+
+    command: Command
+    result: Result
+    began: float
+    run: Run
+    breakage_open: bool
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        return f"failed: {self.command.text} (exit status {self.result.status}, {words.span(self.result.seconds)})"
+
+
+def attempt(call: Call, command: Command, lives: Callable[[], bool] = always, run: Run | None = None) -> Trial:
+    """Run the check once. `run` says what is known beforehand of the commit that it is for."""
+    repository = call.repository
+    if run is None:
+        head, branch = (repository.head, repository.branch) if repository else ("", "")
+        run = Run(command.text, -1, call.checkout, head=head, branch=branch)
+    snapshot = call.coordinate(Guard.read)
+    began = time.time()
+    result = start(call, command, {}, lives, call.settings.check_timeout)
+    run = replace(run, seen=snapshot.last_event if snapshot else -1)
+    if result.verdict is Verdict.FAILED:
+        root = repository.top if repository else None
+        run = replace(run, failures=failure_ids(result.output, call.settings.junit, began, root))
+    states = snapshot.states.values() if snapshot else ()
+    return Trial(command, result, began, run, any(state.status is not Status.PASSING for state in states))
+
+
+def start(
+    call: Call, command: Command, variables: Mapping[str, str], lives: Callable[[], bool], timeout: float | None
+) -> Result:
+    """Start a check or a fix without what git and hook frameworks set for the hook alone."""
+    environment = dict(call.environment)
+    repository = call.repository
+    if not call.keep_git_environment:
+        names = repository.local_variables if repository else ()
+        environment = check.scrubbed(environment, names, frameworks.private_prefix(sys.prefix))
+    if repository is not None:
+        environment[ACTIVE] = str(repository.common_dir)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return check.run(
+        command,
+        environment={**environment, **variables},
+        cwd=call.cwd,
+        timeout=timeout,
+        inconclusive=call.settings.inconclusive_exit_codes,
+        stdout=2 if call.voice.json else 1,
+        tick=lambda: _sign_of_life(call),
+        tick_every=min(SIGN_OF_LIFE, call.settings.stale_after / 3),
+        caller_lives=lives,
+    )
+
+
+def settled(call: Call, trial: Trial, again: str | None) -> Report | None:
+    """The report of a trial that did not fail, after it was told to the others; None for a failure."""
+    result, command = trial.result, trial.command
+    if result.verdict is Verdict.INTERRUPTED:
+        return reports.interrupted(result.why, again)
+    if result.verdict is Verdict.INCONCLUSIVE:
+        return reports.inconclusive(command.text, result.why, again)
+    if result.verdict is Verdict.FAILED:
+        return None
+    answer = call.coordinate(lambda guard: guard.passed(trial.run))
+    return reports.passed(answer, command.text, result.seconds, call.checkout)
+
+
+def elect(call: Call, trial: Trial, claiming: bool = True) -> Answer | None:
+    """Put a failure to the vote; None where coordination is unavailable."""
+    return call.coordinate(lambda guard: guard.failed(trial.run, claiming))
+
+
+def nested(call: Call) -> bool:
+    """Whether a buildguard of this repository runs above this one: then the outer one coordinates."""
+    repository = call.repository
+    return repository is not None and os.environ.get(ACTIVE) == str(repository.common_dir)
+
+
+def _sign_of_life(call: Call) -> None:
+    if call.guard is not None:
+        call.coordinate(Guard.alive)

@@ -1,0 +1,202 @@
+"""The phrases that all answers are made of: times, spans, scopes, who holds what since when. Pure."""
+
+import shlex
+import time
+from collections.abc import Sequence
+
+from buildguard.agents import Agent
+from buildguard.guard import Answer
+from buildguard.rules import REPO, Claim, Event, Outcome, Stale, State, View
+
+SHOWN = 5
+"""How many failure ids a message names."""
+REASON_SHOWN = 200
+"""How many characters of a reason a line shows; `--json` has all of it."""
+NEXT_LONGEST = 500
+
+
+def clock(at: float, now: float) -> str:
+    """A time of day in the local zone; with the date if it is not today's."""
+    shape = "%H:%M" if time.localtime(at)[:3] == time.localtime(now)[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(shape, time.localtime(at))
+
+
+def span(seconds: float) -> str:
+    """A duration as a person says it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def ago(at: float, now: float) -> str:
+    """A time of day and how long ago that was."""
+    return f"{clock(at, now)} ({span(max(0.0, now - at))} ago)"
+
+
+def place(scope: str, checkout: str = "") -> str:
+    """A scope in words."""
+    if scope == REPO:
+        return "the whole repository"
+    return "this checkout" if scope == checkout else scope.replace(":", " ", 1)
+
+
+def who(agent: Agent) -> str:
+    """The caller, and where its id came from."""
+    return f"{agent.id} (from {agent.source})"
+
+
+def command(words: Sequence[str], before: str = "") -> str | None:
+    """A command line that can be pasted as it stands, or None where that is not possible on one line."""
+    line = before + shlex.join(words)
+    return line if words and len(line) <= NEXT_LONGEST and line.isprintable() else None
+
+
+def failing(failures: Sequence[str]) -> list[str]:
+    """The first failure ids, a line."""
+    if not failures:
+        return []
+    return [f"failing: {some(failures)}"]
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names of a list, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def holder(view: View, now: float) -> str:
+    """Who fixes, since when, and when it was last heard of."""
+    claim = view.state.claim
+    if claim is None:
+        return "nobody is fixing"
+    text = f"{claim.agent} is fixing since {ago(claim.claimed_at, now)}, claim {view.state.number}"
+    if claim.attempts > 1:
+        text += f", attempt {claim.attempts}"
+    text += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
+    return text + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
+
+
+def waiting(view: View, now: float) -> str:
+    """Who is waited for; the same words as long as nothing changes."""
+    claim = view.state.claim
+    if claim is None:
+        return "nobody is fixing"
+    attempt = f", attempt {claim.attempts}" if claim.attempts > 1 else ""
+    return f"{claim.agent} is fixing since {clock(claim.claimed_at, now)}, claim {view.state.number}{attempt}"
+
+
+def stale_words(stale: Stale | str, claim: Claim | None) -> str:
+    """Why a claim may be taken over; exactly, if its terms are at hand."""
+    if stale == Stale.SILENT:
+        return f"no sign of life for {span(claim.stale_after)}" if claim else "silent for too long"
+    if stale == Stale.HELD_TOO_LONG:
+        return f"held for longer than {span(claim.max_claim)}" if claim else "held for too long"
+    return str(stale)
+
+
+def headline(state: State, checkout: str, build: str) -> str:
+    """The state of a scope in one line."""
+    return f"{state.status.value}: build {build}, {place(state.scope, checkout)}"
+
+
+def election(answer: Answer, checkout: str, build: str) -> tuple[str, ...]:
+    """What a claim came to: won, renewed, taken over, or busy."""
+    view, now, event = answer.view, answer.snapshot.now, answer.event
+    claim, agent = view.state.claim, answer.agent
+    where = f"build {build}, {place(view.state.scope, checkout)}"
+    lines: list[str] = []
+    if answer.outcome is Outcome.BUSY:
+        lines += [f"busy: {holder(view, now)}", *superseded(view.state, agent)]
+        return (*lines, *reason(answer), *failing(view.state.failures))
+    if answer.outcome is Outcome.REPORTED:
+        return (f"broken: {where}; nobody is fixing it", *reason(answer))
+    if claim is None or agent is None:
+        return ()
+    if answer.outcome is Outcome.TAKEN_OVER and event is not None:
+        lines.append(
+            f"taken over from {event.other} ({stale_words(event.reason, None)}): you are the fixer of {where}, "
+            f"claim {view.state.number}, as {who(agent)}"
+        )
+    elif answer.outcome is Outcome.RENEWED:
+        lines.append(
+            f"renewed: held since {clock(claim.claimed_at, now)} by {agent.id}, claim {view.state.number}, "
+            f"attempt {claim.attempts}; not you? set BUILDGUARD_AGENT"
+        )
+    else:
+        lines.append(f"claimed: you are the fixer of {where}, claim {view.state.number}, as {who(agent)}")
+    return (*lines, *reason(answer))
+
+
+def reason(answer: Answer) -> list[str]:
+    """Why the failure was put into its scope."""
+    placement = answer.placement
+    if placement is None or not placement.why:
+        return []
+    at = clock(placement.at, answer.snapshot.now) if placement.at is not None else ""
+    return [placement.why.replace("{at}", at)]
+
+
+def superseded(state: State, agent: Agent | None) -> list[str]:
+    """What a fixer that lost its claim has to know."""
+    if agent is None or state.superseded_agent != agent.id:
+        return []
+    if state.claim is not None:
+        return [f"your claim {state.superseded_number} was taken over: look at their fix before you push yours"]
+    return [f"your claim {state.superseded_number} has ended: somebody else's run passed, or it was reset"]
+
+
+def status(view: View, now: float, checkout: str, build: str) -> tuple[str, ...]:
+    """The state of one scope, a fact a line."""
+    state = view.state
+    lines = [headline(state, checkout, build)]
+    if state.broken_since is not None:
+        lines.append(f"broken since {ago(state.broken_since, now)}")
+    if state.claim is not None:
+        lines.append(holder(view, now))
+    if state.reason:
+        lines.append(f"reason: {shortened(state.reason)}")
+    lines += failing(state.failures)
+    if state.last_check is not None:
+        lines.append(f"last check {ago(state.last_check, now)}")
+    return tuple(lines)
+
+
+def history_line(event: Event, now: float) -> str:
+    """One event as a line of `buildguard log`."""
+    number = f"claim {event.number}: " if event.number else ""
+    return f"{clock(event.at, now)} {event.scope} {number}{happened(event)}"
+
+
+def happened(event: Event) -> str:
+    """What an event was: who did what."""
+    agent = event.agent or "somebody"
+    what = {
+        Outcome.CLAIMED: f"{agent} claimed it",
+        Outcome.TAKEN_OVER: f"{agent} took over from {event.other} ({stale_words(event.reason, None)})",
+        Outcome.REPORTED: f"{agent} reported it broken",
+        Outcome.FIXED: f"{agent} fixed it" + (f", attempt {event.attempts}" if event.attempts > 1 else ""),
+        Outcome.RELEASED: f"{agent} released it as fixed",
+        Outcome.GAVE_UP: f"{agent} gave up",
+        Outcome.RESET: f"{agent} reset it",
+        Outcome.SHARED: f"{agent} has the failure of {event.other} too: it is everybody's now",
+        Outcome.WAITED: f"{agent} waited {event.reason} for {event.other}",
+    }.get(event.kind, event.kind.value)
+    because = (
+        f": {shortened(event.reason)}" if event.reason and event.kind in (Outcome.GAVE_UP, Outcome.RELEASED) else ""
+    )
+    tail = f" [{', '.join(event.failures[:2])}{' …' if len(event.failures) > 2 else ''}]" if event.failures else ""
+    return f"{what}{because}{tail}"
+
+
+def shortened(text: str, most: int = REASON_SHOWN) -> str:
+    """A text from outside, cut to one line's length."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def iso(at: float | None) -> str | None:
+    """A time as ISO 8601 in UTC, to the second."""
+    return None if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

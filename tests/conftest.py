@@ -1,0 +1,25 @@
+"""Fixtures for all tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import Checkout, new_repository
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test runs in this project's own repository: its real database is none of their business."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith(("GIT_", "BUILDGUARD"))]:
+        monkeypatch.delenv(name)
+    yield
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A repository with one commit, the hook, and a check that fails while app.txt says BROKEN."""
+    return new_repository(tmp_path / "repository", tmp_path / "home")
