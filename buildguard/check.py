@@ -21,13 +21,10 @@ TAIL_BYTES: Final = 1 << 20
 INTERNAL_VARIABLES: Final = frozenset({"BUILDGUARD_VERDICT_FILE"})
 """What buildguard tells only itself."""
 
-# Bears the tokens of all runs that a process belongs to. `processes` has it too, and costs too much to import.
-_RUN_VARIABLE = "BUILDGUARD_RUN"
-
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
-
+_RUN_VARIABLE = "BUILDGUARD_RUN"  # has the tokens of all runs around a process, the outermost first
 _GRACE = 1.0  # seconds between the signal that asks a check to end and the one that it cannot refuse
 _GIVE_UP = 4.0  # seconds after which what survives SIGKILL is let be: it hangs in the kernel
 _LOOK_EVERY = 0.15  # seconds between two looks at the clock and at the calling git
@@ -87,8 +84,7 @@ def scrubbed(
     removed = {*local_names, *_OF_THE_COMMIT, *INTERNAL_VARIABLES} - {"GIT_CONFIG_COUNT"}
     kept = {name: value for name, value in environment.items() if name not in removed}
     if private_prefix is not None:
-        private = os.path.realpath(private_prefix)
-        programs = os.path.realpath(f"{private}/bin")
+        private, programs = (os.path.realpath(f"{private_prefix}{part}") for part in ("", "/bin"))
         if "PATH" in kept:
             folders = kept["PATH"].split(os.pathsep)
             kept["PATH"] = os.pathsep.join(f for f in folders if not f or os.path.realpath(f) != programs)
@@ -133,17 +129,18 @@ def run(
             cut = cut or (None if caller_lives() else (Verdict.INTERRUPTED, "the git that called is gone"))
         return bool(cut or guardian.caught)
 
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # a closed stdout would else get the number of one of our pipes
+    os.close(spare)
     with closing(_Guardian(environment.get(_RUN_VARIABLE))) as guardian:
-        env = {**environment, _RUN_VARIABLE: guardian.tokens}
-        errors = STDOUT if os.path.sameopenfile(stdout, stderr) else PIPE
         try:
             check = Popen(
                 command.argv,
                 stdin=DEVNULL,
                 stdout=PIPE,
-                stderr=errors,
+                stderr=STDOUT if os.path.sameopenfile(stdout, stderr) else PIPE,
                 cwd=cwd,
-                env=env,
+                env={**environment, _RUN_VARIABLE: guardian.tokens},
                 preexec_fn=guardian.admit,  # noqa: PLW1509
             )
         except (OSError, ValueError, IndexError, SubprocessError) as error:
@@ -208,22 +205,21 @@ class _Output:
             piece = os.read(source, 1 << 16)
         except BlockingIOError:
             return 0
-        length = len(piece)
         self.tail += piece
         del self.tail[: -2 * TAIL_BYTES]
-        sink = self._sinks[source] if piece else self._sinks.pop(source)
-        while piece and sink >= 0:
+        rest, sink = piece, self._sinks[source] if piece else self._sinks.pop(source)
+        while rest and sink >= 0:
             # In portions that cannot block: a reader that stands still must not keep us from ending.
             if select.select([], [sink], [], _LOOK_EVERY)[1]:
                 try:
-                    piece = piece[os.write(sink, piece[: select.PIPE_BUF]) :]
+                    rest = rest[os.write(sink, rest[: select.PIPE_BUF]) :]
                 except BlockingIOError:
                     continue
                 except OSError:  # its reader is gone, which is no fault of the check
                     self._sinks[source] = sink = -1
             elif self._over():
                 break
-        return length
+        return len(piece)
 
 
 class _Guardian:
@@ -265,7 +261,7 @@ class _Guardian:
         with check:
             if check.returncode is None:
                 os.write(self._lifeline, b"T")
-                while self._pid and not os.waitpid(self._pid, os.WNOHANG)[0]:
+                while not os.waitpid(self._pid, os.WNOHANG)[0]:
                     output.turn()
                 self._pid = 0
                 if check.poll() is None:  # so the guardian was killed
@@ -291,9 +287,8 @@ def _guard(heard: int, ready: int, token: str) -> NoReturn:
         for number in (*_ASKING_TO_END, signal.SIGQUIT):
             signal.signal(number, signal.SIG_IGN)
         os.write(ready, b".")
-        null = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
-            os.dup2(null, standard)
+            os.dup2(os.open(os.devnull, os.O_RDWR), standard)
         # Our copy of the lifeline, and whatever pipe somebody reads to its end.
         for other in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, heard}:  # noqa: PTH208
             with suppress(OSError):
@@ -321,6 +316,5 @@ def _end_session(session: int, token: str, first: signal.Signals) -> None:
             for pid in members:
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL if asked else first)
-        asked = True
-        quiet = 0 if members else quiet + 1
+        asked, quiet = True, 0 if members else quiet + 1
         time.sleep(0.02)

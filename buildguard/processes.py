@@ -168,6 +168,16 @@ def run_members(session: int, token: str) -> list[int]:
     ]
 
 
+def began_before(pid: int, at: float) -> bool:
+    """Whether the process with that pid began at or before `at` (seconds since the epoch); False when gone."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time() <= at + BOOT_TOLERANCE
+    except (psutil.Error, OSError):
+        return False
+
+
 def _in_session(pid: int, session: int) -> bool:
     # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
     try:
@@ -284,13 +294,3 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""
-
-
-def began_before(pid: int, at: float) -> bool:
-    """Whether the process with that pid began at or before `at` (seconds since the epoch); False when gone."""
-    import psutil
-
-    try:
-        return psutil.Process(pid).create_time() <= at + BOOT_TOLERANCE
-    except (psutil.Error, OSError):
-        return False

@@ -1,7 +1,6 @@
 """Fixtures for all tests."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,13 @@ from support import Checkout, new_repository
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test runs in this project's own repository: its real database is none of their business."""
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
     for name in [name for name in os.environ if name.startswith(("GIT_", "BUILDGUARD"))]:
         monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture

@@ -86,9 +86,9 @@ class Checkout:
             text=True,
         )
 
-    def run(self, *argv: str, agent: str | None = None, within: float = PATIENCE * 2, **more: str) -> Done:
+    def run(self, *argv: str, agent: str | None = None, **more: str) -> Done:
         """Run a command to its end, whatever its status."""
-        return ended(self.start(*argv, agent=agent, **more), within)
+        return ended(self.start(*argv, agent=agent, **more))
 
     def git(self, *arguments: str, agent: str | None = None, **more: str) -> Done:
         """Run git, whatever its status."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -271,6 +272,15 @@ def test_a_zombie_is_no_member() -> None:
 def test_a_run_without_session_and_token_has_no_members() -> None:
     with running("cat", environment={"BUILDGUARD_RUN": ""}):
         assert processes.run_members(0, "") == []
+
+
+def test_a_process_began_before_what_it_made_and_not_before_what_was_there() -> None:
+    with running("cat") as process:
+        assert processes.began_before(process.pid, time.time())
+        assert not processes.began_before(process.pid, time.time() - 60)
+        process.kill()
+        process.wait()
+        assert not processes.began_before(process.pid, time.time())
 
 
 @pytest.fixture
