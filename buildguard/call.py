@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,11 +34,21 @@ class Call:
     guard: Guard | None
     fault: Exception | None = None
     keep_git_environment: bool = False
+    told: set[str] = field(default_factory=set, compare=False)
 
     @property
     def checkout(self) -> str:
         """The scope of this work tree."""
         return self.guard.checkout if self.guard else ""
+
+    def _tell(self, report: Report) -> None:
+        """Say once, not at each step, that coordination is unavailable."""
+        for line in report.lines:
+            if line not in self.told:
+                self.voice.say(line)
+                if report.next is not None:
+                    self.voice.say(f"to mend it: {report.next}")
+            self.told.add(line)
 
     def required(self) -> Guard:
         """The guard, for a command that does nothing without one. Raises what keeps it away."""
@@ -52,11 +62,7 @@ class Call:
         try:
             return work(self.required())
         except FAULTS as error:
-            report = unavailable(error)
-            for line in report.lines:
-                self.voice.say(line)
-            if report.next is not None:
-                self.voice.say(f"to mend it: {report.next}")
+            self._tell(unavailable(error))
             return None
         except Exception as error:
             if isinstance(error, SettingsError):

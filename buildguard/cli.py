@@ -74,10 +74,11 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     """Run the CHECK; if it fails, claim the fix or say who has it."""
     call = _open(options)
     command = _check(call, check)
+    again = words.command(["buildguard", *sys.argv[1:]])
     if settings.off(call.environment) or trial.nested(call):
-        _end(call, _only_the_check(call, command))
+        _end(call, _only_the_check(call, command, again))
     wait = call.settings.wait if options.get("wait") is not None else 0.0
-    _end(call, run.run(call, command, run.again_with(command), wait, _claims(call, claim)))
+    _end(call, run.run(call, command, again, wait, _claims(call, claim)))
 
 
 @cli.command("hook", context_settings=_PASSED_ON)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildguard import again, git, verdict, words
-from buildguard.call import Call
+from buildguard import again, git, trial, verdict, words
+from buildguard.call import Call, open_call
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
-from buildguard.hook import let_land
 from buildguard.reports import Report
 from buildguard.run import await_turn
+from buildguard.travel import let_land
 from buildguard.verdict import Verdict
 
 
@@ -33,16 +33,18 @@ def commit(call: Call, repository: Repository, arguments: Sequence[str], timeout
     deadline = time.monotonic() + timeout
     repeat = again.by_commit(["git", "commit", *arguments])
     pin = _pin(repository)
-    call.coordinate(Guard.alive)
     while True:
+        head = repository.where()[0]
         status, told = _try(call, arguments)
         if status == 0:
             return _committed(call, told)
-        if told is None:
+        if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
             return Report("git_failed", status, ())
-        if told.exit != Exit.BUSY and not _lost_the_ref(repository, pin, told):
-            return Report(told.outcome, told.exit or status, (), _after(told, repeat))
-        report = _wait(call, repository, deadline, repeat) or _unpinned(repository, pin, arguments)
+        if told.exit not in (Exit.OK, Exit.BUSY):
+            return Report(told.outcome, told.exit, (), _after(told, repeat))
+        # Content, and still no commit: another one came first, and git could not move the branch.
+        report = _wait(_concerned(call, told), repository, deadline, repeat)
+        report = report or _unpinned(repository, pin, arguments)
         if report is not None:
             return report
         call.voice.say("committing again")
@@ -66,15 +68,20 @@ def _after(told: Verdict, repeat: str | None) -> str | None:
     return repeat if told.outcome in ("failed", "inconclusive", "interrupted") else None
 
 
-def _lost_the_ref(repository: Repository, pin: Pin, told: Verdict) -> bool:
-    """Whether the check passed, but another commit came first: git then cannot move the branch."""
-    return told.exit == Exit.OK and repository.where()[0] != pin.head
+def _concerned(call: Call, told: Verdict) -> Call:
+    """The call with the build, scope and database of the hook that was busy: it may have options of its own."""
+    chosen = {"build": told.build, "db": told.db, "agent": call.environment.get("BUILDGUARD_AGENT")}
+    options = {name: value for name, value in chosen.items() if value is not None}
+    return open_call(options, call.environment, call.cwd, call.voice.json, scope=told.scope)
 
 
 def _wait(call: Call, repository: Repository, deadline: float, repeat: str | None) -> Report | None:
     """Wait for our turn, holding nothing. None: it has come."""
     began = call.coordinate(Guard.read)
     moment = await_turn(call, max(0.0, deadline - time.monotonic()))
+    if moment is not None and moment.holder is None and time.monotonic() >= deadline:
+        line = "busy: the time for this commit ran out, nothing was committed; nobody else holds a claim now"
+        return Report("timeout", Exit.BUSY, (line,), repeat, moment.concerning)
     if moment is None or began is None:
         return Report("unavailable", Exit.BUSY, ("busy: somebody else is fixing; nothing was committed",), repeat)
     if moment.holder is not None:
@@ -84,7 +91,7 @@ def _wait(call: Call, repository: Repository, deadline: float, repeat: str | Non
     for event in reversed(moment.snapshot.fixes):
         if event.id > began.last_event:
             call.voice.say(words.history_line(event, moment.snapshot.now))
-            let_land(repository, event, call.checkout)
+            let_land(repository, event, call.checkout, trial.always)
     return None
 
 

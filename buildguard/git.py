@@ -6,11 +6,16 @@
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ANSWER_SECONDS = 10.0
 """How long git may take to answer before coordination counts as unavailable."""
+
+
+CLEANNESS_SECONDS = 0.005
+"""How long a finished check waits for git to say whether the work tree was clean."""
 
 
 class GitFault(Exception):
@@ -39,18 +44,18 @@ class Repository:
         """The name of the work tree's git dir, unique in its repository: `.git` is the main one's."""
         return ".git" if self.git_dir == self.common_dir else self.git_dir.name
 
-    def git(self, *words: str, **variables: str) -> str:
+    def git(self, *words: str, stdin: str | None = None, **variables: str) -> str:
         """What git prints, without the last newline. Raises `GitFault`."""
-        return answer(words, self.environment, self.top or self.git_dir, **variables)
+        return answer(words, {**self.environment, **variables}, self.top or self.git_dir, stdin)
 
     def where(self) -> tuple[str, str]:
         """HEAD and branch as they are now."""
         return _head(self.environment, self.top or self.git_dir)
 
-    def commits(self, name: str) -> str:
-        """The commit that a name stands for, or an empty string."""
+    def tree_of_head(self) -> str:
+        """HEAD's tree, or an empty string before the first commit."""
         try:
-            return self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            return self.git("rev-parse", "--verify", "--quiet", f"{self.head}^{{tree}}") if self.head else ""
         except GitFault:
             return ""
 
@@ -69,9 +74,9 @@ def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     return Repository(Path(lines[paths[0]]), Path(lines[paths[1]]), top, head, branch, variables, environment)
 
 
-def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, **variables: str) -> str:
+def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None) -> str:
     """What one git command prints. Raises `GitFault` with git's own first line."""
-    found = _call(words, {**environment, **variables}, cwd)
+    found = _call(words, environment, cwd, stdin)
     if found.returncode != 0:
         said = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
         raise GitFault(f"git {words[0]}: {said[0]}")
@@ -142,13 +147,16 @@ def index(repository: Repository) -> Index | None:
         return None
 
 
-def _call(words: Sequence[str], environment: Mapping[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+def _call(
+    words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None
+) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(
             ["git", *words],
-            env={**environment, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env=_asking(environment),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
@@ -161,6 +169,39 @@ def _call(words: Sequence[str], environment: Mapping[str, str], cwd: Path) -> "s
         raise GitFault(f"git cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise GitFault(f"git {words[0]} did not answer within {ANSWER_SECONDS:g} s") from error
+
+
+class Cleanness:
+    """The question whether a work tree holds just what its index holds, put to git while something else runs."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):  # without git there is no answer, and nobody is worse off
+            self._process = subprocess.Popen(
+                ["git", "status", "--porcelain", "--untracked-files=normal"],
+                env=_asking(repository.environment),
+                cwd=repository.top or repository.git_dir,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+
+    def answer(self) -> bool:
+        """Whether git has said by now that nothing is unstaged and nothing untracked. Waits for nothing more
+        than a few milliseconds: in a large repository there is then no answer, and that is False."""
+        if self._process is None:
+            return False
+        try:
+            out, _ = self._process.communicate(timeout=CLEANNESS_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return False
+        return self._process.returncode == 0 and all(line[1:2] == b" " for line in out.splitlines())
+
+
+def _asking(environment: Mapping[str, str]) -> dict[str, str]:
+    return {**environment, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:

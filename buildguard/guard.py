@@ -20,13 +20,14 @@ LOOK_EVERY = 1.0
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it
-    had to be known."""
+    had to be known; `failures` are those of the caller's own run."""
 
     outcome: Outcome
     view: View
     snapshot: Snapshot
     agent: Agent | None = None
     placement: Placement | None = None
+    failures: tuple[str, ...] = ()
     event: Event | None = None
 
 
@@ -89,14 +90,17 @@ class Guard:
             placements[:] = [placement]
             snapshot, moved = scope.move(snapshot, placement, caller.agent)
             step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
+            step = scope.opened_again(step, snapshot, run)
+            step = replace(step, evidence=run.evidence if run else ())
             if moved is None:
                 return step
             states = {state.scope: state for state in (*moved.states, *step.states)}
             return replace(step, states=tuple(states.values()), events=(*moved.events, *step.events))
 
-        return replace(self._put(transition, dead), placement=placements[0])
+        failures = run.failures if run else ()
+        return replace(self._put(transition, dead), placement=placements[0], failures=failures)
 
-    def passed(self, run: Run, evidence: tuple[Evidence, ...] = ()) -> Answer:
+    def passed(self, run: Run) -> Answer:
         """The check passed: resolve whatever that resolves. The caller is identified only if somebody holds a
         claim."""
         before = self.read()
@@ -114,7 +118,7 @@ class Guard:
                 chosen,
                 states=tuple(state for step in steps for state in step.states),
                 events=tuple(event for step in steps for event in step.events),
-                evidence=evidence,
+                evidence=run.evidence,
             )
 
         return self._put(transition, dead)
@@ -164,15 +168,17 @@ class Guard:
 
         self.store.update(self.build, transition)
 
-    def waiting(self, timeout: float, agent: str | None) -> Iterator[Moment]:
+    def waiting(self, timeout: float, agent: str | None, held_by: str | None = None) -> Iterator[Moment]:
         """Look until nobody else's live claim holds this caller up, or `timeout` seconds have passed; a moment
-        at least every second, the last one free or with nothing left. Holds no lock between two looks."""
+        at least every second, the last one free or with nothing left. `held_by` is the scope that was found
+        busy, if one was. Holds no lock between two looks."""
+        asked = held_by or self.asked
         deadline = time.monotonic() + timeout
         while True:
             snapshot = self.read()
             dead = self._dead(snapshot)
-            holder = scope.holding_up(snapshot, dead, agent, self.checkout, self.asked)
-            name = scope.concerning(snapshot, dead, agent, self.checkout, self.asked)
+            holder = scope.holding_up(snapshot, dead, agent, self.checkout, asked)
+            name = scope.concerning(snapshot, dead, agent, self.checkout, asked)
             left = max(0.0, deadline - time.monotonic())
             yield Moment(snapshot, holder, holder or snapshot.view(name, dead), left)
             if holder is None or left <= 0:
@@ -197,13 +203,13 @@ class Guard:
         with suppress(Unavailable):
             self.store.update(self.build, lambda _: Step(Outcome.WAITED, view.state.scope, events=(event,)))
 
-    def keep_pass(self, check: str, tree: str) -> None:
-        """Remember, for this agent and for once, that the check passed on this tree."""
-        kept = Evidence(check, tree, True, 0.0, self.me.id)
+    def remember(self, about: str, tree: str, passed: bool) -> None:
+        """Remember something of this tree for this agent alone."""
+        kept = Evidence(about, tree, passed, 0.0, self.me.id)
         self.store.update(self.build, lambda _: Step(Outcome.PASSED, self.checkout, evidence=(kept,)))
 
-    def use_pass(self, kept: Evidence) -> bool:
-        """Use up what `keep_pass` remembered; False if somebody was faster."""
+    def use(self, kept: Evidence) -> bool:
+        """Use up what `remember` kept; False if somebody was faster."""
 
         def transition(snapshot: Snapshot) -> Step:
             there = any(

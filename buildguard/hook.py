@@ -2,10 +2,10 @@
 the one that was checked."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from buildguard import again, agents, frameworks, git, processes, reports, safety, trial, verdict, words
+from buildguard import again, agents, frameworks, git, processes, reports, safety, travel, trial, verdict, words
 from buildguard.call import FAULTS, Call
 from buildguard.check import Command
 from buildguard.exits import Exit
@@ -13,17 +13,15 @@ from buildguard.fix import fix
 from buildguard.git import Index, Repository
 from buildguard.guard import Answer, Guard, Moment
 from buildguard.reports import Report
-from buildguard.rules import Event, Evidence, Outcome, Run
+from buildguard.rules import Evidence, Outcome
 from buildguard.run import await_turn
+from buildguard.travel import let_land
 from buildguard.trial import Trial
 
-LANDING = 10.0
-"""Seconds that a waker gives the fixer's own commit to land: its hook resolves before git writes the commit."""
 RETRY_GOOD_FOR = 600.0
 """Seconds for which a check that passed serves the repeated commit of the same tree."""
 SHELL_MARGIN = 10.0
 """Seconds that a coding agent's shell is left with after a wait."""
-LOOK_EVERY = 0.1
 GIT_GONE = "the git that called this hook is gone"
 
 
@@ -87,7 +85,7 @@ def may_wait(
 def hook(call: Call, command: Command) -> Report:
     """`buildguard hook`: the verdict on the commit in hand."""
     if call.repository is None:
-        tried = trial.attempt(call, command)
+        tried = trial.attempt(call, command, None)
         return trial.settled(call, tried, None) or reports.failed(None, tried.ended, "", call.voice.build, None)
     report = _Story(call, command, _situation(call.repository)).tell()
     verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome))
@@ -123,6 +121,9 @@ class _Story:
                 return (self._unharmed(tried) or report) if report.exit == Exit.OK else report
             if not self.situation.lives():
                 return reports.interrupted(GIT_GONE, None)
+            report = travel.elsewhere(self.call, tried.run, self.situation.index, self.situation.lives)
+            if report is not None:
+                return report
             answer = trial.elect(self.call, tried)
             if answer is not None and answer.outcome is Outcome.OUTDATED and reruns:
                 reruns -= 1
@@ -136,8 +137,7 @@ class _Story:
 
     def _attempt(self) -> Trial:
         repository, index = self.situation.repository, self.situation.index
-        run = Run(self.command.text, -1, self.call.checkout, head=repository.head, branch=repository.branch)
-        tried = trial.attempt(self.call, self.command, self.situation.lives, run)
+        tried = trial.attempt(self.call, self.command, index, self.situation.lives)
         if index is None or not tried.breakage_open:
             return tried
         # Only whoever waits for a fix needs to know the tree of its commit: a plain pass does without.
@@ -185,26 +185,29 @@ class _Story:
             return self._busy(tried, answer, (f"not waiting in the hook: {leave.refusal}",))
         for line in (tried.ended, *words.reason(answer), *words.superseded(answer.view.state, answer.agent)):
             self.call.voice.say(line)
-        moment = await_turn(self.call, leave.seconds, self.situation.lives)
+        busy = answer.view.state.scope
+        moment = await_turn(self.call, leave.seconds, self.situation.lives, busy)
         if not self.situation.lives():
             return reports.interrupted(GIT_GONE, None)
         if moment is None:
             return reports.failed(None, tried.ended, self.call.checkout, self.call.voice.build, self._repeat())
         if moment.holder is not None:
             return self._busy(tried, answer, (f"the wait of {words.span(leave.seconds)} ran out",))
-        return self._after_waking(moment, answer)
+        return self._after_waking(tried, moment, answer)
 
     def _busy(self, tried: Trial, answer: Answer, why: Sequence[str]) -> Report:
         return reports.busy(answer, tried.ended, self.call.checkout, self.call.voice.build, why, self._repeat())
 
-    def _after_waking(self, moment: Moment, answer: Answer) -> Report | None:
+    def _after_waking(self, tried: Trial, moment: Moment, answer: Answer) -> Report | None:
         """Give the fixer's own commit time to land; if it moved HEAD, git would refuse this commit anyway."""
         fix_event = next((event for event in moment.snapshot.fixes if event.id > answer.snapshot.last_event), None)
         if fix_event is not None:
             self.call.voice.say(words.history_line(fix_event, moment.snapshot.now))
             let_land(self.situation.repository, fix_event, self.call.checkout, self.situation.lives)
         moved = safety.head_moved(self.situation.repository)
-        return self._moved(moved) if moved else None
+        if moved is not None:
+            return self._moved(moved)
+        return travel.elsewhere(self.call, tried.run, self.situation.index, self.situation.lives)
 
     def _unharmed(self, tried: Trial | None) -> Report | None:
         """Refuse a commit that is no longer the one that was checked."""
@@ -232,7 +235,7 @@ class _Story:
 
     def _changed(self, harm: safety.Changed, tried: Trial | None) -> Report:
         if tried is not None and harm.tree:
-            self.call.coordinate(lambda guard: guard.keep_pass(tried.command.text, harm.tree))
+            self.call.coordinate(lambda guard: guard.remember(tried.command.text, harm.tree, True))
         lines = (
             f"refused: what was staged changed while the check ran: {words.some(harm.foreign) or 'all of it'}",
             "commit just what you had staged; the check need not run again for that",
@@ -252,18 +255,9 @@ class _Story:
                 return False
             tree = index.tree(self.situation.repository)
             good = [kept for kept in mine if kept.agent == guard.me.id and kept.tree == tree]
-            return bool(good) and _fresh(good[0], snapshot.now) and guard.use_pass(good[0])
+            return bool(good) and _fresh(good[0], snapshot.now) and guard.use(good[0])
 
         return bool(self.call.coordinate(use))
-
-
-def let_land(repository: Repository, event: Event, checkout: str, lives: Callable[[], bool] = trial.always) -> None:
-    """Give the commit that a fix in this checkout is part of time to land, 10 s at most."""
-    if not (event.committing and event.checkout == checkout):
-        return
-    deadline = time.monotonic() + LANDING
-    while time.monotonic() < deadline and lives() and not safety.head_moved(repository):
-        time.sleep(LOOK_EVERY)
 
 
 def _fresh(kept: Evidence, now: float) -> bool:

@@ -1,7 +1,7 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buildguard import words
@@ -14,6 +14,7 @@ from buildguard.rules import REPO, Event, Outcome, Silence, Status, View, stale_
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
 """The outcomes after which the caller is the fixer."""
 GIVE_UP = "buildguard release --gave-up"
+_AIMABLE = {f"buildguard {verb}" for verb in ("claim", "release", "reset --yes", "run", "status", "wait")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,14 @@ class Report:
     agent: Agent | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def aimed(self, options: str) -> "Report":
+        """The same, with its commands about what this call was about: `options` as they were given to it."""
+        if not options:
+            return self
+        following = self.next + options if self.next in _AIMABLE else self.next
+        lines = tuple(line.replace(GIVE_UP, GIVE_UP + options) for line in self.lines)
+        return replace(self, next=following, lines=lines)
+
 
 def claimed(answer: Answer, checkout: str, build: str) -> Report:
     """`buildguard claim`."""
@@ -38,13 +47,16 @@ def claimed(answer: Answer, checkout: str, build: str) -> Report:
     return _about(answer, Exit.OK, (*lines, f"fix it and commit; or give up with: {GIVE_UP}"))
 
 
-def released(answer: Answer, checkout: str, build: str) -> Report:
-    """`buildguard release`."""
+def released(answer: Answer, checkout: str, build: str, number: int | None = None) -> Report:
+    """`buildguard release`. `number` is the claim that was to be released, if one was named."""
     state = answer.view.state
     where = f"build {build}, {words.place(state.scope, checkout)}"
     lost = words.superseded(state, answer.agent)
     if answer.outcome is Outcome.NOT_YOURS:
         you = [f"you are {words.who(answer.agent)}"] if answer.agent else []
+        if _mine(answer):
+            lines = [f"not your claim: claim {number} is over, you now hold claim {state.number} on {where}"]
+            return _about(answer, Exit.NOT_YOURS, lines, f"buildguard release --claim {state.number}")
         lines = [f"not your claim: {words.holder(answer.view, answer.snapshot.now)}", *you, *lost]
         return _about(answer, Exit.NOT_YOURS, lines, "buildguard status")
     if answer.outcome is Outcome.NOTHING_HELD:
@@ -69,14 +81,17 @@ def waited(moment: Moment, agent: Agent | None, checkout: str, build: str) -> Re
     view, now = moment.concerning, moment.snapshot.now
     silence = moment.snapshot.silences.get(view.state.scope)
     if moment.holder is None:
-        lines = ("free: nobody else holds a claim here", *words.status(view, now, checkout, build))
+        mine = agent is not None and view.held_by(agent.id)
+        free = "free: you are the fixer" if mine else "free: nobody else holds a claim here"
+        lines = (free, *words.status(view, now, checkout, build))
         return Report("free", Exit.OK, lines, None, view, silence, agent)
     lines = (f"the wait ran out: {words.holder(view, now)}", *words.failing(view.state.failures))
     return Report("timeout", Exit.BUSY, lines, "buildguard wait", view, silence, agent)
 
 
-def status(answer: Answer, checkout: str, build: str, everything: bool, gate: bool) -> Report:
-    """`buildguard status`. `everything` shows all scopes; as a `gate` it exits 1 unless passing."""
+def status(answer: Answer, checkout: str, build: str, everything: bool, gate: bool, check: str) -> Report:
+    """`buildguard status`. `everything` shows all scopes; as a `gate` it exits 1 unless passing. `check` is the
+    configured check, or empty."""
     snapshot, view = answer.snapshot, answer.view
     others = (snapshot.view(name) for name in sorted(snapshot.states) if name != view.state.scope)
     shown = [view, *(other for other in others if everything or _matters(other, checkout))]
@@ -86,7 +101,7 @@ def status(answer: Answer, checkout: str, build: str, everything: bool, gate: bo
     open_here = any(one.state.status is not Status.PASSING for one in shown)
     scopes = [facts(one, snapshot.silences.get(one.state.scope), answer.agent, build) for one in shown]
     code = Exit.FAILED if gate and open_here else Exit.OK
-    return _about(answer, code, lines, _after_status(answer), {"scopes": scopes})
+    return _about(answer, code, lines, _after_status(answer, check), {"scopes": scopes})
 
 
 def passed(answer: Answer | None, check: str, took: float, checkout: str) -> Report:
@@ -110,7 +125,7 @@ def failed(answer: Answer | None, ended: str, checkout: str, build: str, again: 
         return Report("failed", Exit.FAILED, (ended,), again)
     lines = [ended, *words.failing(answer.view.state.failures), *words.election(answer, checkout, build)]
     if answer.outcome in WON:
-        lines.append(f"it is yours to fix: others wait for you; give up with: {GIVE_UP}")
+        lines.append(f"it is yours to fix, then run the next line; others wait for you; give up with: {GIVE_UP}")
     return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
 
 
@@ -131,17 +146,15 @@ def interrupted(why: str, again: str | None) -> Report:
     return Report("interrupted", Exit.INTERRUPTED, (f"interrupted: {why}; nothing was claimed",), again)
 
 
-def bare(result: Result, check: str) -> Report:
+def bare(result: Result, check: str, again: str | None) -> Report:
     """The verdict of a check that nobody is told of."""
     if result.verdict is Verdict.PASSED:
         return Report("passed", Exit.OK, ())
     if result.verdict is Verdict.FAILED:
-        return Report("failed", Exit.FAILED, (f"failed: {check} (exit status {result.status})",))
-    return (
-        interrupted(result.why, None)
-        if result.verdict is Verdict.INTERRUPTED
-        else inconclusive(check, result.why, None)
-    )
+        return Report("failed", Exit.FAILED, (f"failed: {check} (exit status {result.status})",), again)
+    if result.verdict is Verdict.INTERRUPTED:
+        return interrupted(result.why, again)
+    return inconclusive(check, result.why, again)
 
 
 def event_facts(event: Event) -> dict[str, Any]:
@@ -193,13 +206,20 @@ def _matters(view: View, checkout: str) -> bool:
     return here and state.status is not Status.PASSING
 
 
-def _after_status(answer: Answer) -> str | None:
+def _after_status(answer: Answer, check: str) -> str | None:
     state = answer.view.state
     if state.status is Status.PASSING:
         return None
-    if state.status is Status.BROKEN or answer.view.stale is not None:
+    if state.status is Status.BROKEN or (answer.view.stale is not None and not _mine(answer)):
         return "buildguard claim"
-    return "buildguard release" if answer.agent and answer.view.held_by(answer.agent.id) else "buildguard wait"
+    if not _mine(answer):
+        return "buildguard wait"
+    # A pass of the check that failed releases the claim by itself, and proves what a bare release only says.
+    return "buildguard run" if check and state.check in ("", check) else "buildguard release"
+
+
+def _mine(answer: Answer) -> bool:
+    return answer.agent is not None and answer.view.held_by(answer.agent.id)
 
 
 def _about(

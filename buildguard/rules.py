@@ -91,7 +91,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the history. The store gives `id` and `at` when it writes it."""
+    """One line of the history. The store gives `id` and `at` when it writes it.
+
+    `failures` are those of the breakage, `lasted` its seconds at its end. A claim that opens again what was
+    fixed before says in `other` by whom and in `fixed_at` when.
+    """
 
     kind: Outcome
     scope: str
@@ -108,6 +112,8 @@ class Event:
     tree: str = ""
     branch: str = ""
     committing: bool = False
+    lasted: float | None = None
+    fixed_at: float | None = None
     id: int = 0
     at: float = 0.0
 
@@ -189,7 +195,8 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class Run:
     """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
-    tree; `committing` says that a commit of `tree` on `branch` follows if it passed."""
+    tree; `committing` says that a commit of `tree` on `branch` follows if it passed; `evidence` is what it
+    proves about a tree."""
 
     check: str
     seen: int
@@ -200,6 +207,7 @@ class Run:
     tree: str = ""
     branch: str = ""
     committing: bool = False
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,9 +404,11 @@ def _event(
     view: View, kind: Outcome, after: Status, caller: Caller | None, run: Run | None, reason: str = ""
 ) -> Event:
     state = view.state
-    event = Event(
-        kind, state.scope, state.status, after, state.number, caller.agent if caller else "", reason=reason
-    )
+    agent = caller.agent if caller else ""
+    failures = state.failures or (run.failures if run else ())
+    event = Event(kind, state.scope, state.status, after, state.number, agent, reason=reason, failures=failures)
+    if after is Status.PASSING and state.broken_since is not None:
+        event = replace(event, lasted=view.now - state.broken_since)
     if state.claim is not None:
         event = replace(event, attempts=state.claim.attempts)
         if event.agent != state.claim.agent:
@@ -408,7 +418,6 @@ def _event(
     if run is not None:
         event = replace(
             event,
-            failures=run.failures,
             checkout=run.checkout,
             head=run.head,
             tree=run.tree,

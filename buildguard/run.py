@@ -1,10 +1,9 @@
 """A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
 
-import shlex
 import time
 from collections.abc import Callable
 
-from buildguard import reports, trial, words
+from buildguard import git, reports, travel, trial, words
 from buildguard.call import Call
 from buildguard.check import Command
 from buildguard.fix import fix
@@ -15,14 +14,18 @@ from buildguard.trial import Trial
 from buildguard.ui import Countdown, Voice
 
 
-def run(call: Call, command: Command, again: str, wait: float = 0.0, claiming: bool = True) -> Report:
+def run(call: Call, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
     more than 0. `again` is the command line that repeats this."""
     deadline = time.monotonic() + wait
     reruns = 1
     while True:
-        tried = trial.attempt(call, command)
+        index = git.index(call.repository) if call.repository else None
+        tried = trial.attempt(call, command, index)
         report = trial.settled(call, tried, again)
+        if report is not None:
+            return report
+        report = travel.elsewhere(call, tried.run, index, trial.always)
         if report is not None:
             return report
         answer = trial.elect(call, tried, claiming)
@@ -34,14 +37,14 @@ def run(call: Call, command: Command, again: str, wait: float = 0.0, claiming: b
             return fix(call, tried, answer, again)
         if answer is None or answer.outcome is not Outcome.BUSY:
             return reports.failed(answer, tried.ended, call.checkout, call.voice.build, again)
-        if not _may_go_on(call, deadline):
+        if not _may_go_on(call, deadline, answer.view.state.scope):
             return _busy(call, tried, answer, wait)
 
 
-def _may_go_on(call: Call, deadline: float) -> bool:
+def _may_go_on(call: Call, deadline: float, scope: str) -> bool:
     """Wait for the others, if there is time; whether the check should now run again."""
     left = deadline - time.monotonic()
-    moment = await_turn(call, left) if left > 0 else None
+    moment = await_turn(call, left, scope=scope) if left > 0 else None
     return moment is not None and moment.holder is None
 
 
@@ -50,18 +53,27 @@ def _busy(call: Call, tried: Trial, answer: Answer, wait: float) -> Report:
     return reports.busy(answer, tried.ended, call.checkout, call.voice.build, why, "buildguard wait")
 
 
-def await_turn(call: Call, timeout: float, lives: Callable[[], bool] = trial.always) -> Moment | None:
+def await_turn(
+    call: Call, timeout: float, lives: Callable[[], bool] = trial.always, scope: str | None = None
+) -> Moment | None:
     """Wait, holding nothing, until nobody else's claim holds us up. The last moment says how it ended; None if
     coordination became unavailable."""
-    return call.coordinate(lambda guard: watch(call.voice, guard, timeout, lives))
+    return call.coordinate(lambda guard: watch(call.voice, guard, timeout, lives, scope))
 
 
-def watch(voice: Voice, guard: Guard, timeout: float, lives: Callable[[], bool] = trial.always) -> Moment:
-    """Show a wait of at most `timeout` seconds while it lasts; its last moment. Ends early if the caller does."""
+def watch(
+    voice: Voice,
+    guard: Guard,
+    timeout: float,
+    lives: Callable[[], bool] = trial.always,
+    scope: str | None = None,
+) -> Moment:
+    """Show a wait of at most `timeout` seconds while it lasts; its last moment. Ends early if the caller does.
+    `scope` is the one that was found busy, if one was."""
     began = time.monotonic()
     held_up: View | None = None
     with Countdown(voice) as countdown:
-        for moment in guard.waiting(timeout, guard.me.id):
+        for moment in guard.waiting(timeout, guard.me.id, scope):
             held_up = moment.holder or held_up
             if moment.holder is None or not lives():
                 break
@@ -70,8 +82,3 @@ def watch(voice: Voice, guard: Guard, timeout: float, lives: Callable[[], bool] 
     if held_up is not None:
         guard.waited(guard.me.id, held_up, time.monotonic() - began)
     return moment
-
-
-def again_with(command: Command) -> str:
-    """The command line that runs this check again."""
-    return f"buildguard run -- {shlex.join(command.argv)}"

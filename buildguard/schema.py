@@ -22,7 +22,7 @@ TABLES = (
         kind TEXT NOT NULL, scope TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
         claim_number INTEGER NOT NULL, agent_id TEXT NOT NULL, other_agent_id TEXT, reason TEXT NOT NULL,
         failures TEXT NOT NULL, attempts INTEGER NOT NULL, checkout TEXT NOT NULL, head TEXT NOT NULL,
-        tree TEXT NOT NULL, branch TEXT NOT NULL, committing INTEGER NOT NULL)""",
+        tree TEXT NOT NULL, branch TEXT NOT NULL, committing INTEGER NOT NULL, lasted REAL, fixed_at REAL)""",
     "CREATE INDEX event_of_build ON event (build, id)",
     "CREATE INDEX event_of_fix ON event (build, id) WHERE kind IN ('fixed', 'released')",
     """CREATE TABLE evidence (
@@ -37,7 +37,7 @@ _STATE_COLUMNS = (
 )
 _EVENT_COLUMNS = (
     "kind, scope, before, after, claim_number, agent_id, other_agent_id, reason, failures, attempts, checkout,"
-    " head, tree, branch, committing"
+    " head, tree, branch, committing, lasted, fixed_at"
 )
 
 
@@ -148,13 +148,15 @@ def event_values(event: Event) -> tuple[object, ...]:
         event.tree,
         event.branch,
         event.committing,
+        event.lasted,
+        event.fixed_at,
     )
 
 
 def event_of(row: tuple[Any, ...]) -> Event:
     """The event that a row of `SELECT_EVENTS` or `SELECT_FIXES` holds."""
     number, at, kind, scope, before, after, claim, agent, other, reason, failures, attempts, *rest = row
-    checkout, head, tree, branch, committing = rest
+    checkout, head, tree, branch, committing, lasted, fixed_at = rest
     return Event(
         Outcome(kind),
         scope,
@@ -171,6 +173,8 @@ def event_of(row: tuple[Any, ...]) -> Event:
         tree,
         branch,
         bool(committing),
+        lasted,
+        fixed_at,
         number,
         at,
     )

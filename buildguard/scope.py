@@ -71,6 +71,36 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     return replace(snapshot, states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
 
 
+def fixed_elsewhere(snapshot: Snapshot, checkout: str, run: Run) -> Event | None:
+    """The newest fix, made in another checkout, of what now fails in this run: of a breakage that was shared, or
+    of one that is known to be in HEAD here."""
+    proof = _proof(snapshot, run)
+    in_head = proof is not None and not proof.passed
+    for fix in snapshot.fixes:
+        if fix.checkout != checkout and (fix.scope == REPO or in_head) and _same_breakage(fix, run):
+            return fix
+    return None
+
+
+def _same_breakage(fix: Event, run: Run) -> bool:
+    """By failure ids or, where neither has any, as the whole check on the same HEAD."""
+    if run.failures or fix.failures:
+        return not set(run.failures).isdisjoint(fix.failures)
+    return bool(run.head) and fix.head == run.head
+
+
+def opened_again(step: Step, snapshot: Snapshot, run: Run | None) -> Step:
+    """The step with the old history attached, if it opens what had been fixed before in the same scope."""
+    opens = [event for event in step.events if event.before is Status.PASSING and event.after is not Status.PASSING]
+    if run is None or not opens or not run.failures:
+        return step
+    fix = next((one for one in snapshot.fixes if not set(run.failures).isdisjoint(one.failures)), None)
+    if fix is None:
+        return step
+    events = (replace(one, other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)
+    return replace(step, events=tuple(events))
+
+
 def concerning(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str, asked: str | None = None) -> str:
     """The scope that a command without a failure acts on: the caller's own claim, else a claim that binds its
     checkout, else an open breakage of its checkout or the repository, else its checkout."""
@@ -90,7 +120,8 @@ def concerning(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str,
 
 
 def holding_up(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str, asked: str | None) -> View | None:
-    """The live claim of somebody else that makes this caller wait, if there is one."""
+    """The live claim of somebody else that makes this caller wait, if there is one; only that of the scope that
+    was asked for, if one was."""
     for view in _views(snapshot, dead):
         binds = view.state.scope in (checkout, REPO) or _made_in(view, checkout)
         if (view.state.scope == asked if asked else binds) and view.held_live_by_another(agent):

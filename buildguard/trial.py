@@ -10,9 +10,10 @@ from buildguard import check, frameworks, reports, words
 from buildguard.call import Call
 from buildguard.check import Command, Result, Verdict
 from buildguard.failures import failure_ids
+from buildguard.git import Cleanness, Index
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
-from buildguard.rules import Run, Status
+from buildguard.rules import Evidence, Run, Status
 
 SIGN_OF_LIFE = 30.0
 """Seconds between two signs of life while a check or a fix runs."""
@@ -43,19 +44,22 @@ class Trial:
         return f"failed: {self.command.text} (exit status {self.result.status}, {words.span(self.result.seconds)})"
 
 
-def attempt(call: Call, command: Command, lives: Callable[[], bool] = always, run: Run | None = None) -> Trial:
-    """Run the check once. `run` says what is known beforehand of the commit that it is for."""
+def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[], bool] = always) -> Trial:
+    """Run the check once, on the tree that the index holds."""
     repository = call.repository
-    if run is None:
-        head, branch = (repository.head, repository.branch) if repository else ("", "")
-        run = Run(command.text, -1, call.checkout, head=head, branch=branch)
     snapshot = call.coordinate(Guard.read)
+    clean = Cleanness(repository) if repository and index and snapshot else None
     began = time.time()
     result = start(call, command, {}, lives, call.settings.check_timeout)
-    run = replace(run, seen=snapshot.last_event if snapshot else -1)
-    if result.verdict is Verdict.FAILED:
-        root = repository.top if repository else None
-        run = replace(run, failures=failure_ids(result.output, call.settings.junit, began, root))
+    run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout)
+    if repository is not None:
+        run = replace(run, head=repository.head, branch=repository.branch)
+    if repository is not None and result.verdict is Verdict.FAILED:
+        failures = failure_ids(result.output, call.settings.junit, began, repository.top)
+        run = replace(run, failures=failures, head_tree=repository.tree_of_head())
+    if repository and index and clean and clean.answer() and result.verdict in (Verdict.PASSED, Verdict.FAILED):
+        passed = result.verdict is Verdict.PASSED
+        run = replace(run, evidence=(Evidence(command.text, index.tree(repository), passed, began),))
     states = snapshot.states.values() if snapshot else ()
     return Trial(command, result, began, run, any(state.status is not Status.PASSING for state in states))
 

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from buildguard.exits import Exit
 
 VARIABLE = "BUILDGUARD_VERDICT_FILE"
 """Names the file, in the environment of the git that `buildguard commit` starts."""
@@ -12,10 +14,14 @@ VARIABLE = "BUILDGUARD_VERDICT_FILE"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The exit status that the hook ended with, and why in one word."""
+    """The exit status that the hook ended with, why in one word, and what it was about: the hook's own options
+    are not those of the command above it."""
 
     exit: int
     outcome: str
+    build: str | None = None
+    scope: str | None = None
+    db: str | None = None
 
 
 def asked_for(environment: Mapping[str, str]) -> bool:
@@ -24,18 +30,20 @@ def asked_for(environment: Mapping[str, str]) -> bool:
 
 
 def write(environment: Mapping[str, str], verdict: Verdict) -> None:
-    """Leave the verdict where it was asked for."""
+    """Leave the verdict where it was asked for, after those of the hooks that ran before in the same commit."""
     path = environment.get(VARIABLE)
     if path:
         # Only `buildguard commit` reads it, and without it falls back to git's own status.
-        with suppress(OSError):
-            Path(path).write_text(json.dumps({"exit": int(verdict.exit), "outcome": verdict.outcome}))
+        with suppress(OSError), Path(path).open("a") as file:
+            file.write(json.dumps(asdict(verdict)) + "\n")
 
 
 def read(path: Path) -> Verdict | None:
-    """The verdict, or None if no hook left one."""
+    """The verdict, or None if no hook left one. Of several hooks the one that was not content counts: a hook
+    framework goes on after it, and the next one's pass explains nothing."""
     try:
-        told = json.loads(path.read_text())
-        return Verdict(int(told["exit"]), str(told["outcome"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        told = [Verdict(**json.loads(line)) for line in path.read_text().splitlines()]
+    except (OSError, ValueError, TypeError):
         return None
+    unhappy = [verdict for verdict in told if verdict.exit != Exit.OK]
+    return (unhappy or told or [None])[-1]

@@ -1,12 +1,15 @@
 """What the tests share: real repositories, real agents as processes, and waiting for conditions, never for time."""
 
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Self
 
 SCRIPTS = Path(sys.executable).parent
 BUILDGUARD = str(SCRIPTS / "buildguard")
@@ -161,3 +164,86 @@ def lives(pid: int) -> bool:
 def with_variables(checkout: Checkout, variables: Mapping[str, str]) -> Checkout:
     """The same checkout, called with more in the environment."""
     return Checkout(checkout.path, checkout.home, {**checkout.variables, **variables})
+
+
+class Following:
+    """A started command whose words can be waited for while it runs."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self._heard: dict[str, list[str]] = {"out": [], "err": []}
+        self._readers = [
+            threading.Thread(target=self._listen, args=(stream, name), daemon=True)
+            for stream, name in ((process.stdout, "out"), (process.stderr, "err"))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _listen(self, stream: IO[str] | None, name: str) -> None:
+        for line in stream or ():
+            self._heard[name].append(line)
+
+    @property
+    def text(self) -> str:
+        """All that it has said so far: its stdout, then its stderr."""
+        return "".join((*self._heard["out"], *self._heard["err"]))
+
+    def says(self, words: str) -> None:
+        """Return once it has said that; fail the test if it ends or is silent for too long before."""
+        eventually(lambda: words in self.text or not any(one.is_alive() for one in self._readers), repr(words))
+        assert words in self.text, f"ended with {self.process.wait()} without {words!r}: {self.text}"
+
+    def ends(self, within: float = PATIENCE * 2) -> Done:
+        """Wait for its end."""
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"still running after {within} s: {self.process.args!r}\n{self.text}") from None
+        for reader in self._readers:
+            reader.join(within)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+        return Done(self.process.returncode, "".join(self._heard["out"]), "".join(self._heard["err"]))
+
+
+_WORKER = """
+import json, subprocess, sys
+for line in sys.stdin:
+    done = subprocess.run(json.loads(line), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+"""
+
+
+class Worker:
+    """An agent with nothing configured: a process that lives on while the commands that it starts come and go."""
+
+    def __init__(self, checkout: Checkout, **more: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _WORKER],
+            cwd=checkout.path,
+            env=checkout.env(None, **more),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, *argv: str) -> None:
+        """Let it run a command."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(argv) + "\n")
+        self.process.stdin.flush()
+
+    def run(self, *argv: str) -> Done:
+        """Let it run a command, and wait for that."""
+        self.start(*argv)
+        assert self.process.stdout is not None
+        return Done(*json.loads(self.process.stdout.readline()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()

@@ -1,0 +1,132 @@
+"""A fix that was made in another checkout: whether it is in this tree yet, and which command brings it in."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from buildguard import safety, scope, words
+from buildguard.call import Call
+from buildguard.exits import Exit
+from buildguard.git import GitFault, Index, Repository
+from buildguard.guard import Guard
+from buildguard.reports import Report
+from buildguard.rules import Event, Run
+
+LANDING = 10.0
+"""Seconds that the fixer's commit is given to land: its hook resolves before git writes the commit."""
+LOOK_EVERY = 0.1
+SEARCHED = 1000
+"""How many of the newest commits are looked through for the tree of a fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A fix that is not in this tree: who made it, and the commit that holds it."""
+
+    event: Event
+    commit: str
+
+
+def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], bool]) -> Report | None:
+    """The answer to a failing run whose failure is fixed in another checkout, but not yet in this tree: the
+    commit, and the command that brings it in. None if there is no such fix, so that the run may claim."""
+    repository = call.repository
+    if repository is None:
+        return None
+
+    def look(guard: Guard) -> Report | None:
+        snapshot = guard.read()
+        event = scope.fixed_elsewhere(snapshot, guard.checkout, run)
+        if event is None:
+            return None
+        commit = _landed(call, repository, event, snapshot.now, lives)
+        tree = (index.tree(repository) if index else "") or repository.head
+        if not commit or _contains(repository, commit, index) or _told(guard, commit, tree):
+            return None
+        guard.remember(f"fix {commit}", tree, False)
+        return _report(repository, Fix(event, commit), snapshot.now)
+
+    return call.coordinate(look)
+
+
+def let_land(repository: Repository, event: Event, checkout: str, lives: Callable[[], bool]) -> None:
+    """Give the commit that a fix in this very checkout is part of time to land, 10 s at most."""
+    deadline = time.monotonic() + LANDING
+    expected = event.committing and event.checkout == checkout
+    while expected and time.monotonic() < deadline and lives() and not safety.head_moved(repository):
+        time.sleep(LOOK_EVERY)
+
+
+def _landed(call: Call, repository: Repository, event: Event, now: float, lives: Callable[[], bool]) -> str:
+    """The commit of a fix, waiting a little for it to appear; empty if it never became one."""
+    deadline = time.monotonic() + max(0.0, LANDING - (now - event.at))
+    while True:
+        commit = _commit_of(repository, event)
+        if commit:
+            return commit
+        if time.monotonic() >= deadline or not lives():
+            when = words.clock(event.at, now)
+            call.voice.say(
+                f"{event.agent} fixed this at {when} elsewhere, but no commit holds that fix: it does not count"
+            )
+            return ""
+        time.sleep(LOOK_EVERY)
+
+
+def _commit_of(repository: Repository, event: Event) -> str:
+    """The newest commit with the tree that was fixed; where the fix was not checked in a commit's hook, the
+    newest one on its branch since."""
+    try:
+        if event.tree:
+            listed = repository.git("log", "--all", f"--max-count={SEARCHED}", "--format=%T %H")
+            return dict(row.split() for row in reversed(listed.splitlines())).get(event.tree, "")
+        if event.branch and event.head:
+            return repository.git("rev-list", "--max-count=1", f"{event.head}..{event.branch}")
+    except GitFault:
+        pass  # a branch that is gone, a history that was rewritten: there is no commit to be had
+    return ""
+
+
+def _contains(repository: Repository, commit: str, index: Index | None) -> bool:
+    """Whether this tree has the fix: HEAD descends from it, or its patch can be taken out of the index again."""
+    try:
+        if repository.git("rev-list", "--max-count=1", commit, f"^{repository.head or commit}") == "":
+            return True
+        patch = repository.git("diff-tree", "-p", "--binary", "--full-index", f"{commit}^", commit)
+    except GitFault:
+        return False
+    try:
+        variables = {"GIT_INDEX_FILE": str(index.path)} if index else {}
+        repository.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch + "\n", **variables)
+    except GitFault:
+        return not patch
+    return True
+
+
+def _told(guard: Guard, commit: str, tree: str) -> bool:
+    """Whether this agent was sent for that fix before and has changed its tree since: it may have brought the
+    fix in by hand, so if the check still fails, that is a new breakage."""
+    return any(
+        kept.agent == guard.me.id and kept.check == f"fix {commit}" and kept.tree != tree
+        for kept in guard.read().evidence
+    )
+
+
+def _report(repository: Repository, fix: Fix, now: float) -> Report:
+    event, short = fix.event, fix.commit[:12]
+    lines = (
+        f"fixed elsewhere: {event.agent} fixed this at {words.clock(event.at, now)} in {short}"
+        f"{' on ' + event.branch.removeprefix('refs/heads/') if event.branch else ''}; it is not in this tree yet",
+        "nobody has to fix it again: bring the fix in, then commit again",
+    )
+    # With changes staged, git picks a commit only into the index; stashing them could hide others' edits.
+    staged = _staged(repository)
+    command = f"git cherry-pick --no-commit {short}" if staged else f"git cherry-pick {short}"
+    return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": fix.commit, "fixer_was": event.agent})
+
+
+def _staged(repository: Repository) -> bool:
+    try:
+        return bool(repository.git("diff", "--cached", "--name-only", "-z"))
+    except GitFault:
+        return True

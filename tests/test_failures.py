@@ -1,0 +1,313 @@
+"""Ids of what failed.
+
+`outputs/` holds what tools really printed, run on small failing projects on Debian 12: pytest 9.2.0 with
+pytest-xdist 3.8.0, unittest of Python 3.11.7, mypy 2.4.1, ruff 0.17.6, flake8 7.5.0, go 1.19.8, cargo and rustc
+1.95.0, gcc 12.2.0, clang 14.0.6 (both with GNU ld), TypeScript 5.9.3, eslint 9.39.5 with eslint-formatter-unix
+9.0.1, jest 30.5.2 with jest-junit 17.0.0, vitest 3.2.7, node 20.20.2. Not run, and here as lines in their shape:
+pylint, pyright, black, ty, MSVC, Gradle, Surefire, go-junit-report.
+
+`TOOL.txt` (or `.xml`, a JUnit report) is a failing run in ROOT, and `TOOL.txt.ids` what failed there, one id a line;
+`TOOL.moved.txt` the same failures some lines further down and in another work tree, `TOOL.colour.txt` with colour
+forced, `TOOL.passing.txt` a run of the mended project, with warnings and notes. Paths of the machine were replaced,
+but for the temporary ones that gcc and clang hand to the linker.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildguard.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, RECOGNISERS, Recogniser, failure_ids
+
+OUTPUTS = Path(__file__).parent / "outputs"
+ROOT = Path("/home/me/project")
+OTHER_ROOT = Path("/home/you/trees/feature")
+HOSTILE_DEADLINE = 10.0
+"""Seconds for any mebibyte of output: ten times what the worst takes, a fraction of what backtracking would."""
+
+LINES = {
+    "FAILED test_a.py::test_b": "test_a.py::test_b",
+    "SUBFAIL test_a.py::test_b - assert 1": "test_a.py::test_b",
+    "ERROR: test_a (tests.Case)": "test_a (tests.Case)",
+    "FAIL: test_a (a.Case.test_a) (of=<A at 0x7f00deadbeef>)": "test_a (a.Case.test_a) (of=<A at 0x…>)",
+    "--- FAIL: TestOfNoPackage (0.10s)": "TestOfNoPackage",
+    "app.py:3:1: C0116: Missing docstring (missing-function-docstring)": "app.py C0116",
+    "/home/me/project/app.py:5:2 - error: No attribute (reportX)": "app.py reportX",
+    "app/models.py:1:8: F401 [*] `os` imported but unused": "app/models.py F401",
+    "error[invalid-assignment]: Not assignable\n --> app.py:1:1": "app.py invalid-assignment",
+    "would reformat /home/me/project/app.py": "app.py unformatted",
+    "Would reformat: app.py": "app.py unformatted",
+    "cart.cpp(12): error C2065: 'x': undeclared identifier": "cart.cpp C2065",
+    "cart.c:3: error: expected 2 arguments, got 13": "cart.c: expected N arguments, got N",
+    "./a//b/./c.c:1:2: error: no": "a/b/c.c: no",
+    "/tmp/pytest-7/run3/a.c:1:2: error: no": "…/a.c: no",
+    "../../lib/a.c:1:2: error: no": "…/a.c: no",
+    "/home/me/project-2/a.c:1:2: error: no": "…/a.c: no",
+    "a.c:1:2: error: see /usr/include/stdio.h": "a.c: see …/stdio.h",
+    "a.c:1:2: error: see /home/me/project/b.h:7": "a.c: see b.h:N",
+    "a.c:1:2: error: see /tmp/ccXYZ.o": "a.c: see …",
+    "error TS5083: Cannot read file '/home/me/project/tsconfig.json'.": "TS5083: Cannot read file 'tsconfig.json'.",
+    "FAIL unit app/a.test.js (5.302 s)\n  ● adds": "app/a.test.js › adds",
+    " FAIL  |unit| app/a.test.ts > adds": "app/a.test.ts > adds",
+}
+NO_FAILURES = (
+    "tests/test_a.py:5: AssertionError",
+    "tests/test_a.py:5: in test_b",
+    "tests/test_a.py:5: DeprecationWarning: E501 is old",
+    'app.py:3: note: Revealed type is "int"  [misc]',
+    "cart.c:3:1: warning: unused [-Wunused]",
+    "cart.c:3:1: note: error: said elsewhere",
+    "warning: unused\n --> src/main.rs:1:2",
+    "error: could not compile\nsomething else\n --> src/main.rs:1:2",
+    "    tests::indented_but_in_no_list",
+    "  1:2  error  of no file  semi",
+    "PASS app/a.test.js\n  ● Console",
+    "FAILED (failures=2, errors=3)",
+    "ERROR app.server - connection lost",
+    "ERROR    app:server.py:5 connection lost",
+    "12:03:04: E100 from a log",
+    "make: *** [Makefile:5: all] Error 2",
+    "http://localhost:80: error: refused",
+)
+HOSTILE = (
+    *("a\n", " ", "1", "[", "a.c:1: error: x  [", "x(1,1", "x:1:1", "ERROR a.b.", "FAILED a.py::x[", "FAIL "),
+    *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
+    *(
+        "/home/me/project",
+        "--- FAIL: a/",
+        "  1:2  error  a  ",
+        "\u202e",
+        "a.c:1: error: 1./a/0x1234567",
+        "ld: a:((",
+    ),
+)
+
+
+def captured(name: str, root: Path | None = ROOT) -> tuple[str, ...]:
+    """The ids in a captured file."""
+    path = OUTPUTS / name
+    is_report = path.suffix == ".xml"
+    return failure_ids(b"" if is_report else path.read_bytes(), path if is_report else None, root=root)
+
+
+def expected(name: str) -> tuple[str, ...]:
+    """The ids that belong to a captured file, a variant or not."""
+    parts = name.split(".")
+    return tuple((OUTPUTS / f"{parts[0]}.{parts[-1]}.ids").read_text("utf-8").splitlines())
+
+
+def variants(kind: str) -> list[str]:
+    """The captured files of that kind."""
+    return sorted(path.name for path in OUTPUTS.glob(f"*.{kind}.*"))
+
+
+CAPTURED = sorted(path.stem for path in OUTPUTS.glob("*.ids"))
+
+
+def ids(output: str, root: Path | None = ROOT) -> tuple[str, ...]:
+    return failure_ids(output.encode(), root=root)
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_the_failures_in_a_tools_output_are_named(name: str) -> None:
+    assert captured(name) == expected(name)
+
+
+@pytest.mark.parametrize("name", variants("moved"))
+def test_a_failure_has_the_same_ids_elsewhere_in_its_file_and_in_another_work_tree(name: str) -> None:
+    assert captured(name, OTHER_ROOT) == expected(name)
+
+
+@pytest.mark.parametrize("name", variants("colour"))
+def test_colour_makes_no_difference(name: str) -> None:
+    assert "\x1b" in (OUTPUTS / name).read_text("utf-8")
+    assert captured(name) == expected(name)
+
+
+@pytest.mark.parametrize("name", variants("passing"))
+def test_a_passing_run_has_no_ids_whatever_it_warns_of(name: str) -> None:
+    assert captured(name) == ()
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_without_a_root_no_absolute_path_gets_into_an_id(name: str) -> None:
+    found = captured(name, root=None)
+    assert len(found) == len(expected(name))
+    assert not [one for one in found if "/home" in one or "/tmp" in one or one.startswith("/")]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_names_a_failure(line: str) -> None:
+    assert ids(line) == (LINES[line],)
+
+
+@pytest.mark.parametrize("line", NO_FAILURES)
+def test_a_line_that_names_no_failure(line: str) -> None:
+    assert ids(line) == ()
+
+
+def test_a_test_around_failed_subtests_is_not_named_itself() -> None:
+    names = ("TestA", "TestA/x/y", "TestA-b", "TestAb")
+    assert ids("".join(f"--- FAIL: {name} (0.00s)\n" for name in names)) == ("TestA-b", "TestA/x/y", "TestAb")
+
+
+def test_line_ends_of_other_systems_and_progress_lines_make_no_difference() -> None:
+    plain_text = (OUTPUTS / "ruff.txt").read_bytes()
+    for end in (b"\r\n", b"\r\r\n", b"\r"):
+        assert failure_ids(plain_text.replace(b"\n", end), root=ROOT) == expected("ruff.txt")
+
+
+def test_of_a_long_output_only_the_end_is_read_and_its_first_line_may_be_half_a_line() -> None:
+    line = "app/long_name.py:1:2: F401 unused\n"
+    assert ids("first.py:1:2: F401 unused\n" + line * (MAX_OUTPUT // len(line))) == ("app/long_name.py F401",)
+    assert ids("ng_name.py:1:2: F401 unused\n" + line * 3000) == ("app/long_name.py F401",)
+
+
+def test_output_that_is_not_utf_8_is_read_all_the_same() -> None:
+    assert failure_ids(b"\xff\xfe\x80\nFAILED a.py::test_\xff\n") == ("a.py::test_�",)
+
+
+def test_an_id_is_one_line_of_printable_characters() -> None:
+    assert ids("FAILED a.py::t[\u202eb\u2028c\x07\x9b\u200b\ue000d\te]") == ("a.py::t[b cd e]",)
+
+
+def test_long_ids_are_cut_and_still_differ() -> None:
+    found = ids("".join(f"FAILED a.py::test_{'x' * 400}{number}\n" for number in range(3)))
+    assert len(found) == 3
+    assert {len(one) for one in found} == {MAX_ID_LENGTH}
+
+
+def test_of_many_ids_the_first_in_order_are_kept() -> None:
+    names = [f"a.py::test_{number:05}" for number in range(3 * MAX_IDS)]
+    assert ids("".join(f"FAILED {name}\n" for name in reversed(names))) == tuple(names[:MAX_IDS])
+
+
+@pytest.mark.parametrize("root", ["/home/me/my (first) project+", "/", ".", "/home/me/project/"])
+def test_any_root_will_do(root: str) -> None:
+    path = Path(root) / "app" / "a.c"
+    expected = "…/a.c: no" if root == "/" else "app/a.c: no"
+    assert ids(f"{path}:1:2: error: no", Path(root)) == (expected,)
+
+
+@pytest.mark.parametrize("kind", RECOGNISERS, ids=lambda kind: kind.name)
+def test_every_group_of_a_recogniser_has_a_place_in_its_ids(kind: Recogniser) -> None:
+    groups = {name for text in (kind.line, kind.above, kind.below) if text for name in re.compile(text).groupindex}
+    assert groups <= set(re.findall(r"{(\w+)}", "".join(kind.ids)))
+
+
+def check_form(found: tuple[str, ...]) -> None:
+    assert list(found) == sorted(set(found))
+    assert len(found) <= MAX_IDS
+    assert all(one and one.isprintable() and len(one) <= MAX_ID_LENGTH for one in found)
+
+
+@given(st.binary(max_size=2000), st.booleans())
+def test_no_output_raises(output: bytes, rooted: bool) -> None:
+    check_form(failure_ids(output, root=ROOT if rooted else None))
+
+
+PIECES = [*HOSTILE, *LINES, *NO_FAILURES, "\n", "failures:", "    ", "\x00", "{0}", "\ud800"]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(PIECES)))
+def test_no_mixture_of_what_tools_print_raises(pieces: list[str]) -> None:
+    check_form(failure_ids("".join(pieces).encode("utf-8", "surrogatepass"), root=ROOT))
+
+
+@pytest.mark.parametrize("seed", HOSTILE)
+def test_hostile_output_takes_bounded_time(seed: str) -> None:
+    output = (seed * (MAX_OUTPUT // len(seed.encode()))).encode()
+    lines = b"\n".join(b"a.c:1: error: " + output[:1980] + b" x" for _ in range(500))
+    began = time.monotonic()
+    for hostile in (output, output[: MAX_OUTPUT // 32], lines):
+        failure_ids(hostile, root=ROOT)
+    assert time.monotonic() - began < HOSTILE_DEADLINE
+
+
+FAILED_CASE = '<testsuite><testcase classname="tests.a" name="test_b"><failure/></testcase></testsuite>'
+FROM_OUTPUT = b"FAILED a.py::test_of_the_output\n"
+REPORTS = {
+    "go-junit-report": (
+        '<testsuites><testsuite name="shop/cart"><testcase classname="shop/cart" name="TestA"><failure '
+        'message="no"/></testcase><testcase classname="shop/cart" name="TestA/x"><failure/></testcase></testsuite>'
+        "</testsuites>",
+        ("shop/cart::TestA/x",),
+    ),
+    "Gradle": (
+        '<testsuite name="com.shop.CartTest" hostname="vm"><properties/><testcase name="adds()" '
+        'classname="com.shop.CartTest" time="0.01"><failure message="no" type="AssertionFailedError">at …</failure>'
+        '</testcase><testcase name="skipped()" classname="com.shop.CartTest"><skipped/></testcase></testsuite>',
+        ("com.shop.CartTest::adds()",),
+    ),
+    "Surefire": (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        '<testcase name="a" classname="com.shop.A"><error type="Error"/><system-out>x</system-out></testcase>'
+        '<testcase name="b" classname="com.shop.A"><flakyFailure/></testcase></testsuite>',
+        ("com.shop.A::a",),
+    ),
+    "with files": (
+        '<r xmlns="urn:junit"><testcase file="/home/me/project/spec/a.rb" name="adds"><failure/></testcase>'
+        '<testcase file="./spec/a.rb" name="adds"><error/></testcase><testcase name="alone"><error/></testcase>'
+        "<testcase><error/></testcase><error/></r>",
+        ("alone", "spec/a.rb::adds"),
+    ),
+}
+NO_REPORTS = {
+    "empty": b"",
+    "cut": FAILED_CASE.encode()[:-5],
+    "no XML": b"FAILED\x00\xff",
+    "nobody failed": b'<testsuite><testcase name="a"/></testsuite>',
+    "entities": b'<!DOCTYPE a [<!ENTITY b "' + b"b" * 99 + b'">]>' + FAILED_CASE.replace("tests.a", "&b;").encode(),
+    "entities, hidden": ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a>' + FAILED_CASE).encode("utf-16"),
+    "huge": FAILED_CASE.encode() + b" " * MAX_REPORT,
+}
+
+
+@pytest.mark.parametrize("shape", REPORTS)
+def test_a_junit_report_names_the_failed_cases(shape: str, tmp_path: Path) -> None:
+    report = tmp_path / "junit.xml"
+    report.write_text(REPORTS[shape][0], "utf-8")
+    assert failure_ids(FROM_OUTPUT, report, root=ROOT) == REPORTS[shape][1]
+
+
+@pytest.mark.parametrize("content", NO_REPORTS.values(), ids=NO_REPORTS.keys())
+def test_the_output_counts_where_a_report_tells_nothing(content: bytes, tmp_path: Path) -> None:
+    report = tmp_path / "junit.xml"
+    report.write_bytes(content)
+    assert failure_ids(FROM_OUTPUT, report) == ("a.py::test_of_the_output",)
+
+
+def test_the_output_counts_where_the_report_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("nowhere.xml", ".", "pipe", "\0"):
+        assert failure_ids(FROM_OUTPUT, tmp_path / name) == ("a.py::test_of_the_output",)
+
+
+def test_a_report_of_an_earlier_run_does_not_count(tmp_path: Path) -> None:
+    report = tmp_path / "junit.xml"
+    report.write_text(FAILED_CASE)
+    os.utime(report, (1000.0, 1000.0))
+    assert failure_ids(FROM_OUTPUT, report, not_before=1001.0) == ("a.py::test_of_the_output",)
+    assert failure_ids(FROM_OUTPUT, report, not_before=1000.0) == ("tests.a::test_b",)
+    assert failure_ids(FROM_OUTPUT, report) == ("tests.a::test_b",)
+
+
+def test_a_report_written_at_once_counts(tmp_path: Path) -> None:
+    for number in range(200):
+        report = tmp_path / f"{number}.xml"
+        began = time.time()
+        report.write_text(FAILED_CASE)
+        assert failure_ids(b"", report, not_before=began)
+
+
+def test_what_a_passing_hook_does_not_need_is_not_imported() -> None:
+    code = "import sys, buildguard.failures as f; f.failure_ids(b'x'); print({'xml', 'zlib'} & {*sys.modules})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=OUTPUTS.parents[1])
+    assert run.stdout == "set()\n"
