@@ -1,12 +1,15 @@
 """The command line that repeats a commit: read off the git that called, fit to be pasted as it stands."""
 
+import re
 from collections.abc import Sequence
 
 from buildguard import words
 
 _TAKES_A_VALUE = {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
-_MESSAGE = ("-m", "-F", "--message", "--file", "--author", "--date", "--trailer")
-_HARMLESS = {"-q", "--quiet", "-s", "--signoff", "--no-edit", "-v", "--no-gpg-sign", "--allow-empty"}
+_MESSAGE = ("-m", "-F", "-C", "-t", "--message", "--file", "--author", "--date", "--trailer", "--reuse-message")
+_HARMLESS = {"-q", "--quiet", "-s", "--signoff", "--no-edit", "-v", "--no-gpg-sign", "--allow-empty", "--amend"}
+_BUNDLED = re.compile("-[aeqsv]+[mFCt]?")
+"""Short options of `git commit` in one word, of which only the last may take a value."""
 
 
 def split(argv: Sequence[str]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
@@ -26,31 +29,41 @@ def is_amend(argv: Sequence[str]) -> bool:
 
 def by_commit(argv: Sequence[str]) -> str | None:
     """The same commit through `buildguard commit`, which waits outside git. What is no commit (a merge, a
-    rebase that goes on) is repeated after a wait. None where it cannot be written on one line."""
+    rebase that goes on) is repeated after a wait. None where nobody knows what it was."""
     options, command, arguments = split(argv)
     if command != "commit":
-        return words.command(["git", *argv[1:]], "buildguard wait && ") if argv else None
+        return words.command(["git", *argv[1:]], "buildguard wait && ") or "buildguard wait" if argv else None
     separator = ("--",) if arguments[:1] == ("--",) else ()
     start = ("git", *options, "buildguard", "commit") if options else ("buildguard", "commit")
-    return words.command([*start, *separator, *arguments])
+    return words.command([*start, *separator, *arguments]) or "buildguard wait"
 
 
-def only(argv: Sequence[str], paths: Sequence[str]) -> str | None:
-    """A commit of just these paths, with the message of the commit that was refused where it has one."""
+def only(argv: Sequence[str], paths: Sequence[str]) -> str:
+    """A commit of just these paths, with the message of the commit that was refused where it has one. Without
+    any, only a look at what is staged: git would commit all of it."""
+    if not paths:
+        return "git status --short"
     options, command, arguments = split(argv)
-    kept = _message_only(arguments) if command == "commit" else ()
-    return words.command(["git", *options, "commit", *kept, "--", *paths])
+    kept = _message(arguments) if command == "commit" else ()
+    return words.command(["git", *options, "commit", *kept, "--", *paths]) or "git status --short"
 
 
-def _message_only(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The arguments, if they say nothing of what to commit; else none of them."""
-    at = 0
-    while at < len(arguments):
-        name = arguments[at].partition("=")[0]
-        if arguments[at] in _MESSAGE:
-            at += 2
-        elif arguments[at] in _HARMLESS or (name in _MESSAGE and name != arguments[at]):
-            at += 1
-        else:
+def _message(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The options that say how to commit; none of them where one is not known, for it may take a value."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        name = word.partition("=")[0]
+        if word == "--":
+            break
+        if word in _HARMLESS or (name in _MESSAGE and name != word):
+            kept.append(word)
+        elif word in _MESSAGE:
+            kept += [word, next(rest, "")]
+        elif _BUNDLED.fullmatch(word):
+            # `a` says what to commit: that is what the paths are for now.
+            kept += [short] if (short := word.replace("a", "")) != "-" else []
+            kept += [next(rest, "")] if word[-1] in "mFCt" else []
+        elif word != "--all":
             return ()
-    return tuple(arguments)
+    return tuple(kept)

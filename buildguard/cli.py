@@ -4,20 +4,22 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from buildguard import bug, reports, run, settings, trial, words
+from buildguard import bug, reports, run, settings, trial, verdict, words
 from buildguard import call as calls
 from buildguard.agents import in_ci
 from buildguard.call import Call
 from buildguard.check import Command
 from buildguard.exits import Exit
+from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
-from buildguard.ui import Voice
+from buildguard.ui import PREFIX, Voice, clean
 
 F = TypeVar("F", bound=Callable[..., Any])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -95,7 +97,12 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
         return
     call = _open(options, hook=True)
     command = _check(call, check)
-    _end(call, _only_the_check(call, command) if trial.nested(call) else hook.hook(call, command))
+    if trial.nested(call):
+        _end(call, _only_the_check(call, command, words.command(["buildguard", *sys.argv[1:]])))
+    report = hook.hook(call, command)
+    about = {name: options.get(name) for name in ("build", "scope", "db")}
+    verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome, **about))
+    _end(call, report)
 
 
 class _Untouched(click.Command):
@@ -122,9 +129,10 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
     from buildguard import commit
 
     call = _open(options)
-    if call.repository is None:
-        raise call.fault or SettingsError("not a git repository")
-    _end(call, commit.commit(call, call.repository, arguments, call.settings.wait))
+    if options.get("agent") is not None:
+        # The hook has to take us for the same agent.
+        call = replace(call, environment={**call.environment, "BUILDGUARD_AGENT": str(options["agent"])})
+    _end(call, commit.commit(call, arguments, call.settings.wait))
 
 
 @cli.command("claim")
@@ -146,7 +154,7 @@ def release_command(gave_up: bool, reason: str, claim: int | None, **options: An
     """Hand the fixer role back: fixed, or given up."""
     call = _open(options)
     answer = call.required().release(claim, gave_up, reason)
-    _end(call, reports.released(answer, call.checkout, call.voice.build))
+    _end(call, reports.released(answer, call.checkout, call.voice.build, claim))
 
 
 @cli.command("wait")
@@ -156,6 +164,7 @@ def wait_command(**options: Any) -> None:
     """Wait until no other live agent holds a claim here."""
     call = _open(options)
     guard = call.required()
+    _alive(guard)
     moment = run.watch(call.voice, guard, call.settings.wait)
     _end(call, reports.waited(moment, guard.me, call.checkout, call.voice.build))
 
@@ -167,8 +176,10 @@ def wait_command(**options: Any) -> None:
 def status_command(everything: bool, gate: bool, **options: Any) -> None:
     """Say how it stands."""
     call = _open(options)
-    report = reports.status(call.required().status(), call.checkout, call.voice.build, everything, gate)
-    call.voice.panel(report)
+    check = call.settings.check.text if call.settings.check else ""
+    answer = call.required().status()
+    report = reports.status(answer, call.checkout, call.voice.build, everything, gate, check)
+    call.voice.panel(report.aimed(_aim()))
     sys.exit(report.exit)
 
 
@@ -179,11 +190,13 @@ def reset_command(yes: bool, **options: Any) -> None:
     """Declare the build passing, whoever is fixing it."""
     call = _open(options)
     guard = call.required()
+    if not yes and (call.voice.json or not sys.stdin.isatty()):
+        raise SettingsError("reset asks first, and nobody can answer here", f"buildguard reset --yes{_aim()}")
     if not yes:
-        if not (sys.stdin.isatty() and not call.voice.json):
-            raise SettingsError("reset asks first, and nobody can answer here", "buildguard reset --yes")
-        holder = words.holder(guard.status().view, guard.read().now)
-        click.confirm(f"buildguard: {holder}; reset it to passing?", abort=True, err=True)
+        answer = guard.status()
+        at_stake = words.at_stake(answer.view, answer.snapshot.now, call.checkout, call.voice.build)
+        if not click.confirm(f"{PREFIX} {clean(at_stake)}; reset it to passing?", err=True):
+            _end(call, Report("kept", Exit.FAILED, ("not reset",), "buildguard status"))
     _end(call, reports.reset(guard.reset(), call.checkout, call.voice.build))
 
 
@@ -194,6 +207,7 @@ def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
     call = _open(options)
     guard = call.required()
+    _alive(guard)
     call.voice.history(guard.store.history(guard.build, limit), guard.read().now)
 
 
@@ -215,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except calls.FAULTS as error:
         status = _fail(given, calls.unavailable(error))
     except (click.Abort, KeyboardInterrupt):
-        status = _fail(given, Report("interrupted", Exit.INTERRUPTED, ("interrupted",)))
+        again = words.command(["buildguard", *given])
+        status = _fail(given, Report("interrupted", Exit.INTERRUPTED, ("interrupted",), again))
     except Exception as error:  # noqa: BLE001  the last line of defence: the traceback goes to a file
         status = _fail(given, _bug(error))
     sys.exit(status)
@@ -248,14 +263,27 @@ def _claims(call: Call, asked: bool | None) -> bool:
     return call.settings.fix is not None or not in_ci(call.environment)
 
 
-def _only_the_check(call: Call, command: Command) -> Report:
+def _only_the_check(call: Call, command: Command, again: str | None) -> Report:
     """The bare verdict: switched off, or a buildguard above coordinates."""
     result = trial.start(call, command, {}, trial.always, call.settings.check_timeout)
-    return reports.bare(result, command.text)
+    return reports.bare(result, command.text, again)
+
+
+def _alive(guard: Guard) -> None:
+    """A sign of life, where that can be written; what is read only needs no more."""
+    with suppress(*calls.FAULTS):
+        guard.alive()
+
+
+def _aim() -> str:
+    """The options of this call that say what it is about, as its `next` has to repeat them."""
+    given = click.get_current_context().params
+    chosen = [(f"--{name}", given.get(name)) for name in ("build", "scope", "db", "agent")]
+    return "".join(f" {shlex.join([option, str(value)])}" for option, value in chosen if value is not None)
 
 
 def _end(call: Call, report: Report) -> NoReturn:
-    call.voice.answer(report)
+    call.voice.answer(report.aimed(_aim()))
     sys.exit(report.exit)
 
 

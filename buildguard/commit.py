@@ -1,5 +1,8 @@
 """`buildguard commit`: `git commit` that waits outside git, where nothing is held, and then commits again."""
 
+import os
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,14 +30,20 @@ class Pin:
     staged: str
 
 
-def commit(call: Call, repository: Repository, arguments: Sequence[str], timeout: float) -> Report:
+def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
     """Commit, and while somebody else is fixing, wait at most `timeout` seconds and commit again. The exit status
     is the hook's where there was one, else git's own."""
+    repository = call.repository
+    if repository is None:
+        return Report("git_failed", git.commit(arguments, call.environment, call.cwd), ())
     deadline = time.monotonic() + timeout
     repeat = again.by_commit(["git", "commit", *arguments])
     pin = _pin(repository)
+    stdin = _kept_stdin(arguments)
     while True:
         head = repository.where()[0]
+        if stdin is not None:
+            os.lseek(stdin, 0, os.SEEK_SET)
         status, told = _try(call, arguments)
         if status == 0:
             return _committed(call, told)
@@ -48,6 +57,18 @@ def commit(call: Call, repository: Repository, arguments: Sequence[str], timeout
         if report is not None:
             return report
         call.voice.say("committing again")
+
+
+def _kept_stdin(arguments: Sequence[str]) -> int | None:
+    """Put what comes on stdin into a file, where git is told to read it: a second try needs it too (`-F -`).
+    None where git reads no stdin."""
+    if not any(word == "-" or word.endswith(("=-", "F-")) for word in arguments):
+        return None
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        os.dup2(file.fileno(), 0)
+    return 0
 
 
 def _try(call: Call, arguments: Sequence[str]) -> tuple[int, Verdict | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from buildguard import processes, rules, scope
-from buildguard.agents import Agent
+from buildguard.agents import Agent, Unidentified
 from buildguard.rules import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
 from buildguard.scope import Dead, Placement
 from buildguard.store import Store, Unavailable
@@ -69,6 +69,14 @@ class Guard:
     def me(self) -> Agent:
         """Who is calling."""
         return self._identify()
+
+    @property
+    def me_if_known(self) -> Agent | None:
+        """Who is calling, for a verb that can do without."""
+        try:
+            return self.me
+        except Unidentified:
+            return None
 
     @property
     def caller(self) -> Caller:
@@ -149,8 +157,8 @@ class Guard:
         """How it stands for this caller. No sign of life, and no right to write needed."""
         snapshot = self.read()
         dead = self._dead(snapshot)
-        agent = self.me
-        name = scope.concerning(snapshot, dead, agent.id, self.checkout, self.asked)
+        agent = self.me_if_known
+        name = scope.concerning(snapshot, dead, agent.id if agent else None, self.checkout, self.asked)
         return Answer(Outcome.STATUS, snapshot.view(name, dead), snapshot, agent)
 
     def alive(self) -> None:

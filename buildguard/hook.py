@@ -1,6 +1,7 @@
 """The commit-time story: check, elect, wait only where that harms nobody, and let no other commit through than
 the one that was checked."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,11 @@ class Situation:
     index: Index | None
     caller: processes.Caller | None
     began: float
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether git was gone before we could look. Without a git above us somebody else may have called."""
+        return self.caller is None and os.getppid() == 1
 
     def lives(self) -> bool:
         """Whether anybody still waits for our verdict: git does not stop its hooks when it is killed."""
@@ -108,7 +114,7 @@ class _Story:
 
     def tell(self) -> Report:
         """Check, and as the rules have it again, until there is a verdict."""
-        if self.situation.index is not None and self.situation.caller is None:
+        if self.situation.index is not None and self.situation.orphaned:
             return reports.interrupted(GIT_GONE, None)
         if self._passed_before():
             done = Report("passed", Exit.OK, (f"passed: {self.command.text} (just now, on this very tree)",))

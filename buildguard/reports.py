@@ -172,6 +172,8 @@ def event_facts(event: Event) -> dict[str, Any]:
         "reason": event.reason or None,
         "failures": list(event.failures),
         "attempts": event.attempts,
+        "lasted_s": None if event.lasted is None else round(event.lasted, 1),
+        "fixed_before_at": words.iso(event.fixed_at),
     }
 
 

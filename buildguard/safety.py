@@ -25,7 +25,8 @@ class Gone:
 @dataclass(frozen=True, slots=True)
 class Changed:
     """Something else would be committed than what was there at the start. `foreign` are the paths that others
-    changed, `staged` those that were staged at the start, `tree` the tree of the start."""
+    changed, `staged` pathspecs of those that were staged at the start (as git takes them where the commit was
+    called; none where git would not), `tree` the tree of the start."""
 
     foreign: tuple[str, ...]
     staged: tuple[str, ...]
@@ -46,7 +47,11 @@ def harm(repository: Repository, index: Index) -> Moved | Gone | Changed | None:
     if before == after:
         return None
     base = f"{repository.head}^{{tree}}" if repository.head else EMPTY_TREE
-    return Changed(_paths(repository, before, after), _paths(repository, base, before), before)
+    inside = bool(repository.environment.get("GIT_PREFIX"))
+    # While git merges or picks it refuses to commit only some paths.
+    partial = not any((repository.git_dir / name).exists() for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD"))
+    staged = tuple(_pathspec(path, inside) for path in _paths(repository, base, before) if partial)
+    return Changed(_paths(repository, before, after), staged, before)
 
 
 def head_moved(repository: Repository) -> Moved | None:
@@ -61,6 +66,13 @@ def head_moved(repository: Repository) -> Moved | None:
 
 def _short(branch: str) -> str:
     return branch.removeprefix("refs/heads/")
+
+
+def _pathspec(path: str, inside: bool) -> str:
+    """What names just this path, which is relative to the top; `inside` a folder below it."""
+    if any(char in path for char in "*?[\\") or path.startswith(":"):
+        return f":(top,literal){path}"
+    return f":/{path}" if inside else path
 
 
 def _paths(repository: Repository, before: str, after: str) -> tuple[str, ...]:

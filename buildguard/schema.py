@@ -1,10 +1,16 @@
 """How states, events and evidence lie in SQLite's tables. Only SQL that SQLite 3.31 understands."""
 
-from typing import Any
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from buildguard.rules import Claim, Event, Evidence, Outcome, State, Status
 
+E = TypeVar("E", bound=StrEnum)
+
 VERSION = 1
+GREATEST = 250e9
+"""No number that buildguard writes is greater; as seconds it is the year 9892."""
 
 TABLES = (
     """CREATE TABLE build_state (
@@ -40,6 +46,16 @@ _EVENT_COLUMNS = (
     " head, tree, branch, committing, lasted, fixed_at"
 )
 
+_STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i I"
+_EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r"
+_EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id"
+_EVIDENCE_KINDS = "T T I R T"
+"""What a column holds: text, an integer, a real number of seconds; in small letters it may be NULL."""
+
+
+class Garbage(ValueError):
+    """A row that buildguard did not write; the message is one short line."""
+
 
 def _marks(columns: str) -> str:
     return ", ".join("?" for _ in columns.split(","))
@@ -59,9 +75,10 @@ SELECT_FIXES = (
     f"SELECT id, at, {_EVENT_COLUMNS} FROM event"  # noqa: S608
     " WHERE build = ? AND kind IN ('fixed', 'released') AND at > ? ORDER BY id DESC LIMIT ?"
 )
+SELECT_OWN_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'build_state'"
 SELECT_LAST_EVENT = "SELECT max(id) FROM event WHERE build = ?"
 INSERT_EVENT = f"INSERT INTO event (build, at, {_EVENT_COLUMNS}) VALUES (?, ?, {_marks(_EVENT_COLUMNS)})"  # noqa: S608
-SELECT_EVIDENCE = "SELECT check_command, tree, passed, at, agent_id FROM evidence WHERE build = ? AND at > ?"
+SELECT_EVIDENCE = f"SELECT {_EVIDENCE_COLUMNS} FROM evidence WHERE build = ? AND at > ?"  # noqa: S608
 DELETE_EVIDENCE = "DELETE FROM evidence WHERE build = ? AND check_command = ? AND tree = ? AND agent_id = ?"
 INSERT_EVIDENCE = (
     "INSERT OR REPLACE INTO evidence (build, check_command, tree, agent_id, passed, at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -72,31 +89,83 @@ PRUNE_EVIDENCE = (
 )
 
 
+def stored(text: str | None) -> str | bytes | None:
+    """Text as SQLite takes it. What is not Unicode, such as a file name in another encoding within a check, is
+    kept as it is: coordination must not fail for it."""
+    if text is None or text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+    return text
+
+
+def _believed(row: tuple[Any, ...], columns: str, kinds: str) -> list[Any]:
+    """The values of a row, if each is of its column's kind. SQLite itself checks none of that."""
+    return [
+        _checked(value, name.strip(), kind)
+        for value, name, kind in zip(row, columns.split(","), kinds.split(), strict=True)
+    ]
+
+
+def _checked(value: object, name: str, kind: str) -> object:
+    if isinstance(value, bytes) and kind in "Tt":
+        with suppress(UnicodeDecodeError):
+            value = value.decode(errors="surrogatepass")
+    if not _fits(value, kind):
+        shown = repr(value)
+        raise Garbage(f"{name} is {shown if len(shown) <= 40 else shown[:39] + '…'}")
+    return value
+
+
+def _fits(value: object, kind: str) -> bool:
+    if value is None:
+        return kind.islower()
+    if kind in "Tt":
+        return isinstance(value, str)
+    return isinstance(value, int if kind in "Ii" else float) and abs(value) <= GREATEST
+
+
+def _word(kind: type[E], value: str, name: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        raise Garbage(f"{name} is {value[:40]!r}") from None
+
+
 def state_values(state: State) -> tuple[object, ...]:
     """The values of a state in the order of its columns."""
     claim = state.claim
     held = (
-        (claim.agent, claim.checkout, claim.claimed_at, claim.seen_at, claim.stale_after, claim.max_claim)
+        (
+            stored(claim.agent),
+            stored(claim.checkout),
+            claim.claimed_at,
+            claim.seen_at,
+            claim.stale_after,
+            claim.max_claim,
+            stored(claim.process),
+            claim.attempts,
+        )
         if claim
-        else (None,) * 6
+        else (None,) * 8
     )
     return (
-        state.scope,
+        stored(state.scope),
         state.status.value,
         state.number,
         *held,
-        claim.process if claim else None,
-        claim.attempts if claim else None,
-        state.check,
+        stored(state.check),
         state.broken_since,
         state.last_check,
         state.updated_at,
-        state.reason,
-        "\n".join(state.failures),
-        state.head,
+        stored(state.reason),
+        stored("\n".join(state.failures)),
+        stored(state.head),
         state.opened_after,
         state.passed_after,
-        state.superseded_agent,
+        stored(state.superseded_agent),
         state.superseded_number,
     )
 
@@ -106,17 +175,22 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def state_of(row: tuple[Any, ...]) -> State:
-    """The state that a row of `SELECT_STATES` holds."""
-    scope, status, number, agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts = row[
-        :11
-    ]
+    """The state that a row of `SELECT_STATES` holds. Raises `Garbage`."""
+    believed = _believed(row, f"{_STATE_COLUMNS}, revision", _STATE_KINDS)
+    scope, status, number, agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts = (
+        believed[:11]
+    )
     claim = None
+    if (agent is None) == (status == Status.FIXING.value):
+        raise Garbage(f"status is {status!r}, fixer_agent_id is {agent!r}")
     if agent is not None:
+        if None in (checkout, claimed_at, seen_at, stale_after, max_claim, attempts):
+            raise Garbage("a claim lacks one of its values")
         claim = Claim(agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts)
-    check, broken_since, last_check, updated_at, reason, failures, head, *rest = row[11:]
+    check, broken_since, last_check, updated_at, reason, failures, head, *rest = believed[11:]
     return State(
         scope,
-        Status(status),
+        _word(Status, status, "status"),
         number,
         claim,
         check,
@@ -134,19 +208,19 @@ def event_values(event: Event) -> tuple[object, ...]:
     """The values of an event in the order of its columns, without id and time: the store gives those."""
     return (
         event.kind.value,
-        event.scope,
+        stored(event.scope),
         event.before.value,
         event.after.value,
         event.number,
-        event.agent,
-        event.other,
-        event.reason,
-        "\n".join(event.failures),
+        stored(event.agent),
+        stored(event.other),
+        stored(event.reason),
+        stored("\n".join(event.failures)),
         event.attempts,
-        event.checkout,
-        event.head,
-        event.tree,
-        event.branch,
+        stored(event.checkout),
+        stored(event.head),
+        stored(event.tree),
+        stored(event.branch),
         event.committing,
         event.lasted,
         event.fixed_at,
@@ -154,14 +228,15 @@ def event_values(event: Event) -> tuple[object, ...]:
 
 
 def event_of(row: tuple[Any, ...]) -> Event:
-    """The event that a row of `SELECT_EVENTS` or `SELECT_FIXES` holds."""
-    number, at, kind, scope, before, after, claim, agent, other, reason, failures, attempts, *rest = row
+    """The event that a row of `SELECT_EVENTS` or `SELECT_FIXES` holds. Raises `Garbage`."""
+    believed = _believed(row, f"id, at, {_EVENT_COLUMNS}", _EVENT_KINDS)
+    number, at, kind, scope, before, after, claim, agent, other, reason, failures, attempts, *rest = believed
     checkout, head, tree, branch, committing, lasted, fixed_at = rest
     return Event(
-        Outcome(kind),
+        _word(Outcome, kind, "kind"),
         scope,
-        Status(before),
-        Status(after),
+        _word(Status, before, "before"),
+        _word(Status, after, "after"),
         claim,
         agent,
         other,
@@ -181,6 +256,11 @@ def event_of(row: tuple[Any, ...]) -> Event:
 
 
 def evidence_of(row: tuple[Any, ...]) -> Evidence:
-    """The evidence that a row of `SELECT_EVIDENCE` holds."""
-    check, tree, passed, at, agent = row
+    """The evidence that a row of `SELECT_EVIDENCE` holds. Raises `Garbage`."""
+    check, tree, passed, at, agent = _believed(row, _EVIDENCE_COLUMNS, _EVIDENCE_KINDS)
     return Evidence(check, tree, bool(passed), at, agent)
+
+
+def evidence_key(evidence: Evidence) -> tuple[object, ...]:
+    """What names a piece of evidence within its build, in the order of the statements that write it."""
+    return stored(evidence.check), stored(evidence.tree), stored(evidence.agent)

@@ -5,6 +5,7 @@ that a sandboxed agent may have. SQLite's own busy handler is off, because it st
 seconds under load; a jittered retry of ours takes its place. *Locked* is never taken for *lost*.
 """
 
+import errno
 import os
 import sqlite3
 import time
@@ -71,7 +72,8 @@ class Store:
         lock_bound: float = LOCK_BOUND,
     ) -> None:
         self.path = path.absolute()
-        self._prefix = f"{repository} " if repository else ""
+        # No build has a newline in its name, so no two pairs of repository and build share a key.
+        self._prefix = f"{repository}\n" if repository else ""
         self._clock = clock
         self._lock_bound = lock_bound
         self._connection: sqlite3.Connection | None = None
@@ -82,7 +84,7 @@ class Store:
         with self._faults():
             if not self._open(create=False):
                 return Snapshot(now=self._clock())
-            return self._transact("BEGIN", lambda db: self._load(db, self._prefix + build))
+            return self._transact("BEGIN", lambda db: self._load(db, self._key(build)))
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put a pure transition to the state and write what it decided, in one transaction. The transition may
@@ -92,16 +94,17 @@ class Store:
             while True:
                 try:
                     return self._transact(
-                        "BEGIN IMMEDIATE", lambda db: self._apply(db, self._prefix + build, transition)
+                        "BEGIN IMMEDIATE", lambda db: self._apply(db, self._key(build), transition)
                     )
                 except _RaceLost:
                     continue
 
     def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
-        """Wait until the build has an event newer than `since_event`, at most `timeout` seconds. Holds no lock
-        while it sleeps; needs no right to write."""
+        """Wait until the build's last event is another than `since_event`, at most `timeout` seconds. Holds no
+        lock while it sleeps; needs no right to write."""
         deadline = time.monotonic() + timeout
-        while self._last_event_now(build) <= since_event:
+        # Not `<=`: after the file was deleted ids begin anew, and a waiter would sleep through every one of them.
+        while self._last_event_now(build) == since_event:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -113,7 +116,7 @@ class Store:
         with self._faults():
             if not self._open(create=False):
                 return []
-            return self._transact("BEGIN", lambda db: self._events(db, self._prefix + build, limit))
+            return self._transact("BEGIN", lambda db: self._events(db, self._key(build), limit))
 
     def close(self) -> None:
         """Let go of the file. The store may be used again afterwards."""
@@ -121,11 +124,14 @@ class Store:
             self._connection.close()
             self._connection = None
 
+    def _key(self, build: str) -> object:
+        return schema.stored(self._prefix + build)
+
     def _last_event_now(self, build: str) -> int:
         with self._faults():
             if not self._open(create=False):
                 return 0
-            return self._transact("BEGIN", lambda db: self._last_event(db, self._prefix + build))
+            return self._transact("BEGIN", lambda db: self._last_event(db, self._key(build)))
 
     def _open(self, create: bool) -> bool:
         """Connect when first needed. False where there is no file and none may be made."""
@@ -179,20 +185,16 @@ class Store:
     def _create(self, db: sqlite3.Connection) -> None:
         if _version(db):
             return
-        if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            raise Unavailable(Fault.FOREIGN, self.path, "is a database of another program")
+        self._refuse_foreign(db)
         for statement in schema.TABLES:
             db.execute(statement)
         db.execute(f"PRAGMA user_version = {schema.VERSION}")
 
-    def _load(self, db: sqlite3.Connection, key: str) -> Snapshot:
+    def _load(self, db: sqlite3.Connection, key: object) -> Snapshot:
         now = self._clock()
         if not self._known_version(db):
             return Snapshot(now=now)
-        try:
-            states = [schema.state_of(row) for row in db.execute(schema.SELECT_STATES, (key,))]
-        except ValueError as error:
-            raise Unavailable(Fault.DAMAGED, self.path, f"holds what buildguard did not write ({error})") from error
+        states = [schema.state_of(row) for row in db.execute(schema.SELECT_STATES, (key,))]
         since = now - EVIDENCE_SECONDS
         return Snapshot(
             states={state.scope: state for state in states},
@@ -207,12 +209,12 @@ class Store:
             now=now,
         )
 
-    def _last_event(self, db: sqlite3.Connection, key: str) -> int:
+    def _last_event(self, db: sqlite3.Connection, key: object) -> int:
         if not self._known_version(db):
             return 0
         return int(db.execute(schema.SELECT_LAST_EVENT, (key,)).fetchone()[0] or 0)
 
-    def _events(self, db: sqlite3.Connection, key: str, limit: int) -> list[Event]:
+    def _events(self, db: sqlite3.Connection, key: object, limit: int) -> list[Event]:
         if not self._known_version(db):
             return []
         rows = db.execute(schema.SELECT_EVENTS, (key, limit)).fetchall()
@@ -220,32 +222,39 @@ class Store:
 
     def _known_version(self, db: sqlite3.Connection) -> int:
         version = _version(db)
+        # Other programs count their schemas, too: without our table it is one of theirs.
+        if version == 0 or (version > schema.VERSION and not db.execute(schema.SELECT_OWN_TABLE).fetchone()):
+            self._refuse_foreign(db)
         if version > schema.VERSION:
             detail = f"was made by a newer buildguard (schema {version}; this one knows {schema.VERSION})"
             raise Unavailable(Fault.NEWER, self.path, detail)
         return version
 
-    def _apply(self, db: sqlite3.Connection, key: str, transition: Transition) -> tuple[Step, Snapshot]:
+    def _refuse_foreign(self, db: sqlite3.Connection) -> None:
+        if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise Unavailable(Fault.FOREIGN, self.path, "is a database of another program")
+
+    def _apply(self, db: sqlite3.Connection, key: object, transition: Transition) -> tuple[Step, Snapshot]:
         step = transition(self._load(db, key))
         for state in step.states:
             self._write_state(db, key, state)
         for event in step.events:
             db.execute(schema.INSERT_EVENT, (key, self._clock(), *schema.event_values(event)))
         for used in step.used:
-            db.execute(schema.DELETE_EVIDENCE, (key, used.check, used.tree, used.agent))
+            db.execute(schema.DELETE_EVIDENCE, (key, *schema.evidence_key(used)))
         for found in step.evidence:
-            values = (key, found.check, found.tree, found.agent, found.passed, self._clock())
+            values = (key, *schema.evidence_key(found), found.passed, self._clock())
             db.execute(schema.INSERT_EVIDENCE, values)
         if step.evidence:
             db.execute(schema.PRUNE_EVIDENCE, (key, self._clock() - EVIDENCE_SECONDS, key, EVIDENCE_KEPT))
         return step, self._load(db, key)
 
-    def _write_state(self, db: sqlite3.Connection, key: str, state: State) -> None:
+    def _write_state(self, db: sqlite3.Connection, key: object, state: State) -> None:
         values = schema.state_values(state)
         if state.revision == 0:
             changed = db.execute(schema.INSERT_STATE, (*values, key))
         else:
-            changed = db.execute(schema.UPDATE_STATE, (*values, key, state.scope, state.revision))
+            changed = db.execute(schema.UPDATE_STATE, (*values, key, schema.stored(state.scope), state.revision))
         if changed.rowcount != 1:
             raise _RaceLost
 
@@ -257,9 +266,14 @@ class Store:
         except sqlite3.Error as error:
             raise Unavailable(_fault(error), self.path, _in_words(error, self._lock_bound)) from error
         except OSError as error:
-            raise Unavailable(Fault.UNREACHABLE, self.path, error.strerror or str(error)) from error
-        except (ValueError, TypeError) as error:
+            fault = Fault.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Fault.UNREACHABLE
+            raise Unavailable(fault, self.path, self._why(error)) from error
+        except schema.Garbage as error:
             raise Unavailable(Fault.DAMAGED, self.path, f"holds what buildguard did not write ({error})") from error
+
+    def _why(self, error: OSError) -> str:
+        what = "cannot be opened" if error.filename in (None, str(self.path)) else "its folder cannot be made"
+        return f"{what} ({error.strerror or error})"
 
 
 def _jitter() -> float:
@@ -289,7 +303,8 @@ _FAULTS = {
 
 
 def _fault(error: sqlite3.Error) -> Fault:
-    code: Any = getattr(error, "sqlite_errorcode", 0)
+    # What SQLite delivers and Python cannot decode has no code.
+    code: Any = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return _FAULTS.get(code & 0xFF, Fault.UNREACHABLE)
 
 

@@ -78,7 +78,9 @@ def _commit_of(repository: Repository, event: Event) -> str:
     newest one on its branch since."""
     try:
         if event.tree:
-            listed = repository.git("log", "--all", f"--max-count={SEARCHED}", "--format=%T %H")
+            # A fix that takes a change back has the tree of an old commit: only newer ones count.
+            newer = [f"^{event.head}"] if event.head else []
+            listed = repository.git("log", "--all", *newer, f"--max-count={SEARCHED}", "--format=%T %H")
             return dict(row.split() for row in reversed(listed.splitlines())).get(event.tree, "")
         if event.branch and event.head:
             return repository.git("rev-list", "--max-count=1", f"{event.head}..{event.branch}")

@@ -101,7 +101,7 @@ class Voice:
         table = Table("when", "where", "claim", "what", box=None)
         for event in events:
             number = str(event.number or "")
-            cells = (words.clock(event.at, now), event.scope, number, words.happened(event))
+            cells = (words.clock(event.at, now), event.scope, number, words.happened(event, now))
             table.add_row(*(Text(clean(cell)) for cell in cells))
         _console(self.out).print(table)
 

@@ -46,4 +46,4 @@ def read(path: Path) -> Verdict | None:
     except (OSError, ValueError, TypeError):
         return None
     unhappy = [verdict for verdict in told if verdict.exit != Exit.OK]
-    return (unhappy or told or [None])[-1]
+    return next(reversed(unhappy or told), None)

@@ -12,7 +12,8 @@ SHOWN = 5
 """How many failure ids a message names."""
 REASON_SHOWN = 200
 """How many characters of a reason a line shows; `--json` has all of it."""
-NEXT_LONGEST = 500
+NEXT_LONGEST = 4000
+"""How long a command to be pasted may be: a commit message with a body fits, a file does not."""
 
 
 def clock(at: float, now: float) -> str:
@@ -50,9 +51,25 @@ def who(agent: Agent) -> str:
 
 
 def command(words: Sequence[str], before: str = "") -> str | None:
-    """A command line that can be pasted as it stands, or None where that is not possible on one line."""
-    line = before + shlex.join(words)
-    return line if words and len(line) <= NEXT_LONGEST and line.isprintable() else None
+    """A command line that can be pasted as it stands into any shell, or None where it would be too long."""
+    line = before + " ".join(map(_quoted, words))
+    return line if words and len(line) <= NEXT_LONGEST else None
+
+
+def _quoted(word: str) -> str:
+    """A word for the shell, in printable characters on one line: most commit messages have line breaks."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f'"$(printf %b {shlex.quote("".join(map(_escaped, word)))})"'
+
+
+def _escaped(char: str) -> str:
+    """A character as `printf %b` reads it."""
+    if char.isprintable():
+        return "\\\\" if char == "\\" else char
+    if char == "\n":
+        return "\\n"
+    return "".join(f"\\0{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def failing(failures: Sequence[str]) -> list[str]:
@@ -62,10 +79,10 @@ def failing(failures: Sequence[str]) -> list[str]:
     return [f"failing: {some(failures)}"]
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], shown: int = SHOWN) -> str:
     """The first few names of a list, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def holder(view: View, now: float) -> str:
@@ -78,6 +95,12 @@ def holder(view: View, now: float) -> str:
         text += f", attempt {claim.attempts}"
     text += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
     return text + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
+
+
+def at_stake(view: View, now: float, checkout: str, build: str) -> str:
+    """What a reset would end, in one line."""
+    claimed = f"; {holder(view, now)}" if view.state.claim is not None else ""
+    return headline(view.state, checkout, build) + claimed
 
 
 def waiting(view: View, now: float) -> str:
@@ -111,7 +134,7 @@ def election(answer: Answer, checkout: str, build: str) -> tuple[str, ...]:
     lines: list[str] = []
     if answer.outcome is Outcome.BUSY:
         lines += [f"busy: {holder(view, now)}", *superseded(view.state, agent)]
-        return (*lines, *reason(answer), *failing(view.state.failures))
+        return (*lines, *reason(answer), *told_apart(answer))
     if answer.outcome is Outcome.REPORTED:
         return (f"broken: {where}; nobody is fixing it", *reason(answer))
     if claim is None or agent is None:
@@ -129,6 +152,17 @@ def election(answer: Answer, checkout: str, build: str) -> tuple[str, ...]:
     else:
         lines.append(f"claimed: you are the fixer of {where}, claim {view.state.number}, as {who(agent)}")
     return (*lines, *reason(answer))
+
+
+def told_apart(answer: Answer) -> list[str]:
+    """What of a busy run's failures is being fixed by somebody else, and what is its own."""
+    theirs, claim = answer.view.state.failures, answer.view.state.claim
+    own = [failure for failure in answer.failures if failure not in theirs]
+    if not theirs or claim is None or not own:
+        return failing(theirs)
+    both = [failure for failure in answer.failures if failure in theirs]
+    shared = [f"being fixed by {claim.agent}: {some(both or theirs)}"]
+    return [*shared, f"your own, nobody else fixes them: {some(own)}"]
 
 
 def reason(answer: Answer) -> list[str]:
@@ -168,28 +202,32 @@ def status(view: View, now: float, checkout: str, build: str) -> tuple[str, ...]
 def history_line(event: Event, now: float) -> str:
     """One event as a line of `buildguard log`."""
     number = f"claim {event.number}: " if event.number else ""
-    return f"{clock(event.at, now)} {event.scope} {number}{happened(event)}"
+    return f"{clock(event.at, now)} {event.scope} {number}{happened(event, now)}"
 
 
-def happened(event: Event) -> str:
-    """What an event was: who did what."""
+def happened(event: Event, now: float) -> str:
+    """What an event was: who did what; at the end of a breakage how long it lasted."""
     agent = event.agent or "somebody"
+    if event.fixed_at is not None:
+        again = f" (fixed by {event.other or 'somebody'} at {clock(event.fixed_at, now)}, broken again now)"
+    else:
+        again = ""
+    ended = f" after {span(event.lasted)}" if event.lasted is not None else ""
+    tries = f", attempt {event.attempts}" if event.attempts > 1 else ""
+    because = f": {shortened(event.reason)}" if event.reason else ""
     what = {
-        Outcome.CLAIMED: f"{agent} claimed it",
+        Outcome.CLAIMED: f"{agent} claimed it{again}",
         Outcome.TAKEN_OVER: f"{agent} took over from {event.other} ({stale_words(event.reason, None)})",
-        Outcome.REPORTED: f"{agent} reported it broken",
-        Outcome.FIXED: f"{agent} fixed it" + (f", attempt {event.attempts}" if event.attempts > 1 else ""),
-        Outcome.RELEASED: f"{agent} released it as fixed",
-        Outcome.GAVE_UP: f"{agent} gave up",
-        Outcome.RESET: f"{agent} reset it",
+        Outcome.REPORTED: f"{agent} reported it broken{again}",
+        Outcome.FIXED: f"{agent} fixed it{ended}{tries}",
+        Outcome.RELEASED: f"{agent} released it as fixed{ended}{because}",
+        Outcome.GAVE_UP: f"{agent} gave up{tries}{because}",
+        Outcome.RESET: f"{agent} reset it{ended}",
         Outcome.SHARED: f"{agent} has the failure of {event.other} too: it is everybody's now",
         Outcome.WAITED: f"{agent} waited {event.reason} for {event.other}",
     }.get(event.kind, event.kind.value)
-    because = (
-        f": {shortened(event.reason)}" if event.reason and event.kind in (Outcome.GAVE_UP, Outcome.RELEASED) else ""
-    )
-    tail = f" [{', '.join(event.failures[:2])}{' …' if len(event.failures) > 2 else ''}]" if event.failures else ""
-    return f"{what}{because}{tail}"
+    tail = f" [{some(event.failures, 2)}]" if event.failures else ""
+    return what + tail
 
 
 def shortened(text: str, most: int = REASON_SHOWN) -> str:

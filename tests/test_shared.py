@@ -1,0 +1,223 @@
+"""Only a breakage that others share makes others wait: end to end, with real git and agents as processes."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from support import Checkout, ended, eventually, new_repository
+
+CHECK = """
+status=0
+if grep -q BROKEN app.txt; then echo "FAILED tests/test_app.py::test_app - boom"; status=1; fi
+for private in private-*.txt; do
+    if grep -qs BAD "$private"; then echo "FAILED tests/test_own.py::test_$private - boom"; status=1; fi
+done
+exit $status
+"""
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Checkout:
+    """A repository whose check names its failures as pytest does."""
+    checkout = new_repository(tmp_path / "repository", tmp_path / "home", check="sh check.sh")
+    checkout.write("check.sh", CHECK)
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-q", "--no-verify", "-m", "check")
+    return checkout
+
+
+def broken_base(checkout: Checkout) -> None:
+    """A base that arrived broken."""
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("commit", "-q", "--no-verify", "-a", "-m", "arrives broken")
+
+
+def status(checkout: Checkout, agent: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(checkout.buildguard("status", "--json", agent=agent).out)
+    return answer
+
+
+def next_command(said: str) -> list[str]:
+    lines = [line for line in said.splitlines() if line.startswith("next: ")]
+    assert lines, said
+    return shlex.split(lines[-1].removeprefix("next: "))
+
+
+def test_two_work_trees_with_a_private_failure_each_do_not_wait_for_each_other(shared: Checkout) -> None:
+    other = shared.work_tree("other")
+    for place, agent in ((shared, "alice"), (other, "bob")):
+        place.write(f"private-{agent}.txt", "BAD\n")
+        place.ok("add", "-A")
+        done = place.git("commit", "-m", agent, agent=agent)
+        assert done.status == 1
+        assert f"as {agent}" in done.err
+        assert "busy" not in done.err
+    assert (status(shared, "alice")["scope"], status(other, "bob")["scope"]) == ("checkout:.git", "checkout:other")
+    assert status(shared, "alice")["mine"]
+    assert status(other, "bob")["mine"]
+
+
+def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    shared.write("alice.txt", "alice\n")
+    shared.ok("add", "-A")
+    assert shared.git("commit", "-m", "alice", agent="alice").status == 1
+    other.write("bob.txt", "bob\n")
+    other.ok("add", "-A")
+    bob = other.start("git", "commit", "-m", "bob", agent="bob")
+    eventually(lambda: status(shared, "alice")["scope"] == "repo", "bob shares the breakage of alice")
+
+    shared.write("app.txt", "fine\n")
+    shared.ok("commit", "-q", "-a", "-m", "fix", agent="alice")
+
+    done = ended(bob)
+    fix = shared.ok("rev-parse", "HEAD")
+    assert done.status == 1
+    assert "tests/test_app.py::test_app fails for alice too" in done.err
+    assert "fixed elsewhere: alice fixed this" in done.err
+    command = next_command(done.err)
+    assert command[:2] == ["git", "cherry-pick"]
+    assert fix.startswith(command[-1])
+    assert other.run(*command, agent="bob").status == 0
+    assert other.git("commit", "-m", "bob", agent="bob").status == 0
+    claims = [event for event in history(shared) if event["kind"] in ("claimed", "taken_over")]
+    assert [event["agent"] for event in claims] == ["alice"]
+
+
+def history(checkout: Checkout) -> list[dict[str, object]]:
+    events: list[dict[str, object]] = json.loads(checkout.buildguard("log", "--json", "-n", "100").out)["events"]
+    return events
+
+
+def test_a_clean_index_is_given_the_plain_cherry_pick(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    shared.buildguard("run", "--", "sh", "check.sh", agent="alice")
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert done.status == 75
+    command = next_command(done.both)
+    assert command[:2] == ["git", "cherry-pick"]
+    assert len(command) == 3
+    assert other.run(*command).status == 0
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
+
+
+def test_two_agents_in_one_checkout_share_one_breakage(shared: Checkout) -> None:
+    shared.write("app.txt", "BROKEN\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    shared.write("private-bob.txt", "BAD\n")
+    done = shared.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert done.status == 75
+    assert "alice is fixing" in done.both
+
+
+def test_a_shared_failure_and_a_private_one_are_told_apart(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    other.write("private-bob.txt", "BAD\n")
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert done.status == 75
+    lines = done.both.splitlines()
+    assert any(
+        "alice" in line and "tests/test_app.py::test_app" in line and "test_own" not in line for line in lines
+    )
+    assert any("your own" in line and "test_own" in line and "test_app.py" not in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        ("kill -KILL $$", ""),
+        ("no-such-command-anywhere", ""),
+        ("while :; do :; done", 'check-timeout = "0.2s"\n'),
+    ],
+    ids=["out of memory", "missing command", "time-out"],
+)
+def test_a_check_that_could_not_run_elects_nobody(shared: Checkout, command: str, settings: str) -> None:
+    shared.write(".buildguard.toml", settings)
+    done = shared.buildguard("run", "--", "sh", "-c", command, agent="alice")
+    assert done.status == 4
+    assert "inconclusive" in done.both
+    assert status(shared, "alice")["status"] == "passing"
+
+
+def test_a_check_that_crashes_elects_somebody(shared: Checkout) -> None:
+    assert shared.buildguard("run", "--", "sh", "-c", "kill -SEGV $$", agent="alice").status == 1
+    assert status(shared, "alice")["mine"]
+
+
+def test_a_flaky_check_is_resolved_by_its_next_pass_without_a_second_fixer(shared: Checkout) -> None:
+    shared.write("app.txt", "BROKEN\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    waiter = shared.start("buildguard", "run", "--wait", "1m", "--", "sh", "check.sh", agent="bob")
+    eventually(lambda: "waiting" in (waiter.stderr.readline() if waiter.stderr else ""), "bob waits")
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
+    assert ended(waiter).status == 0
+    assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
+
+
+def test_a_fix_that_never_became_a_commit_does_not_mislead(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    refusing = shared.path / ".git" / "hooks" / "commit-msg"
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 1
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert done.status == 1
+    assert "no commit holds that fix" in done.both
+    assert status(other, "bob")["mine"]
+
+
+def test_a_fix_that_is_in_the_tree_and_still_fails_is_a_new_breakage_with_its_history(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    other.ok("merge", "-q", "main")
+    other.write("app.txt", "BROKEN\n")
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert done.status == 1
+    assert status(other, "bob")["mine"]
+    story = shared.buildguard("log", agent="bob").out
+    assert "fixed by alice" in story
+    assert "broken again" in story
+
+
+def test_evidence_of_a_passing_head_is_the_reason_for_a_private_scope(shared: Checkout) -> None:
+    done = shared.buildguard("run", "--", "sh", "-c", "sleep 0.3; sh check.sh", agent="alice")
+    assert done.status == 0
+    shared.write("app.txt", "BROKEN\n")
+    done = shared.buildguard("run", "--", "sh", "-c", "sleep 0.3; sh check.sh", agent="alice")
+    assert done.status == 1
+    head = shared.ok("rev-parse", "--short=7", "HEAD")
+    assert f"HEAD {head} passed this check at " in done.both
+    assert "the breakage is in this checkout's changes" in done.both
+
+
+def test_the_log_tells_the_story_of_a_breakage(shared: Checkout) -> None:
+    shared.write("app.txt", "BROKEN\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    waiter = shared.start("buildguard", "wait", "--timeout", "1m", agent="bob")
+    eventually(lambda: "waiting" in (waiter.stderr.readline() if waiter.stderr else ""), "bob waits")
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
+    assert ended(waiter).status == 0
+    story = shared.buildguard("log", agent="alice").out
+    assert "alice claimed it" in story
+    assert "attempt 2" in story
+    assert "after " in story
+    assert "bob waited" in story
