@@ -9,7 +9,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from enum import Enum
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
@@ -129,11 +129,9 @@ def run(
             cut = cut or (None if caller_lives() else (Verdict.INTERRUPTED, "the git that called is gone"))
         return bool(cut or guardian.caught)
 
-    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass  # a closed stdout would else get the number of one of our pipes
-    os.close(spare)
-    with closing(_Guardian(environment.get(_RUN_VARIABLE))) as guardian:
+    with ExitStack() as stack:
         try:
+            guardian = stack.enter_context(closing(_Guardian(environment.get(_RUN_VARIABLE))))
             check = Popen(
                 command.argv,
                 stdin=DEVNULL,
@@ -147,11 +145,9 @@ def run(
             status, why = _not_started(command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
         output = _Output(check, (stdout, stderr), guardian.wake, over)
-        try:
-            while check.poll() is None and not over():
-                output.turn()
-        finally:
-            guardian.finish(check, output)
+        stack.callback(guardian.finish, check, output)
+        while check.poll() is None and not over():
+            output.turn()
     if guardian.caught:
         cut = Verdict.INTERRUPTED, signal.Signals(guardian.caught[0]).name
     status = 128 - check.returncode if check.returncode < 0 else check.returncode
@@ -169,8 +165,9 @@ def _not_started(command: Command, error: Exception) -> tuple[int | None, str]:
     if isinstance(error, FileNotFoundError) and error.filename == name:
         return 127, f"command not found: {name}"
     if isinstance(error, OSError):
-        return 126, f"not executable: {error.filename or name}: {error.strerror}"
-    return None, f"cannot start {name!r}: {error}"
+        what = "not executable" if error.filename == name else "cannot start"
+        return 126, f"{what}: {error.filename or name}: {error.strerror}"
+    return None, f"cannot start: {name!r}: {error}"
 
 
 class _Output:
@@ -228,6 +225,9 @@ class _Guardian:
     def __init__(self, outer: str | None) -> None:
         self._token = os.urandom(8).hex()
         self.tokens = f"{outer}:{self._token}" if outer else self._token
+        while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass  # a closed stdout would else get the number of one of our pipes
+        os.close(spare)
         # We hold both ends: to write when the guardian was killed would kill the check with SIGPIPE.
         self._heard, self._lifeline = os.pipe()
         self.wake, self._woken = os.pipe()
@@ -307,8 +307,7 @@ def _end_session(session: int, token: str, first: signal.Signals) -> None:
     """Signal every process of the run once, and after `_GRACE` kill what is left, until nothing is."""
     from buildguard.processes import run_members
 
-    began = time.monotonic()
-    asked, quiet = False, 0
+    began, asked, quiet = time.monotonic(), False, 0
     # Twice nothing, because one that forks or executes at the moment of the look is not seen.
     while quiet < 2 and (elapsed := time.monotonic() - began) < _GIVE_UP:
         members = run_members(session, token)

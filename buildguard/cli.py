@@ -101,6 +101,7 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
         _end(call, _only_the_check(call, command, words.command(["buildguard", *sys.argv[1:]])))
     report = hook.hook(call, command)
     about = {name: options.get(name) for name in ("build", "scope", "db")}
+    about["busy"] = report.view.state.scope if report.exit == Exit.BUSY and report.view else None
     verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome, **about))
     _end(call, report)
 

@@ -49,10 +49,10 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
             return _committed(call, told)
         if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
             return Report("git_failed", status, ())
-        if told.exit not in (Exit.OK, Exit.BUSY):
-            return Report(told.outcome, told.exit, (), _after(told, repeat))
         # Content, and still no commit: another one came first, and git could not move the branch.
-        report = _wait(_concerned(call, told), repository, deadline, repeat)
+        if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
+            return Report(told.outcome, told.exit, (), _after(told, repeat))
+        report = _wait(_concerned(call, told), repository, deadline, repeat, told.busy)
         report = report or _unpinned(repository, pin, arguments)
         if report is not None:
             return report
@@ -96,10 +96,12 @@ def _concerned(call: Call, told: Verdict) -> Call:
     return open_call(options, call.environment, call.cwd, call.voice.json, scope=told.scope)
 
 
-def _wait(call: Call, repository: Repository, deadline: float, repeat: str | None) -> Report | None:
-    """Wait for our turn, holding nothing. None: it has come."""
+def _wait(
+    call: Call, repository: Repository, deadline: float, repeat: str | None, scope: str | None
+) -> Report | None:
+    """Wait for our turn, holding nothing. None: it has come. `scope` is the one that was found busy."""
     began = call.coordinate(Guard.read)
-    moment = await_turn(call, max(0.0, deadline - time.monotonic()))
+    moment = await_turn(call, max(0.0, deadline - time.monotonic()), scope=scope)
     if moment is not None and moment.holder is None and time.monotonic() >= deadline:
         line = "busy: the time for this commit ran out, nothing was committed; nobody else holds a claim now"
         return Report("timeout", Exit.BUSY, (line,), repeat, moment.concerning)

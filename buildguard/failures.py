@@ -171,12 +171,12 @@ def _leaves(ids: set[str]) -> Iterator[str]:
 
 def _output_ids(output: bytes, root: Path | None) -> set[str]:
     lines = _lines(output, root)
-    found = (_filled(kind.ids, fields) for kind in RECOGNISERS for fields in _matches(kind, lines))
-    return {one for one in found if one}
+    found = {(kind.ids, tuple(fields.items())) for kind in RECOGNISERS for fields in _matches(kind, lines)}
+    return {one for templates, fields in found if (one := _filled(templates, dict(fields)))}
 
 
 def _lines(output: bytes, root: Path | None) -> list[str]:
-    """The lines that are not empty, without colour and with paths relative to `root`."""
+    """The whole lines, less empty ones, without colour and with the paths in `root` relative to it."""
     text = output[-MAX_OUTPUT:].decode("utf-8", "replace")
     lines = re.split(r"[\r\n]+", _without(root, re.sub(_COLOUR, "", text)))
     whole = lines[1:] if len(output) >= _MAY_BE_CUT else lines
@@ -308,7 +308,7 @@ def _report(report: Path, not_before: float | None) -> str:
         status = report.stat()
         stale = not_before is not None and status.st_mtime < not_before - _CLOCK_GRAIN
         # Opening a pipe would wait for its writer.
-        if stale or not stat.S_ISREG(status.st_mode) or status.st_size > MAX_REPORT:
+        if stale or not stat.S_ISREG(status.st_mode):
             return ""
         with report.open("rb") as file:
             content = file.read(MAX_REPORT + 1)

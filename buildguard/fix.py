@@ -1,7 +1,6 @@
 """`--fix`: the fixer's work as a command. It runs as the fixer, then the check says whether it helped."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from buildguard import git, trial, words
@@ -35,6 +34,8 @@ def fix(call: Call, failed: Trial, won: Answer, again: str | None) -> Report:
 
 def _run(call: Call, command: Command, output: bytes, agent: str) -> Result:
     """Run the fix command as the fixer itself; the failing output is in the file that BUILDGUARD_LOG names."""
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(prefix="buildguard-", suffix=".log")
     try:
         with os.fdopen(descriptor, "wb") as log:

@@ -130,8 +130,8 @@ def failed(answer: Answer | None, ended: str, checkout: str, build: str, again: 
 
 
 def busy(answer: Answer, ended: str, checkout: str, build: str, why: Sequence[str], again: str | None) -> Report:
-    """A red check that somebody else is fixing."""
-    lines = [ended, *words.election(answer, checkout, build), *why]
+    """A red check that somebody else is fixing. `ended` is empty where that has been said before a wait."""
+    lines = [*filter(None, [ended]), *words.election(answer, checkout, build), *why]
     return _about(answer, Exit.BUSY, lines, again)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from buildguard import git, reports, travel, trial, words
 from buildguard.call import Call
@@ -37,15 +38,17 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
             return fix(call, tried, answer, again)
         if answer is None or answer.outcome is not Outcome.BUSY:
             return reports.failed(answer, tried.ended, call.checkout, call.voice.build, again)
-        if not _may_go_on(call, deadline, answer.view.state.scope):
-            return _busy(call, tried, answer, wait)
+        left = deadline - time.monotonic()
+        moment = await_turn(call, left, scope=answer.view.state.scope) if left > 0 else None
+        if moment is None or moment.holder is not None:
+            return _busy(call, tried, as_of(moment, answer), wait)
 
 
-def _may_go_on(call: Call, deadline: float, scope: str) -> bool:
-    """Wait for the others, if there is time; whether the check should now run again."""
-    left = deadline - time.monotonic()
-    moment = await_turn(call, left, scope=scope) if left > 0 else None
-    return moment is not None and moment.holder is None
+def as_of(moment: Moment | None, answer: Answer) -> Answer:
+    """The answer `busy` as it stands at the end of a wait: spans in it are measured from then."""
+    if moment is None or moment.holder is None:
+        return answer
+    return replace(answer, view=moment.holder, snapshot=moment.snapshot, placement=None)
 
 
 def _busy(call: Call, tried: Trial, answer: Answer, wait: float) -> Report:

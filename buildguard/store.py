@@ -20,6 +20,8 @@ from buildguard.rules import Event, Silence, Snapshot, State, Step
 
 LOCK_BOUND = 5.0
 """Seconds that a call goes on trying while others hold the database's lock."""
+LOCKED_AGAIN_BOUND = 0.1
+"""The same after a call that tried in vain, until one succeeds: a hook that makes five calls waits once."""
 RETRY_SECONDS = (0.001, 0.010)
 POLL_SECONDS = 0.05
 """How often a waiter looks for a new event: 0.13 % of a core."""
@@ -76,15 +78,14 @@ class Store:
         self._prefix = f"{repository}\n" if repository else ""
         self._clock = clock
         self._lock_bound = lock_bound
+        self._patience = lock_bound
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
     def read(self, build: str) -> Snapshot:
         """All scopes of the build. Needs no right to write; a database that is not there yet is empty."""
-        with self._faults():
-            if not self._open(create=False):
-                return Snapshot(now=self._clock())
-            return self._transact("BEGIN", lambda db: self._load(db, self._key(build)))
+        found = self._look(lambda db: self._load(db, self._key(build)))
+        return found or Snapshot(now=self._clock())
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put a pure transition to the state and write what it decided, in one transaction. The transition may
@@ -104,7 +105,7 @@ class Store:
         lock while it sleeps; needs no right to write."""
         deadline = time.monotonic() + timeout
         # Not `<=`: after the file was deleted ids begin anew, and a waiter would sleep through every one of them.
-        while self._last_event_now(build) == since_event:
+        while (self._look(lambda db: self._last_event(db, self._key(build))) or 0) == since_event:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -113,10 +114,7 @@ class Store:
 
     def history(self, build: str, limit: int) -> list[Event]:
         """The newest `limit` events of the build, oldest first. Needs no right to write."""
-        with self._faults():
-            if not self._open(create=False):
-                return []
-            return self._transact("BEGIN", lambda db: self._events(db, self._key(build), limit))
+        return self._look(lambda db: self._events(db, self._key(build), limit)) or []
 
     def close(self) -> None:
         """Let go of the file. The store may be used again afterwards."""
@@ -127,11 +125,10 @@ class Store:
     def _key(self, build: str) -> object:
         return schema.stored(self._prefix + build)
 
-    def _last_event_now(self, build: str) -> int:
+    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What `work` reads; None where there is no file."""
         with self._faults():
-            if not self._open(create=False):
-                return 0
-            return self._transact("BEGIN", lambda db: self._last_event(db, self._key(build)))
+            return self._transact("BEGIN", work) if self._open(create=False) else None
 
     def _open(self, create: bool) -> bool:
         """Connect when first needed. False where there is no file and none may be made."""
@@ -152,7 +149,7 @@ class Store:
 
     def _transact(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction, again from its beginning while others hold the lock, up to the bound."""
-        deadline = time.monotonic() + self._lock_bound
+        deadline = time.monotonic() + self._patience
         while True:
             connection = self._connection
             if connection is None:
@@ -164,9 +161,13 @@ class Store:
             except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                if not _is_locked(error) or time.monotonic() >= deadline:
+                if not _is_locked(error):
+                    raise
+                if time.monotonic() >= deadline:
+                    self._patience = min(LOCKED_AGAIN_BOUND, self._lock_bound)
                     raise
             else:
+                self._patience = self._lock_bound
                 return done
             time.sleep(_jitter())
 

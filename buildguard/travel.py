@@ -121,14 +121,19 @@ def _report(repository: Repository, fix: Fix, now: float) -> Report:
         f"{' on ' + event.branch.removeprefix('refs/heads/') if event.branch else ''}; it is not in this tree yet",
         "nobody has to fix it again: bring the fix in, then commit again",
     )
-    # With changes staged, git picks a commit only into the index; stashing them could hide others' edits.
-    staged = _staged(repository)
-    command = f"git cherry-pick --no-commit {short}" if staged else f"git cherry-pick {short}"
+    command = _bring_in(repository, short)
     return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": fix.commit, "fixer_was": event.agent})
 
 
-def _staged(repository: Repository) -> bool:
+def _bring_in(repository: Repository, commit: str) -> str:
+    """The command that makes the fix a commit of this branch. git picks no commit while anything is staged, and
+    stashing could hide others' edits: then the fix's own paths are picked and committed alone."""
     try:
-        return bool(repository.git("diff", "--cached", "--name-only", "-z"))
+        if not repository.git("diff", "--cached", "--name-only", GIT_INDEX_FILE=str(repository.git_dir / "index")):
+            return f"git cherry-pick {commit}"
+        paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
     except GitFault:
-        return True
+        return f"git cherry-pick {commit}"
+    committed = words.command(["git", "commit", "-C", commit, "--", *(path for path in paths.split("\0") if path)])
+    picked = f"git cherry-pick --no-commit {commit}"
+    return f"{picked} && {committed}" if committed else picked

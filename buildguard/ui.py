@@ -64,8 +64,7 @@ class Voice:
             return
         for line in report.lines:
             self._line(self._answers_to, line)
-        if report.next is not None:
-            _write(self._answers_to, f"next: {clean(report.next)}")
+        self._next(self._answers_to, report)
 
     def panel(self, report: Report) -> None:
         """The status for a person; plain lines for everybody else."""
@@ -76,13 +75,13 @@ class Voice:
         from rich.text import Text
 
         body = Text("\n".join(clean(line) for line in report.lines))
-        if report.next is not None:
-            body.append(f"\nnext: {clean(report.next)}", style="bold")
         status = report.view.state.status if report.view else Status.PASSING
         border = {Status.PASSING: "green", Status.BROKEN: "red", Status.FIXING: "yellow"}[status]
         _console(self.out).print(
             Panel(body, title=Text(f"buildguard: {status.value}"), border_style=border, expand=False)
         )
+        # Below the panel, not in it: nobody can paste a command with a border around it.
+        self._next(self.out, report)
 
     def history(self, events: Sequence[Event], now: float) -> None:
         """The history: a table for a person, a line an event elsewhere, or one JSON object."""
@@ -98,12 +97,18 @@ class Voice:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("when", "where", "claim", "what", box=None)
+        table = Table(box=None)
+        for head in ("when", "where", "claim", "what"):
+            table.add_column(head, overflow="fold")
         for event in events:
             number = str(event.number or "")
             cells = (words.clock(event.at, now), event.scope, number, words.happened(event, now))
             table.add_row(*(Text(clean(cell)) for cell in cells))
         _console(self.out).print(table)
+
+    def _next(self, stream: TextIO, report: Report) -> None:
+        if report.next is not None:
+            _write(stream, f"next: {clean(report.next)}")
 
     def _line(self, stream: TextIO, line: str) -> None:
         text = f"{PREFIX} {clean(line)}"
@@ -114,8 +119,8 @@ class Voice:
 
         shown = Text(text)
         shown.stylize("dim", 0, len(PREFIX))
-        first = line.split(":", 1)[0]
-        shown.stylize(_COLOURS.get(first, ""), len(PREFIX) + 1)
+        style = next((style for start, style in _COLOURS.items() if line.startswith(start)), "")
+        shown.stylize(style, len(PREFIX) + 1)
         _console(stream).print(shown, soft_wrap=True)
 
     def _write_json(self, report: Report) -> None:
@@ -146,8 +151,12 @@ _COLOURS = {
     "inconclusive": "yellow",
     "claimed": "bold",
     "renewed": "bold",
-    "taken over from": "bold",
+    "taken over": "bold",
+    "refused": "red",
+    "gave up": "yellow",
+    "the wait ran out": "yellow",
 }
+"""How a line is coloured that begins so."""
 
 
 class Countdown:
@@ -164,7 +173,8 @@ class Countdown:
         """Called at each look; `left` are the seconds that the wait may still last, `now` is a monotonic time."""
         voice = self._voice
         if voice.person:
-            self._spin(f"{PREFIX} {clean(line)} (up to {words.span(left)} more)")
+            minutes, seconds = divmod(int(left), 60)
+            self._spin(f"{PREFIX} {clean(line)} (up to {minutes}:{seconds:02} more)")
         elif line != self._said or now - self._said_at >= SIGN_OF_LIFE:
             voice.say(f"waiting: {line} (up to {words.span(left)} more)")
             self._said, self._said_at = line, now

@@ -1,6 +1,5 @@
 """How the hook tells `buildguard commit` its verdict: through a file, because git flattens every status to 1."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,13 +14,14 @@ VARIABLE = "BUILDGUARD_VERDICT_FILE"
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The exit status that the hook ended with, why in one word, and what it was about: the hook's own options
-    are not those of the command above it."""
+    are not those of the command above it. `busy` is the scope that somebody else is fixing."""
 
     exit: int
     outcome: str
     build: str | None = None
     scope: str | None = None
     db: str | None = None
+    busy: str | None = None
 
 
 def asked_for(environment: Mapping[str, str]) -> bool:
@@ -33,6 +33,8 @@ def write(environment: Mapping[str, str], verdict: Verdict) -> None:
     """Leave the verdict where it was asked for, after those of the hooks that ran before in the same commit."""
     path = environment.get(VARIABLE)
     if path:
+        import json
+
         # Only `buildguard commit` reads it, and without it falls back to git's own status.
         with suppress(OSError), Path(path).open("a") as file:
             file.write(json.dumps(asdict(verdict)) + "\n")
@@ -41,6 +43,8 @@ def write(environment: Mapping[str, str], verdict: Verdict) -> None:
 def read(path: Path) -> Verdict | None:
     """The verdict, or None if no hook left one. Of several hooks the one that was not content counts: a hook
     framework goes on after it, and the next one's pass explains nothing."""
+    import json
+
     try:
         told = [Verdict(**json.loads(line)) for line in path.read_text().splitlines()]
     except (OSError, ValueError, TypeError):

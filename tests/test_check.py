@@ -1,6 +1,7 @@
 """How a check runs, and what its end means. How it is ended is in `test_check_killing.py`."""
 
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -113,15 +114,26 @@ def test_a_path_through_a_file_is_inconclusive(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     result = words("true", cwd=tmp_path / "gone")
-    assert result.verdict is Verdict.INCONCLUSIVE
-    assert str(tmp_path / "gone") in result.why
+    assert (result.verdict, result.status) == (Verdict.INCONCLUSIVE, 126)
+    assert result.why == f"cannot start: {tmp_path}/gone: No such file or directory"
 
 
 @pytest.mark.parametrize("argv", [(), ("tr\0ue",), ("true", "\0")])
 def test_what_no_system_can_execute_is_inconclusive(argv: tuple[str, ...]) -> None:
     result = words(*argv)
     assert (result.verdict, result.status) == (Verdict.INCONCLUSIVE, None)
-    assert result.why.startswith("cannot start ")
+    assert result.why.startswith("cannot start: ")
+
+
+def test_a_system_without_descriptors_is_inconclusive(shell: Run) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        result = shell("true")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.verdict, result.status) == (Verdict.INCONCLUSIVE, 126)
+    assert result.why.endswith("Too many open files")
 
 
 def test_words_are_shown_as_they_would_be_typed() -> None:

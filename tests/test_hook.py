@@ -1,4 +1,4 @@
-"""The hook under real git: who fixes, who waits and where, and that no other commit gets through than was checked."""
+"""The hook under real git: who fixes, who waits where, and that no other commit gets through than was checked."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_the_first_failure_claims_and_says_what_to_do(checkout: Checkout) -> Non
         in (done.err)
     )
     assert "yours to fix" in done.err
-    assert done.last == f"next: buildguard commit -m {shlex.quote("it's broken")}"
+    assert done.last == "next: buildguard commit -m " + shlex.quote("it's broken")
     assert (standing(checkout)["status"], standing(checkout)["fixer"]) == ("fixing", "ann")
 
 
@@ -83,7 +83,7 @@ def test_the_next_command_of_the_fixer_commits_the_fix(checkout: Checkout) -> No
     checkout.write("app.txt", "fine again\n")
     checkout.ok("add", "app.txt")
     assert paste(checkout, refused.last, "ann")[0] == 0
-    assert checkout.ok("log", "-1", "--format=%B") == "two\n\nlines\n"
+    assert checkout.ok("log", "-1", "--format=%B") == "two\n\nlines"
     assert standing(checkout)["status"] == "passing"
 
 
