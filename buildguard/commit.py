@@ -75,7 +75,9 @@ def _try(call: Call, arguments: Sequence[str]) -> tuple[int, Verdict | None]:
     with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
         path = Path(folder) / "verdict"
         environment = {**call.environment, verdict.VARIABLE: str(path)}
-        return git.commit(arguments, environment, call.cwd), verdict.read(path)
+        # With `--json` our stdout holds one object and nothing else.
+        stdout = 2 if call.voice.json else None
+        return git.commit(arguments, environment, call.cwd, stdout), verdict.read(path)
 
 
 def _committed(call: Call, told: Verdict | None) -> Report:

@@ -15,7 +15,7 @@ from buildguard.git import Index, Repository
 from buildguard.guard import Answer, Guard, Moment
 from buildguard.reports import Report
 from buildguard.rules import Evidence, Outcome
-from buildguard.run import await_turn
+from buildguard.run import as_of, await_turn
 from buildguard.travel import let_land
 from buildguard.trial import Trial
 
@@ -93,9 +93,7 @@ def hook(call: Call, command: Command) -> Report:
     if call.repository is None:
         tried = trial.attempt(call, command, None)
         return trial.settled(call, tried, None) or reports.failed(None, tried.ended, "", call.voice.build, None)
-    report = _Story(call, command, _situation(call.repository)).tell()
-    verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome))
-    return report
+    return _Story(call, command, _situation(call.repository)).tell()
 
 
 def _situation(repository: Repository) -> Situation:
@@ -122,7 +120,8 @@ class _Story:
         reruns = 1
         while True:
             tried = self._attempt()
-            report = trial.settled(self.call, tried, self._repeat())
+            # To know the calling command line costs psutil, which a passing hook does not pay for.
+            report = trial.settled(self.call, tried, None if tried.passed else self._repeat())
             if report is not None:
                 return (self._unharmed(tried) or report) if report.exit == Exit.OK else report
             if not self.situation.lives():
@@ -185,10 +184,10 @@ class _Story:
     def _await_fix(self, tried: Trial, answer: Answer) -> Report | None:
         """Wait for the fixer where that harms nobody. None: free, so check again."""
         if verdict.asked_for(self.call.environment):
-            return self._busy(tried, answer, ())
+            return self._busy(tried.ended, answer, ())
         leave = self._leave(self.call.settings.wait, tried)
         if leave.refusal:
-            return self._busy(tried, answer, (f"not waiting in the hook: {leave.refusal}",))
+            return self._busy(tried.ended, answer, (f"not waiting in the hook: {leave.refusal}",))
         for line in (tried.ended, *words.reason(answer), *words.superseded(answer.view.state, answer.agent)):
             self.call.voice.say(line)
         busy = answer.view.state.scope
@@ -198,11 +197,11 @@ class _Story:
         if moment is None:
             return reports.failed(None, tried.ended, self.call.checkout, self.call.voice.build, self._repeat())
         if moment.holder is not None:
-            return self._busy(tried, answer, (f"the wait of {words.span(leave.seconds)} ran out",))
+            return self._busy("", as_of(moment, answer), (f"the wait of {words.span(leave.seconds)} ran out",))
         return self._after_waking(tried, moment, answer)
 
-    def _busy(self, tried: Trial, answer: Answer, why: Sequence[str]) -> Report:
-        return reports.busy(answer, tried.ended, self.call.checkout, self.call.voice.build, why, self._repeat())
+    def _busy(self, ended: str, answer: Answer, why: Sequence[str]) -> Report:
+        return reports.busy(answer, ended, self.call.checkout, self.call.voice.build, why, self._repeat())
 
     def _after_waking(self, tried: Trial, moment: Moment, answer: Answer) -> Report | None:
         """Give the fixer's own commit time to land; if it moved HEAD, git would refuse this commit anyway."""

@@ -39,6 +39,11 @@ class Trial:
     breakage_open: bool
 
     @property
+    def passed(self) -> bool:
+        """Whether the check passed."""
+        return self.result.verdict is Verdict.PASSED
+
+    @property
     def ended(self) -> str:
         """How it ended, in words."""
         return f"failed: {self.command.text} (exit status {self.result.status}, {words.span(self.result.seconds)})"

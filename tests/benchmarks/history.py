@@ -24,7 +24,7 @@ MOST_RATIO = 1.2
 
 def measure(folder: Path, smallest: bool) -> Table:
     """The same verbs on three databases, in turn."""
-    events, rounds = (100, 3) if smallest else (100_000, 60)
+    events, rounds = (100, 3) if smallest else (100_000, 40)
     paths = {"no events": folder / "none.db"}
     paths[f"{events:,} events of a year"] = folder / "year.db"
     paths[f"{events:,} events of today"] = folder / "today.db"

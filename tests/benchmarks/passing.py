@@ -42,7 +42,7 @@ class Spent:
 def measure(folder: Path, smallest: bool) -> Table:
     """Real commits, in turn with a different hook each; medians."""
     checkout = _repository(folder)
-    found = in_turn(_measured(checkout), 1 if smallest else 21)
+    found = in_turn(_measured(checkout), 1 if smallest else 15)
     took = {name: median([one.elapsed for one in spent]) for name, spent in found.items()}
     worked = {name: median([one.worked for one in spent]) for name, spent in found.items()}
     base = took[IMPORTS]

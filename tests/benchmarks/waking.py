@@ -24,7 +24,7 @@ LONG = 60.0
 def measure(folder: Path, smallest: bool) -> Table:
     """Wake-ups at random moments between two looks, then one undisturbed wait."""
     chance = random.Random(1)
-    noticed = [_wake(folder / f"{number}.db", chance.uniform(0.05, 0.2)) for number in range(1 if smallest else 40)]
+    noticed = [_wake(folder / f"{number}.db", chance.uniform(0.05, 0.2)) for number in range(1 if smallest else 25)]
     late = [(woken - released) * 1000 for released, woken, _, _ in noticed]
     _, _, worked, lasted = _wake(folder / "idle.db", 0.3 if smallest else 6.0)
     share = 100 * worked / lasted
