@@ -133,7 +133,7 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
     if options.get("agent") is not None:
         # The hook has to take us for the same agent.
         call = replace(call, environment={**call.environment, "BUILDGUARD_AGENT": str(options["agent"])})
-    _end(call, commit.commit(call, arguments, call.settings.wait))
+    _end(call, commit.commit(call, arguments, _timeout(call, options)))
 
 
 @cli.command("claim")
@@ -166,7 +166,7 @@ def wait_command(**options: Any) -> None:
     call = _open(options)
     guard = call.required()
     _alive(guard)
-    moment = run.watch(call.voice, guard, call.settings.wait)
+    moment = run.watch(call.voice, guard, _timeout(call, options))
     _end(call, reports.waited(moment, guard.me, call.checkout, call.voice.build))
 
 
@@ -262,6 +262,12 @@ def _claims(call: Call, asked: bool | None) -> bool:
     if asked is not None:
         return asked
     return call.settings.fix is not None or not in_ci(call.environment)
+
+
+def _timeout(call: Call, options: dict[str, Any]) -> float:
+    """How long to wait outside git. A `wait` of 0 in the settings only keeps the hook from waiting."""
+    asked = options.get("timeout") is not None or call.settings.wait > 0
+    return call.settings.wait if asked else settings.Settings().wait
 
 
 def _only_the_check(call: Call, command: Command, again: str | None) -> Report:

@@ -19,6 +19,10 @@ from buildguard.run import await_turn
 from buildguard.travel import let_land
 from buildguard.verdict import Verdict
 
+GIT_FATAL = 128
+LOOK_EVERY = 0.05
+"""Seconds between two looks at an index lock that somebody else holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pin:
@@ -44,9 +48,12 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         head = repository.where()[0]
         if stdin is not None:
             os.lseek(stdin, 0, os.SEEK_SET)
+        _await_lock(call, repository, deadline)
         status, told = _try(call, arguments)
         if status == 0:
             return _committed(call, told)
+        if told is None and status == GIT_FATAL and _locked(repository) and time.monotonic() < deadline:
+            continue
         if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
             return Report("git_failed", status, ())
         # Content, and still no commit: another one came first, and git could not move the branch.
@@ -57,6 +64,18 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         if report is not None:
             return report
         call.voice.say("committing again")
+
+
+def _locked(repository: Repository) -> bool:
+    return (repository.git_dir / "index.lock").exists()
+
+
+def _await_lock(call: Call, repository: Repository, deadline: float) -> None:
+    """Let another commit of this work tree end first: while its check runs, git would only fail with 128."""
+    if _locked(repository):
+        call.voice.say("waiting: another git command holds this work tree's index lock")
+    while _locked(repository) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
 
 
 def _kept_stdin(arguments: Sequence[str]) -> int | None:

@@ -3,6 +3,7 @@
 `GIT_OPTIONAL_LOCKS=0` on every call: a status that refreshes the index would take the lock that the fixer needs.
 """
 
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -125,15 +126,17 @@ class Index:
     def tree(self, repository: Repository) -> str:
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
-            copy = Path(folder) / "index"
-            copy.write_bytes(self.content)
-            try:
-                return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
-            except GitFault:
-                return ""
+        # Not from `tempfile`: its import alone costs what the rest of this does.
+        folder = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
+        copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
+        try:
+            with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(self.content)
+            return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
+        except (GitFault, OSError):
+            return ""
+        finally:
+            copy.unlink(missing_ok=True)
 
 
 def index(repository: Repository) -> Index | None:

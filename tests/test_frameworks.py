@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tools
-from support import BUILDGUARD, Checkout
+from support import BUILDGUARD, SCRIPTS, Checkout
 from tools import Tool, need, repository
 
 from buildguard import frameworks
@@ -182,7 +182,7 @@ def test_try_repo_runs_the_check_in_the_users_environment(name: str, tmp_path: P
     user.ok("add", "-A")
     path = f"{own / 'bin'}{os.pathsep}{user.env()['PATH']}"
     done = user.run(
-        str(tools.SCRIPTS / name), "try-repo", str(source.path), "buildguard", "--verbose", "--all-files", PATH=path
+        str(SCRIPTS / name), "try-repo", str(source.path), "buildguard", "--verbose", "--all-files", PATH=path
     )
     assert done.status == 0, done
     assert "passed: python; echo" in done.both
@@ -229,7 +229,7 @@ def all_stages(checkout: Checkout, tool: Tool) -> None:
     """Have the tool call us before merges and pushes, too."""
     if tool.name in ("pre-commit", "prek"):
         words = ("install", "-t", "pre-merge-commit", "-t", "pre-push")
-        assert checkout.run(str(tools.SCRIPTS / tool.name), *words).status == 0
+        assert checkout.run(str(SCRIPTS / tool.name), *words).status == 0
     for stage in ("pre-merge-commit", "pre-push"):
         for folder in (".git/hooks", ".githooks", ".husky"):
             hook = checkout.path / folder / "pre-commit"

@@ -2,7 +2,7 @@
 
 Half of the agents work in two shared work trees, the others in one of their own, every second of those with a
 private failure on top. The base arrives broken. All times are scaled alike: a check of 0.2 s, an edit of 1.8 s,
-and a sleep of 3 s stand for 20 s, 3 min and 5 min. Run: `python tests/benchmarks/fleet.py [N …]`.
+and a sleep of 3 s stand for 20 s, 3 min and 5 min. Run: `python -m tests.benchmarks.fleet [N …]`.
 """
 
 import json
@@ -14,10 +14,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fleet_agent import POLICIES, Plan
-
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+from benchmarks.fleet_agent import POLICIES, Plan  # noqa: E402
 from support import Checkout, new_repository  # noqa: E402
 
 CHECK_SECONDS = 0.2
@@ -156,7 +155,8 @@ def _is_private(wait: Fact, facts: list[Fact]) -> bool:
 def table(rows: list[Row]) -> str:
     """The rows as a table."""
     lines = [
-        "agents  policy           fixing at once  redundant fixes  waits for private  fix to last commit (allowed)  checks"
+        "agents  policy           fixing at once  redundant fixes  waits for private"
+        "  fix to last commit (allowed)  checks"
     ]
     for row in rows:
         lines.append(
