@@ -3,62 +3,34 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from buildguard import bug, reports, run, settings, trial, verdict, words
 from buildguard import call as calls
-from buildguard.agents import in_ci
+from buildguard.agents import in_ci, shell_limit
 from buildguard.call import Call
 from buildguard.check import Command
 from buildguard.exits import Exit
 from buildguard.guard import Guard
+from buildguard.options import Untouched, checking, common, terms
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
 from buildguard.ui import PREFIX, Voice, clean
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from buildguard import install
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+LEAST_WAIT = 5.0
+"""Seconds: an agent that is sent away at once only asks again at once."""
+SHELL_MARGIN = 10.0
+STAGES = ("pre-commit", "pre-merge-commit", "pre-push")
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-
-
-def common(command: F) -> F:
-    """The options of every command that coordinates."""
-    for option in (
-        click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
-        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
-        click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
-        click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
-        click.option("--build", metavar="NAME", help="Which check this is about [default]."),
-    ):
-        command = option(command)
-    return command
-
-
-def terms(command: F) -> F:
-    """The options that set the terms of a claim."""
-    for option in (
-        click.option("--max-claim", metavar="SPAN", help="How long a claim can be held at most [60m]."),
-        click.option("--stale-after", metavar="SPAN", help="How long a fixer may be silent [15m]."),
-    ):
-        command = option(command)
-    return command
-
-
-def checking(command: F) -> F:
-    """The options of the commands that run the check."""
-    for option in (
-        click.option("--keep-git-env", is_flag=True, help="Let the check see git's hook variables."),
-        click.option("--junit", metavar="FILE", help="A JUnit XML report that the check writes."),
-        click.option("--fix", metavar="COMMAND", help="Run this after a won claim, then check again."),
-        click.option("--check-timeout", metavar="SPAN", help="End the check after this; it proves nothing then."),
-    ):
-        command = option(command)
-    return terms(common(command))
 
 
 @click.group(context_settings=_CONTEXT)
@@ -106,21 +78,7 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
     _end(call, report)
 
 
-class _Untouched(click.Command):
-    """Parses only its own leading options: everything from the first foreign word on belongs to git."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {name: option for option in self.params for name in option.opts if isinstance(option, click.Option)}
-        at = 0
-        while at < len(args) and args[at].partition("=")[0] in own | {"-h": None, "--help": None}:
-            option = own.get(args[at].partition("=")[0])
-            takes = isinstance(option, click.Option) and not option.is_flag and "=" not in args[at]
-            at += 2 if takes else 1
-        ctx.obj = tuple(args[at + 1 :] if args[at : at + 1] == ["--"] else args[at:])
-        return super().parse_args(ctx, args[:at])
-
-
-@cli.command("commit", cls=_Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
+@cli.command("commit", cls=Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
 @click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
 @click.option("--timeout", metavar="SPAN", help="How long to wait for a fixer in all [5m].")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
@@ -212,6 +170,47 @@ def log_command(limit: int, **options: Any) -> None:
     call.voice.history(guard.store.history(guard.build, limit), guard.read().now)
 
 
+@cli.command("install")
+@click.option("--check", metavar="COMMAND", help="Write this check into the settings file.")
+@click.option("--config", is_flag=True, help="Into git's configuration, not into a file (git 2.54 and newer).")
+@click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Which hooks [pre-commit].")
+@click.option("--global-hooks-path", is_flag=True, help="Even where other repositories run their hooks from.")
+@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
+def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bool, **options: Any) -> None:
+    """Put the hook where git runs it; a hook that is there is kept and runs first."""
+    from buildguard import install
+
+    call = _open(options)
+    way = install.Way.CONFIG if config else install.Way.FILE
+    wish = install.Wish(way, _reach(global_hooks_path), stages or STAGES[:1], options["check"])
+    report = install.install(call, wish)
+    if not call.voice.json:
+        # For pasting: without our name before each line.
+        click.echo(report.extra.get("block", ""), nl=False)
+    _end(call, report)
+
+
+@cli.command("uninstall")
+@click.option("--global-hooks-path", is_flag=True, help="Even where other repositories run their hooks from.")
+@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
+def uninstall_command(global_hooks_path: bool, **options: Any) -> None:
+    """Take the hook out and put back what was there before it."""
+    from buildguard import install
+
+    call = _open(options)
+    _end(call, install.uninstall(call, _reach(global_hooks_path)))
+
+
+@cli.command("doctor")
+@common
+def doctor_command(**options: Any) -> None:
+    """Say what stands in the way here, and what mends it. Changes nothing."""
+    from buildguard import doctor
+
+    call = _open(options)
+    _end(call, doctor.doctor(call))
+
+
 @cli.command("demo")
 def demo_command() -> None:
     """Watch two agents, one broken build, one fix: in a temporary repository, in seconds."""
@@ -245,6 +244,12 @@ def _open(options: dict[str, Any], hook: bool = False) -> Call:
     return replace(opened, keep_git_environment=bool(options.get("keep_git_env")))
 
 
+def _reach(everywhere: bool) -> "install.Reach":
+    from buildguard import install
+
+    return install.Reach.EVERYWHERE if everywhere else install.Reach.HERE
+
+
 def _check(call: Call, words_given: Sequence[str]) -> Command:
     """The check: after `--`, else from the settings."""
     check = Command.from_words(words_given) if words_given else call.settings.check
@@ -265,9 +270,12 @@ def _claims(call: Call, asked: bool | None) -> bool:
 
 
 def _timeout(call: Call, options: dict[str, Any]) -> float:
-    """How long to wait outside git. A `wait` of 0 in the settings only keeps the hook from waiting."""
-    asked = options.get("timeout") is not None or call.settings.wait > 0
-    return call.settings.wait if asked else settings.Settings().wait
+    """How long to wait outside git. Unless it was said here, the calling agent's shell must not end it; and a
+    `wait` of 0 in the settings only keeps the hook from waiting."""
+    if options.get("timeout") is not None:
+        return call.settings.wait
+    wait, limit = call.settings.wait or settings.Settings().wait, shell_limit(call.environment)
+    return wait if limit is None else min(wait, max(LEAST_WAIT, limit.seconds - SHELL_MARGIN))
 
 
 def _only_the_check(call: Call, command: Command, again: str | None) -> Report:

@@ -134,8 +134,8 @@ def _wait(call: Call) -> Iterator[Finding]:
     if limit is None or call.settings.wait <= limit.seconds:
         return
     wait, most = words.span(call.settings.wait), words.span(limit.seconds)
-    what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}"
-    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}")
+    what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
+    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", Weight.NOTE)
 
 
 def _all_well(call: Call) -> str:

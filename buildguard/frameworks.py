@@ -26,7 +26,7 @@ def stash(environment: Mapping[str, str], git_dir: Path) -> Stash | None:
     None without a framework; costs a walk up the process tree, so only a failing hook asks. Never raises."""
     above = processes.ancestors()
     pids = {process.pid for process in above}
-    for framework, folder in _folders(environment):
+    for framework, folder in folders(environment):
         for patch, pid in patches(folder):
             if pid in pids and _made_by(pid, patch):
                 return Stash(framework, patch)
@@ -75,7 +75,7 @@ def private_prefix(prefix: str) -> str | None:
     return prefix if any((folder / mark).exists() for mark in _PRIVATE_MARKS) else None
 
 
-def _folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
+def folders(environment: Mapping[str, str]) -> list[tuple[str, Path]]:
     """Where the frameworks keep their patches, by the rules of each."""
     cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or os.sep) / ".cache")
     return [

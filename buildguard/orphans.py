@@ -46,7 +46,7 @@ def findings(repository: Repository, environment: Mapping[str, str]) -> Iterator
 
 
 def _orphaned(repository: Repository, top: Path, environment: Mapping[str, str]) -> Iterator[_Patch]:
-    for framework, folder in frameworks._folders(environment):
+    for framework, folder in frameworks.folders(environment):
         dated = [(_modified(path), path, pid) for path, pid in frameworks.patches(folder)]
         for made, path, pid in sorted(dated, reverse=True)[:_LOOKED_AT]:
             if made is not None and not _lives(pid, made):

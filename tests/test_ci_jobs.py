@@ -1,12 +1,13 @@
 """The jobs of docs/frameworks.md, run: their shell lines, as the CI system would run them."""
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from support import Checkout, Done, new_repository
+from support import Checkout, Done, Following, new_repository, with_variables
 from tools import documented
 
 DATABASE = "shared/state.db"
@@ -40,28 +41,31 @@ class Pipeline:
         self.origin.ok("commit", "-q", "--no-verify", "--allow-empty", "-m", text.strip())
 
     def run(self, name: str) -> Done:
-        """Run a job's steps as the system's shell does, up to the first that fails."""
-        self._job += 1
-        clone = Checkout(self.folder / f"job-{self._job}", self.origin.home, self._variables(name))
-        self.origin.ok("clone", "-q", str(self.origin.path), str(clone.path))
-        clone.variables["BUILDGUARD_DB"] = str(self.folder / DATABASE)
-        for step in self.steps(name):
-            done = clone.run(*step)
-            if done.status != 0:
-                break
-        return done
+        """Run a job to its end."""
+        return self.start(name).ends()
 
-    def steps(self, name: str) -> Iterator[tuple[str, ...]]:
-        """The shell commands of a job."""
+    def start(self, name: str) -> Following:
+        """Start a job: its steps, up to the first that fails, in the system's shell."""
+        clone = self.clone()
+        variables = {**clone.variables, **self._variables(name)}
+        return Following(clone.start("bash", "-e", "-c", self.script(name), **variables))
+
+    def clone(self) -> Checkout:
+        """A clone of its own for one more job."""
+        self._job += 1
+        clone = Checkout(self.folder / f"job-{self._job}", self.origin.home)
+        self.origin.ok("clone", "-q", str(self.origin.path), str(clone.path))
+        return with_variables(clone, {"BUILDGUARD_DB": str(self.folder / DATABASE)})
+
+    def script(self, name: str) -> str:
+        """The shell lines of a job."""
         document = jobs(self.system)
-        if self.system == "github":
-            for step in document["jobs"][name]["steps"]:
-                if "run" in step:
-                    # GitHub's default shell.
-                    yield "bash", "-e", "-c", step["run"]
-        else:
-            # GitLab runs all lines of a job in one shell.
-            yield "sh", "-e", "-c", "\n".join(document[name]["script"])
+        if self.system == "gitlab":
+            # All lines of a job in one shell.
+            return "\n".join(document[name]["script"])
+        steps = [step["run"] for step in document["jobs"][name]["steps"] if "run" in step]
+        # Each step in a shell of its own.
+        return "\n".join(f"bash -e -c {shlex.quote(step)}" for step in steps)
 
     def _variables(self, name: str) -> dict[str, str]:
         if self.system == "github":
@@ -115,21 +119,17 @@ def test_a_fix_that_does_not_help_gives_the_role_back_and_fails_the_job(pipeline
 
 def test_another_fix_job_waits_and_goes_on_when_the_fixer_has_passed(pipeline: Pipeline) -> None:
     pipeline.commit("BROKEN\n")
-    shared = {"BUILDGUARD_DB": str(pipeline.folder / DATABASE)}
-    fixer = Checkout(pipeline.origin.path, pipeline.origin.home, shared)
-    assert fixer.buildguard("run", "--scope", "repo", "--", "sh", "./check.sh", agent="fixer").status == 1
-    import threading
-
-    waited: list[Done] = []
-    job = threading.Thread(target=lambda: waited.append(pipeline.run("fix")))
-    job.start()
-    from support import eventually
-
-    eventually(lambda: "busy" in "".join(str(one) for one in waited) or job.is_alive(), "the job waits")
+    fixer = pipeline.clone()
+    check = ("run", "--scope", "repo", "--", "sh", "./check.sh")
+    assert fixer.buildguard(*check, agent="fixer").status == 1
+    job = pipeline.start("fix")
+    job.says("waiting: fixer is fixing")
     fixer.write("app.txt", "fine\n")
-    assert fixer.buildguard("run", "--scope", "repo", "--", "sh", "./check.sh", agent="fixer").status == 0
-    job.join(60)
-    assert waited[0].status == 0, waited
+    assert fixer.buildguard(*check, agent="fixer").status == 0
+    done = job.ends()
+    assert done.status == 0, done
+    assert "free: nobody else holds a claim here" in done.both
+    assert "claimed:" not in done.both
 
 
 def test_the_github_gate_stops_a_deployment_of_a_broken_build(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import buildguard
 ROOMS = {path.stem: path for path in sorted(Path(str(buildguard.__file__)).parent.glob("*.py"))}
 
 ALLOWED = {
-    "click": {"cli"},
+    "click": {"cli", "options"},
     "rich": {"ui"},
     "sqlite3": {"store"},
     "subprocess": {"check", "git"},
