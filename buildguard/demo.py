@@ -23,7 +23,7 @@ from buildguard.exits import Exit
 from buildguard.git import GitFault
 from buildguard.processes import RUN_VARIABLE
 from buildguard.reports import Report
-from buildguard.rules import Event, Outcome, Status
+from buildguard.states import Event, Outcome, Status
 from buildguard.store import Store, Unavailable
 from buildguard.ui import Voice, clean
 
@@ -283,7 +283,7 @@ class _Actor:
         ) as process:
             for said in process.stdout or ():
                 self.say(said.rstrip("\n"))
-                if said.startswith("buildguard: waiting"):
+                if said.startswith("buildguard: waiting") and FIXER in said:
                     self.waits.touch()
         return process.returncode
 

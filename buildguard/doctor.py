@@ -16,8 +16,8 @@ from buildguard.findings import Finding, Weight
 from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
-from buildguard.rules import Outcome, Step
 from buildguard.settings import off
+from buildguard.states import Outcome, Step
 from buildguard.store import Unavailable
 
 _SPARE = 20.0

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from buildguard import processes, rules, scope
 from buildguard.agents import Agent, Unidentified
-from buildguard.rules import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
 from buildguard.scope import Dead, Placement
+from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
 from buildguard.store import Store, Unavailable
 
 LOOK_EVERY = 1.0
@@ -100,7 +100,8 @@ class Guard:
             step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
             step = scope.opened_again(step, snapshot, run)
             step = replace(step, evidence=run.evidence if run else ())
-            if moved is None:
+            # What proves nothing must not move a claim, either.
+            if moved is None or step.outcome is Outcome.OUTDATED:
                 return step
             states = {state.scope: state for state in (*moved.states, *step.states)}
             return replace(step, states=tuple(states.values()), events=(*moved.events, *step.events))

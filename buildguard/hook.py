@@ -14,8 +14,8 @@ from buildguard.fix import fix
 from buildguard.git import Index, Repository
 from buildguard.guard import Answer, Guard, Moment
 from buildguard.reports import Report
-from buildguard.rules import Evidence, Outcome
 from buildguard.run import as_of, await_turn
+from buildguard.states import Evidence, Outcome
 from buildguard.travel import let_land
 from buildguard.trial import Trial
 

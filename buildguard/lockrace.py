@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
-from buildguard.rules import Outcome, Snapshot, Step
+from buildguard.states import Outcome, Snapshot, Step
 from buildguard.store import Store, Unavailable
 
 _LOSES_AFTER = 0.05

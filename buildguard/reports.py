@@ -9,7 +9,7 @@ from buildguard.agents import Agent
 from buildguard.check import Result, Verdict
 from buildguard.exits import Exit
 from buildguard.guard import Answer, Moment
-from buildguard.rules import REPO, Event, Outcome, Silence, Status, View, stale_in
+from buildguard.states import REPO, Event, Outcome, Silence, Status, View, stale_in
 
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
 """The outcomes after which the caller is the fixer."""

@@ -4,238 +4,9 @@ Pure functions over frozen values: no I/O, no clock, no process. `docs/design.md
 rules as one table; `tests/test_rules.py` tests every cell of it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
-REPO = "repo"
-"""The scope of what everybody builds on; every other scope is `checkout:<name>`."""
-
-
-class Status(StrEnum):
-    """Where the build stands in one scope."""
-
-    PASSING = "passing"
-    BROKEN = "broken"
-    FIXING = "fixing"
-
-
-class Outcome(StrEnum):
-    """What a transition did; the words are the ones that `--json` and the history show."""
-
-    CLAIMED = "claimed"
-    RENEWED = "renewed"
-    TAKEN_OVER = "taken_over"
-    BUSY = "busy"
-    REPORTED = "broken"
-    OUTDATED = "outdated"
-    PASSED = "passed"
-    FIXED = "fixed"
-    RELEASED = "released"
-    GAVE_UP = "gave_up"
-    NOTHING_HELD = "nothing_held"
-    NOT_YOURS = "not_yours"
-    RESET = "reset"
-    SHARED = "shared"
-    WAITED = "waited"
-    STATUS = "status"
-
-
-class Stale(StrEnum):
-    """Why a claim may be taken over."""
-
-    SILENT = "silent"
-    HELD_TOO_LONG = "held too long"
-    DEAD = "its process has ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The fixer's lease. Times are seconds since the epoch, spans are seconds."""
-
-    agent: str
-    checkout: str
-    claimed_at: float
-    seen_at: float
-    stale_after: float
-    max_claim: float
-    process: str | None = None
-    attempts: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
-
-    `opened_after` and `passed_after` are the ids of the last event *before* the breakage was opened and before
-    the last transition to passing: what tells whether a run began before or after either.
-    """
-
-    scope: str
-    status: Status = Status.PASSING
-    number: int = 0
-    claim: Claim | None = None
-    check: str = ""
-    broken_since: float | None = None
-    last_check: float | None = None
-    updated_at: float | None = None
-    reason: str = ""
-    failures: tuple[str, ...] = ()
-    head: str = ""
-    opened_after: int = -1
-    passed_after: int = -1
-    superseded_agent: str | None = None
-    superseded_number: int | None = None
-    revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One line of the history. The store gives `id` and `at` when it writes it.
-
-    `failures` are those of the breakage, `lasted` its seconds at its end. A claim that opens again what was
-    fixed before says in `other` by whom and in `fixed_at` when.
-    """
-
-    kind: Outcome
-    scope: str
-    before: Status
-    after: Status
-    number: int
-    agent: str
-    other: str | None = None
-    reason: str = ""
-    failures: tuple[str, ...] = ()
-    attempts: int = 0
-    checkout: str = ""
-    head: str = ""
-    tree: str = ""
-    branch: str = ""
-    committing: bool = False
-    lasted: float | None = None
-    fixed_at: float | None = None
-    id: int = 0
-    at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """How long a claim's holder has been silent and how long it has held, in seconds, by the store's measure."""
-
-    silent_for: float
-    held_for: float
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a finished run proved about one tree. With an `agent`, it is that agent's alone and good for once."""
-
-    check: str
-    tree: str
-    passed: bool
-    at: float
-    agent: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All scopes of one build as one read saw them."""
-
-    states: Mapping[str, State] = field(default_factory=dict)
-    silences: Mapping[str, Silence] = field(default_factory=dict)
-    evidence: tuple[Evidence, ...] = ()
-    fixes: tuple[Event, ...] = ()
-    last_event: int = 0
-    now: float = 0.0
-
-    def state(self, scope: str) -> State:
-        """The state of a scope; a missing row is `passing`."""
-        return self.states.get(scope) or State(scope)
-
-    def view(self, scope: str, dead: frozenset[tuple[str, int]] = frozenset()) -> "View":
-        """What a transition needs of one scope; `dead` holds (scope, number) of claims whose process is gone."""
-        state = self.state(scope)
-        stale = None
-        if state.claim is not None:
-            stale = staleness(state.claim, self.silences[scope], (scope, state.number) in dead)
-        number = 1 + max((known.number for known in self.states.values()), default=0)
-        return View(state, stale, self.now, self.last_event, number)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One scope at one moment, as the transitions see it."""
-
-    state: State
-    stale: Stale | None
-    now: float
-    last_event: int
-    next_number: int
-
-    def held_by(self, agent: str | None) -> bool:
-        """Whether that agent is the fixer, stale or not: for the holder, *mine* outranks *stale*."""
-        return self.state.claim is not None and self.state.claim.agent == agent
-
-    def held_live_by_another(self, agent: str | None) -> bool:
-        """Whether somebody else is the fixer and may not be taken over."""
-        return self.state.claim is not None and self.state.claim.agent != agent and self.stale is None
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The agent that acts, where, and the terms of the claim it would get (seconds)."""
-
-    agent: str
-    checkout: str
-    process: str | None = None
-    stale_after: float = 900.0
-    max_claim: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
-    tree; `committing` says that a commit of `tree` on `branch` follows if it passed; `evidence` is what it
-    proves about a tree."""
-
-    check: str
-    seen: int
-    checkout: str
-    failures: tuple[str, ...] = ()
-    head: str = ""
-    head_tree: str = ""
-    tree: str = ""
-    branch: str = ""
-    committing: bool = False
-    evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a transition decided: the answer, the scope that it is about, and what has to be written."""
-
-    outcome: Outcome
-    scope: str
-    states: tuple[State, ...] = ()
-    events: tuple[Event, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    used: tuple[Evidence, ...] = ()
-
-
-def staleness(claim: Claim, silence: Silence, dead: bool) -> Stale | None:
-    """Why this claim may be taken over, or None. Judged by the claim's own terms, never by `broken_since`."""
-    if dead:
-        return Stale.DEAD
-    if silence.silent_for >= claim.stale_after:
-        return Stale.SILENT
-    if silence.held_for >= claim.max_claim:
-        return Stale.HELD_TOO_LONG
-    return None
-
-
-def stale_in(claim: Claim, silence: Silence) -> float:
-    """Seconds until the claim goes stale by time if nothing is heard of it; 0 when it has."""
-    return max(0.0, min(claim.stale_after - silence.silent_for, claim.max_claim - silence.held_for))
+from buildguard.states import Caller, Claim, Event, Outcome, Run, State, Status, Step, View
 
 
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
@@ -265,7 +36,7 @@ def passed(view: View, caller: Caller | None, run: Run) -> Step:
     if state.status is Status.PASSING or not _resolves(state, mine, run):
         return Step(Outcome.PASSED, state.scope, (seen,))
     event = _event(view, Outcome.FIXED, Status.PASSING, caller, run)
-    after = replace(_passing(view, caller), last_check=view.now)
+    after = replace(_passing(view, caller.agent if caller else None), last_check=view.now)
     return Step(Outcome.FIXED, state.scope, (after,), (event,))
 
 
@@ -286,7 +57,7 @@ def release(
         event = _event(view, Outcome.GAVE_UP, Status.BROKEN, caller, run, reason)
         return Step(Outcome.GAVE_UP, state.scope, (after,), (event,))
     event = _event(view, Outcome.RELEASED, Status.PASSING, caller, run, reason)
-    return Step(Outcome.RELEASED, state.scope, (_passing(view, caller),), (event,))
+    return Step(Outcome.RELEASED, state.scope, (_passing(view, caller.agent),), (event,))
 
 
 def reset(view: View, agent: str) -> Step:
@@ -294,7 +65,7 @@ def reset(view: View, agent: str) -> Step:
     state = view.state
     if state.status is Status.PASSING:
         return Step(Outcome.RESET, state.scope)
-    after = _passing(view, None)
+    after = _passing(view, agent)
     if state.claim is not None:
         after = replace(after, number=view.next_number)
     event = replace(
@@ -328,7 +99,8 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     after = replace(state, claim=claim, updated_at=view.now)
     if run is not None:
         claim = replace(claim, attempts=claim.attempts + 1)
-        after = replace(after, claim=claim, last_check=view.now, failures=run.failures or state.failures)
+        failures = run.failures or state.failures
+        after = replace(after, claim=claim, check=state.check or run.check, last_check=view.now, failures=failures)
     return Step(Outcome.RENEWED, state.scope, (after,))
 
 
@@ -381,7 +153,7 @@ def _opened(view: View, run: Run | None) -> State:
     )
 
 
-def _passing(view: View, caller: Caller | None) -> State:
+def _passing(view: View, agent: str | None) -> State:
     """The row after the breakage ended; a fixer that did not end it itself is remembered as superseded."""
     state = replace(
         view.state,
@@ -395,7 +167,7 @@ def _passing(view: View, caller: Caller | None) -> State:
         updated_at=view.now,
     )
     fixer = view.state.claim
-    if fixer is not None and (caller is None or fixer.agent != caller.agent):
+    if fixer is not None and fixer.agent != agent:
         state = replace(state, superseded_agent=fixer.agent, superseded_number=view.state.number)
     return state
 

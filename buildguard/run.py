@@ -10,7 +10,7 @@ from buildguard.check import Command
 from buildguard.fix import fix
 from buildguard.guard import Answer, Guard, Moment
 from buildguard.reports import Report
-from buildguard.rules import Outcome, View
+from buildguard.states import Outcome, View
 from buildguard.trial import Trial
 from buildguard.ui import Countdown, Voice
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from buildguard.rules import Claim, Event, Evidence, Outcome, State, Status
+from buildguard.states import Claim, Event, Evidence, Outcome, State, Status
 
 E = TypeVar("E", bound=StrEnum)
 

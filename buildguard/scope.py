@@ -6,7 +6,7 @@ Only a breakage that others share makes others wait; in doubt, nobody outside th
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from buildguard.rules import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
+from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
 
 Dead = frozenset[tuple[str, int]]
 """(scope, number) of the claims whose process is known to have ended."""
@@ -36,6 +36,8 @@ def place(snapshot: Snapshot, dead: Dead, caller: Caller, run: Run | None, asked
             shared = _shared(view, run, _proof(snapshot, run))
             if shared and view.state.scope != caller.checkout:
                 return _elsewhere(snapshot, dead, view, shared)
+    if run is None and snapshot.view(REPO, dead).held_live_by_another(caller.agent):
+        return Placement(REPO, "what everybody builds on is being fixed already")
     why, at = _private(_proof(snapshot, run), run) if run else ("", None)
     return Placement(caller.checkout, why, at)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from buildguard import schema
-from buildguard.rules import Event, Silence, Snapshot, State, Step
+from buildguard.states import Event, Silence, Snapshot, State, Step
 
 LOCK_BOUND = 5.0
 """Seconds that a call goes on trying while others hold the database's lock."""

@@ -10,7 +10,7 @@ from buildguard.exits import Exit
 from buildguard.git import GitFault, Index, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
-from buildguard.rules import Event, Run
+from buildguard.states import Event, Run
 
 LANDING = 10.0
 """Seconds that the fixer's commit is given to land: its hook resolves before git writes the commit."""

@@ -13,7 +13,7 @@ from buildguard.failures import failure_ids
 from buildguard.git import Cleanness, Index
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
-from buildguard.rules import Evidence, Run, Status
+from buildguard.states import Evidence, Run, Status
 
 SIGN_OF_LIFE = 30.0
 """Seconds between two signs of life while a check or a fix runs."""

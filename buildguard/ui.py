@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 from buildguard import reports, words
 from buildguard.agents import coding_agent, in_ci
 from buildguard.reports import Report
-from buildguard.rules import Event, Status
+from buildguard.states import Event, Status
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from buildguard.agents import Agent
 from buildguard.guard import Answer
-from buildguard.rules import REPO, Claim, Event, Outcome, Stale, State, View
+from buildguard.states import REPO, Claim, Event, Outcome, Stale, State, View
 
 SHOWN = 5
 """How many failure ids a message names."""

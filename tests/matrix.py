@@ -117,7 +117,14 @@ class Scene:
         try:
             return self._play()
         finally:
-            self.gate.open()
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        """End what a failed test left."""
+        self.gate.open()
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
 
     def _play(self) -> Seen:
         if self.cell.kind != REWORD:
@@ -275,7 +282,7 @@ class Hidden(Scene):
         try:
             return self._written(where), self._refusal()
         finally:
-            self.gate.open()
+            self._clean_up()
 
     def _written(self, where: str) -> tuple[str, ...]:
         ends = [self.a.path / "wip.txt", self.a.path / "other.txt"]
@@ -284,7 +291,7 @@ class Hidden(Scene):
             self.a.ok("add", "wip.txt", agent=A)
         ends[0].write_text(ends[0].read_text() + "A's edit from before\n")
         self._prepare_b()
-        process = self._start_b()
+        process = self._process = self._start_b()
         eventually(self.gate.reached, "B's check runs")
         assert "A's edit from before" not in ends[0].read_text(), f"{self.cell.tool} hides it"
         if where == WRITTEN[2]:

@@ -20,7 +20,7 @@ import pytest
 from support import BUILDGUARD, Checkout, Done, Following, ended, environment, eventually
 
 from buildguard import demo
-from buildguard.rules import Event, Outcome, Status
+from buildguard.states import Event, Outcome, Status
 
 
 @dataclass
@@ -134,6 +134,19 @@ def test_its_lines_come_while_it_runs(place: Place) -> None:
     assert following.ends().status == 0
 
 
+def test_all_that_it_writes_is_in_one_folder(place: Place) -> None:
+    following = Following(place.start())
+    seen: set[str] = set()
+
+    def over() -> bool:
+        seen.update(path.name for path in place.temporary.iterdir())
+        return following.process.poll() is not None
+
+    eventually(over, "the end of the demo")
+    assert following.ends().status == 0
+    assert len(seen) == 1, seen
+
+
 @pytest.mark.parametrize(
     "variables",
     [
@@ -184,6 +197,15 @@ def test_ended_early_it_clears_away(place: Place, number: signal.Signals) -> Non
     done = following.ends()
     assert done.status == 130, done
     assert (done.out + done.err).rstrip().endswith("next: buildguard demo")
+    assert place.left == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_before_it_has_begun_it_clears_away(place: Place, number: signal.Signals) -> None:
+    process = place.start()
+    eventually(lambda: bool(list(place.temporary.iterdir())), "a folder for the demo")
+    process.send_signal(number)
+    assert ended(process).status == 130
     assert place.left == []
 
 

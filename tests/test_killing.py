@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support import PATIENCE, Checkout
 
-from buildguard.rules import Outcome, Snapshot, Status
+from buildguard.states import Outcome, Snapshot, Status
 from buildguard.store import Store
 
 KILLS = 520

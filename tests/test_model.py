@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from buildguard.agents import Agent
 from buildguard.guard import Answer, Guard
-from buildguard.rules import REPO, Event, Outcome, Run, Status
+from buildguard.states import REPO, Event, Outcome, Run, Status
 from buildguard.store import Store
 
 IN_MEMORY = "/dev/shm"

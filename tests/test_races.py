@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import BUILDGUARD, PATIENCE, Checkout, Worker, eventually, lives
 
-from buildguard.rules import Outcome
+from buildguard.states import Outcome
 from buildguard.store import Store
 
 RACE_PATIENCE = PATIENCE * 4

@@ -39,7 +39,9 @@ class Block:
 
 def blocks() -> list[Block]:
     shape = r"(?:<!-- scene: (\w+) -->\n)?^```(\w*)\n(.*?)^```$"
-    return [Block(language, text, scene or None) for scene, language, text in re.findall(shape, README, re.M | re.S)]
+    return [
+        Block(language, text, scene or None) for scene, language, text in re.findall(shape, README, re.M | re.S)
+    ]
 
 
 def commands(scene: str) -> list[Block]:
@@ -140,6 +142,7 @@ def test_each_way_to_install_the_hook_guards_the_next_commit(tmp_path: Path, blo
     checkout = repository(tmp_path)
     done = shell(block, checkout.path, checkout.env("agent-a"))
     assert done.status == 0, done
+    assert (checkout.path / ".buildguard.toml").read_text() == 'check = "pytest -q"\n'
     checkout.write("test_it.py", BROKEN)
     refused = checkout.git("commit", "-am", "broken", agent="agent-a")
     assert refused.status == 1, refused
@@ -203,10 +206,21 @@ def test_the_transcript_check_notices_another_story() -> None:
 
 
 def test_ci_runs_the_very_set_up_commands() -> None:
-    script = (PROJECT / ".ci" / "run").read_text().splitlines()
+    script = [line.strip() for line in (PROJECT / ".ci" / "run").read_text().splitlines()]
     demo, tests, _ = commands("clone")
     assert demo.text.strip() in script
     assert tests.text.strip() in script
+
+
+def test_ci_fails_where_nothing_can_be_installed_and_leaves_nothing(tmp_path: Path) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    bare = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull, "TMPDIR": str(temporary)}
+    done = shell(Block("sh", f'"{PROJECT}/.ci/run"', None), tmp_path, environment(home, CI="true", **bare))
+    assert done.status == 1, done
+    assert "ci: error: the demo" in done.err
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_table_of_commands_has_them_all() -> None:

@@ -5,7 +5,20 @@ from dataclasses import replace
 import pytest
 
 from buildguard import rules
-from buildguard.rules import Caller, Claim, Outcome, Run, Silence, Snapshot, Stale, State, Status, Step, View
+from buildguard.states import (
+    Caller,
+    Claim,
+    Outcome,
+    Run,
+    Silence,
+    Snapshot,
+    Stale,
+    State,
+    Status,
+    Step,
+    View,
+    stale_in,
+)
 
 HERE, THERE = "checkout:here", "checkout:there"
 NOW = 10_000.0
@@ -268,7 +281,7 @@ def test_only_the_claim_that_is_known_dead_is_dead() -> None:
 def test_the_time_left_is_the_shorter_of_silence_and_ceiling(
     silent_for: float, held_for: float, left: float
 ) -> None:
-    assert rules.stale_in(ANN, Silence(silent_for, held_for)) == left
+    assert stale_in(ANN, Silence(silent_for, held_for)) == left
 
 
 def test_an_old_breakage_does_not_make_a_fresh_claim_stale() -> None:

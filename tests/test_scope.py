@@ -5,8 +5,21 @@ from dataclasses import dataclass, replace
 import pytest
 
 from buildguard import rules, scope
-from buildguard.rules import REPO, Caller, Claim, Event, Evidence, Outcome, Run, Silence, Snapshot, State, Status
 from buildguard.scope import Placement
+from buildguard.states import (
+    REPO,
+    Caller,
+    Claim,
+    Event,
+    Evidence,
+    Outcome,
+    Run,
+    Silence,
+    Snapshot,
+    State,
+    Status,
+    Step,
+)
 
 HERE, THERE, THIRD = "checkout:here", "checkout:there", "checkout:third"
 ME = Caller("me", HERE)
@@ -129,7 +142,7 @@ def test_where_a_failure_belongs_and_why(case: Case) -> None:
 # A checkout's claim becomes the repository's
 
 
-def moved(*states: State) -> tuple[Snapshot, rules.Step]:
+def moved(*states: State) -> tuple[Snapshot, Step]:
     snapshot, step = scope.move(seen(*states), Placement(REPO, "", moved_from=THERE), "me")
     assert step is not None
     return snapshot, step

@@ -24,10 +24,10 @@ BUSY_MACHINE = 3
 MARK = "BUILDGUARD_TEST_MARK"
 RUN = "BUILDGUARD_RUN"
 CHECK = """trap 'exit 1' INT TERM HUP
-sleep 300 &
+while [ -p "$BUILDGUARD_TEST_GATE" ]; do sleep 0.1; done &
 sh check.sh
 """
-"""A check that answers a signal with a plain failure, and has a child that outlives it."""
+"""A check that answers a signal with a plain failure, and has a child that would outlive it."""
 FROM_SHELL = "import os, signal, sys\n" + "".join(
     f"signal.signal(signal.SIG{name}, signal.SIG_DFL)\n" for name in ("INT", "HUP", "TERM")
 )
@@ -67,6 +67,11 @@ class Commit:
                     found.append(process)
         return found
 
+    def says(self, words: str) -> None:
+        """Return once the hook has said that."""
+        eventually(lambda: words in self.heard.read_text() or self.process.poll() is not None, repr(words))
+        assert words in self.heard.read_text(), self.heard.read_text()
+
     def target(self, whom: str) -> Callable[[signal.Signals], None]:
         """What sends a signal to one of them."""
         if whom == "the process group":
@@ -92,32 +97,43 @@ class Commit:
         self.process.wait()
 
 
-Start = Callable[[Tool], Commit]
+class Field:
+    """A repository that a tool guards, with a broken change staged, and the commits that were tried in it."""
+
+    def __init__(self, tool: Tool, folder: Path) -> None:
+        need(tool)
+        self.folder = folder
+        self.checkout = repository(folder / "guarded", folder / "home", tool, check="sh trapped.sh")
+        self.checkout.write("trapped.sh", CHECK)
+        self.checkout.write("app.txt", "BROKEN\n")
+        self.checkout.ok("add", "-A")
+        self.commits: list[Commit] = []
+
+    def commit(self) -> Commit:
+        """Start B's commit, and return once its check stands at the gate."""
+        commit = Commit(self.checkout, self.folder)
+        self.commits.append(commit)
+        eventually(commit.gate.reached, "the check runs")
+        assert commit.living(of_the_check=True)
+        return commit
+
+
+Guard = Callable[[str], Field]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Start B's commit of a broken change, in a repository that the tool guards."""
-    commits: list[Commit] = []
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    """A field for the tool of that name; what is left on it is cleaned up."""
+    fields: list[Field] = []
 
-    def commit(tool: Tool) -> Commit:
-        need(tool)
-        folder = tmp_path / "guarded"
-        checkout = Checkout(folder, tmp_path / "home") if folder.exists() else guarded(tool, tmp_path)
-        commits.append(Commit(checkout, tmp_path))
-        return commits[-1]
+    def field(name: str) -> Field:
+        fields.append(Field(named(name), tmp_path))
+        return fields[-1]
 
-    yield commit
-    for one in commits:
-        one.clean_up()
-
-
-def guarded(tool: Tool, folder: Path) -> Checkout:
-    checkout = repository(folder / "guarded", folder / "home", tool, check="sh trapped.sh")
-    checkout.write("trapped.sh", CHECK)
-    checkout.write("app.txt", "BROKEN\n")
-    checkout.ok("add", "-A")
-    return checkout
+    yield field
+    for one in fields:
+        for commit in one.commits:
+            commit.clean_up()
 
 
 def patience() -> float:
@@ -166,10 +182,8 @@ DURING_A_WAIT = cells(
 
 
 @pytest.mark.parametrize(("tool", "whom", "name"), DURING_THE_CHECK)
-def test_a_signal_during_the_check_leaves_nothing_behind(start: Start, tool: str, whom: str, name: str) -> None:
-    commit = start(named(tool))
-    eventually(commit.gate.reached, "the check runs")
-    assert commit.living(of_the_check=True)
+def test_a_signal_during_the_check_leaves_nothing_behind(guard: Guard, tool: str, whom: str, name: str) -> None:
+    commit = guard(tool).commit()
     commit.target(whom)(signal.Signals[name])
     assert_nothing_is_left(commit)
     assert claims(commit) == []
@@ -180,15 +194,12 @@ def test_a_signal_during_the_check_leaves_nothing_behind(start: Start, tool: str
 
 
 @pytest.mark.parametrize(("tool", "whom", "name"), DURING_A_WAIT)
-def test_a_signal_during_a_wait_leaves_nothing_behind(
-    start: Start, tool: str, whom: str, name: str, tmp_path: Path
-) -> None:
-    need(named(tool))
-    assert guarded(named(tool), tmp_path).run(BUILDGUARD, "run", agent="agent-a").status == 1
-    commit = start(named(tool))
-    eventually(commit.gate.reached, "the check runs")
+def test_a_signal_during_a_wait_leaves_nothing_behind(guard: Guard, tool: str, whom: str, name: str) -> None:
+    field = guard(tool)
+    assert field.checkout.run(BUILDGUARD, "run", agent="agent-a").status == 1
+    commit = field.commit()
     commit.gate.open()
-    eventually(lambda: "waiting: agent-a is fixing" in commit.heard.read_text(), "B waits")
+    commit.says("waiting: agent-a is fixing")
     commit.target(whom)(signal.Signals[name])
     assert_nothing_is_left(commit)
     assert commit.checkout.run(BUILDGUARD, "release", "--gave-up", agent="agent-a").status == 0
@@ -196,9 +207,8 @@ def test_a_signal_during_a_wait_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("tool", ["native hook", "pre-commit", "prek"])
-def test_a_check_that_fails_right_after_git_was_killed_claims_nothing(start: Start, tool: str) -> None:
-    commit = start(named(tool))
-    eventually(commit.gate.reached, "the check runs")
+def test_a_check_that_fails_right_after_git_was_killed_claims_nothing(guard: Guard, tool: str) -> None:
+    commit = guard(tool).commit()
     commit.process.kill()
     commit.process.wait()
     commit.gate.open()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import PATIENCE
 
 from buildguard import schema
-from buildguard.rules import Claim, Event, Evidence, Outcome, Silence, Snapshot, State, Status, Step
+from buildguard.states import Claim, Event, Evidence, Outcome, Silence, Snapshot, State, Status, Step
 from buildguard.store import EVIDENCE_KEPT, EVIDENCE_SECONDS, FIXES_KEPT, Store, Unavailable
 
 HERE, THERE = "checkout:here", "checkout:there"

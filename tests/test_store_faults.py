@@ -15,7 +15,7 @@ from threading import Timer
 import pytest
 from support import BUILDGUARD, PATIENCE, Checkout, Done, ended, new_repository
 
-from buildguard.rules import Claim, Event, Outcome, State, Status, Step
+from buildguard.states import Claim, Event, Outcome, State, Status, Step
 from buildguard.store import Fault, Store, Unavailable
 
 FIXING = State("repo", Status.FIXING, 1, Claim("ann", "repo", 1e9, 1e9, 900.0, 3600.0), reason="because")
@@ -24,7 +24,7 @@ FIXED = Event(Outcome.FIXED, "repo", Status.FIXING, Status.PASSING, 1, "ann")
 TOUCH = """
 import sys
 from pathlib import Path
-from buildguard.rules import Outcome, State, Step
+from buildguard.states import (Outcome, State, Step)
 from buildguard.store import Store, Unavailable
 try:
     Store(Path(sys.argv[1])).update("default", lambda _: Step(Outcome.STATUS, "x", (State("x"),)))
@@ -142,8 +142,17 @@ GARBAGE = {
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "buildguard" / "state.db"
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Where the database of a test lies. Its folder is opened up in the end, so that pytest can remove it."""
+    path = tmp_path / "buildguard" / "state.db"
+    yield path
+    may_be_removed(tmp_path, path.parent)
+
+
+def may_be_removed(*folders: Path) -> None:
+    for folder in folders:
+        if folder.is_dir():
+            folder.chmod(0o755)
 
 
 def fault_of(path: Path, lock_bound: float = 5.0) -> Unavailable:
@@ -307,9 +316,7 @@ def test_a_folder_that_may_not_be_entered_is_unreachable(path: Path) -> None:
 
 def test_a_folder_that_may_not_be_made_is_unreachable(path: Path) -> None:
     path.parent.parent.chmod(0o555)
-    said = touched(obeying(), path)
-    path.parent.parent.chmod(0o755)
-    assert said == f"UNREACHABLE {path}: its folder cannot be made (Permission denied)\n"
+    assert touched(obeying(), path) == f"UNREACHABLE {path}: its folder cannot be made (Permission denied)\n"
 
 
 def test_a_database_that_finds_no_room_to_begin_with_is_on_a_full_disk(path: Path) -> None:
@@ -340,13 +347,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def ready(template: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """A copy of the template: as good as new, and cheaper."""
     shutil.copytree(template.path.parent, tmp_path / "made")
-    yield Checkout(tmp_path / "made" / "repository", tmp_path / "made" / "home")
-    for folder in (
-        tmp_path / "made" / "repository" / ".git",
-        tmp_path / "made" / "repository" / ".git" / "buildguard",
-    ):
-        if folder.is_dir():
-            folder.chmod(0o755)
+    made = Checkout(tmp_path / "made" / "repository", tmp_path / "made" / "home")
+    yield made
+    may_be_removed(database(made).parent)
 
 
 def database(checkout: Checkout) -> Path:

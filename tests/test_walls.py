@@ -81,9 +81,10 @@ def test_the_chain_of_rooms_is_never_walked_backwards() -> None:
         assert ours(room).isdisjoint(chain[place:]), room
 
 
-def test_the_rules_import_nothing_of_ours() -> None:
-    assert ours("rules") == set()
-    assert ours("scope") == {"rules"}
+def test_the_rules_import_nothing_of_ours_but_their_words() -> None:
+    assert ours("states") == set()
+    assert ours("rules") == {"states"}
+    assert ours("scope") == {"states"}
 
 
 @pytest.mark.parametrize("room", ["rules", "scope"])

@@ -15,7 +15,7 @@ from benchmarks.table import Row, Table, median, percentile
 
 from buildguard.agents import Agent
 from buildguard.guard import Guard
-from buildguard.rules import Outcome
+from buildguard.states import Outcome
 from buildguard.store import Store
 
 ROUNDS = {1: 20, 8: 8, 32: 4, 64: 2}

@@ -14,7 +14,7 @@ from benchmarks.table import Row, Table, in_turn, median, milliseconds
 from buildguard import schema
 from buildguard.agents import Agent
 from buildguard.guard import Guard
-from buildguard.rules import Event, Outcome, Status
+from buildguard.states import Event, Outcome, Status
 from buildguard.store import Store
 
 YEAR = 365 * 24 * 3600.0
