@@ -306,3 +306,9 @@ def test_the_block_for_agents_names_every_exit_code_that_a_commit_can_end_with()
     assert explained == {0, 1, 2, 4, 69, 70, 75}
     for rule in ("BUILDGUARD_AGENT", "`buildguard commit`", "--no-verify", "index.lock"):
         assert rule in block.text
+
+
+def test_the_files_that_it_links_to_exist() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (PROJECT / link).exists()] == []

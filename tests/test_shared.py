@@ -78,7 +78,7 @@ def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> No
     assert "tests/test_app.py::test_app fails for alice too" in done.err
     assert "fixed elsewhere: alice fixed this" in done.err
     line = next(line for line in done.err.splitlines() if line.startswith("next: ")).removeprefix("next: ")
-    assert line == f"git cherry-pick --no-commit {fix[:12]} && git commit -C {fix[:12]} -- app.txt"
+    assert line == f"git cherry-pick --no-commit {fix[:12]} && git commit -C {fix[:12]} -- alice.txt app.txt"
     assert other.run("sh", "-c", line, agent="bob").status == 0
     assert other.git("commit", "-m", "bob", agent="bob").status == 0
     claims = [event for event in history(shared) if event["kind"] in ("claimed", "taken_over")]

@@ -1,7 +1,8 @@
 """(d) What a long history costs `claim` and `status`.
 
 The verb alone, from opening the store to closing it. The history is 100,000 events of claims and fixes: once
-of the last year, so that nothing of it is of today, and once all of today.
+of the last year, so that nothing of it is of today, and once all of today. Lower quartiles: a claim ends with the
+disk's answer, and the median would tell of whoever else writes to it.
 """
 
 import sqlite3
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.table import Row, Table, in_turn, median, milliseconds
+from benchmarks.table import Row, Table, in_turn, milliseconds, percentile
 
 from buildguard import schema
 from buildguard.agents import Agent
@@ -24,7 +25,7 @@ MOST_RATIO = 1.2
 
 def measure(folder: Path, smallest: bool) -> Table:
     """The same verbs on three databases, in turn."""
-    events, rounds = (100, 3) if smallest else (100_000, 40)
+    events, rounds = (100, 3) if smallest else (100_000, 80)
     paths = {"no events": folder / "none.db"}
     paths[f"{events:,} events of a year"] = folder / "year.db"
     paths[f"{events:,} events of today"] = folder / "today.db"
@@ -33,13 +34,13 @@ def measure(folder: Path, smallest: bool) -> Table:
     measured: dict[str, Callable[[], float]] = {}
     for verb, work in (("claim", _claim), ("status", _status)):
         measured |= {f"{verb}, {name}": _timed(path, work) for name, path in paths.items()}
-    took = {name: median(values) for name, values in in_turn(measured, rounds).items()}
+    took = {name: percentile(values, 25) for name, values in in_turn(measured, rounds).items()}
     rows: list[Row] = []
     for name, value in took.items():
         verb, _, which = name.partition(", ")
         most = MOST_RATIO if which != "no events" else None
         rows.append(Row(name, value, "ms", value / took[f"{verb}, no events"], most_ratio=most))
-    return Table("(d) the cost of history; medians, ratio to no history", tuple(rows))
+    return Table("(d) the cost of history; lower quartiles, ratio to no history", tuple(rows))
 
 
 def _timed(path: Path, work: Callable[[Guard], object]) -> Callable[[], float]:
