@@ -1,5 +1,5 @@
 """`python -m buildguard`: the same command, for where the script is not on `PATH`."""
 
-from buildguard.cli import main
+from buildguard.entry import main
 
 main()

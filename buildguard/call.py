@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from buildguard import bug, git, settings, words
+from buildguard import git, settings, words
 from buildguard.agents import Agent, Unidentified, checked_id, identify
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Repository
@@ -22,8 +21,7 @@ NAME_YOURSELF = 'export BUILDGUARD_AGENT="$(hostname)-$$"'
 """What gives a shell an identity of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """The parts that a command works with. Without a guard, `fault` says why there is none."""
 
     environment: Mapping[str, str]
@@ -34,7 +32,6 @@ class Call:
     guard: Guard | None
     fault: Exception | None = None
     keep_git_environment: bool = False
-    told: set[str] = field(default_factory=set, compare=False)
 
     @property
     def checkout(self) -> str:
@@ -42,13 +39,10 @@ class Call:
         return self.guard.checkout if self.guard else ""
 
     def _tell(self, report: Report) -> None:
-        """Say once, not at each step, that coordination is unavailable."""
         for line in report.lines:
-            if line not in self.told:
-                self.voice.say(line)
-                if report.next is not None:
-                    self.voice.say(f"to mend it: {report.next}")
-            self.told.add(line)
+            self.voice.say_once(line)
+        if report.next is not None:
+            self.voice.say_once(f"to mend it: {report.next}")
 
     def required(self) -> Guard:
         """The guard, for a command that does nothing without one. Raises what keeps it away."""
@@ -67,6 +61,8 @@ class Call:
         except Exception as error:
             if isinstance(error, SettingsError):
                 raise
+            from buildguard import bug
+
             self.voice.say(f"coordination is unavailable: a bug in buildguard; the report is in {bug.write(error)}")
             return None
 

@@ -10,10 +10,9 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from enum import Enum
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 TAIL_BYTES: Final = 1 << 20
 """How much of the output a result keeps. An unprivileged pipe holds no more either."""
@@ -42,8 +41,7 @@ class Verdict(Enum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A check or a fix. `text` is what a person would type, and what makes two checks the same one."""
 
     argv: tuple[str, ...]
@@ -62,8 +60,7 @@ class Command:
         return cls(("/bin/sh", "-c", line), line)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How a run ended."""
 
     verdict: Verdict

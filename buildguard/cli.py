@@ -1,26 +1,23 @@
 """The command line: parse, build the parts, call, render, exit. Nothing else."""
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from buildguard import bug, reports, run, settings, trial, verdict, words
 from buildguard import call as calls
+from buildguard import reports, settings, start, trial, words
 from buildguard.agents import in_ci, shell_limit
 from buildguard.call import Call
-from buildguard.check import Command
 from buildguard.exits import Exit
 from buildguard.guard import Guard
 from buildguard.options import Untouched, checking, common, terms
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
-from buildguard.ui import PREFIX, Voice, clean
+from buildguard.ui import PREFIX, clean
 
 if TYPE_CHECKING:
     from buildguard import install
@@ -46,11 +43,13 @@ def cli() -> None:
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
 def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> None:
     """Run the CHECK; if it fails, claim the fix or say who has it."""
-    call = _open(options)
-    command = _check(call, check)
+    from buildguard import run
+
+    call = start.opened(options)
+    command = start.the_check(call, check)
     again = words.command(["buildguard", *sys.argv[1:]])
     if settings.off(call.environment) or trial.nested(call):
-        _end(call, _only_the_check(call, command, again))
+        _end(call, start.only_the_check(call, command, again))
     wait = call.settings.wait if options.get("wait") is not None else 0.0
     _end(call, run.run(call, command, again, wait, _claims(call, claim)))
 
@@ -61,21 +60,7 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
 def hook_command(check: tuple[str, ...], **options: Any) -> None:
     """What the git hook calls: run the CHECK for the commit in hand."""
-    from buildguard import hook
-
-    reason = settings.off(os.environ)
-    if reason is not None:
-        click.echo(f"buildguard: off ({reason}): the check was not run", err=True)
-        return
-    call = _open(options, hook=True)
-    command = _check(call, check)
-    if trial.nested(call):
-        _end(call, _only_the_check(call, command, words.command(["buildguard", *sys.argv[1:]])))
-    report = hook.hook(call, command)
-    about = {name: options.get(name) for name in ("build", "scope", "db")}
-    about["busy"] = report.view.state.scope if report.exit == Exit.BUSY and report.view else None
-    verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome, **about))
-    _end(call, report)
+    sys.exit(start.commit_hook(options, check, _aim()))
 
 
 @cli.command("commit", cls=Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
@@ -87,10 +72,10 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
     """Like git commit; while somebody else fixes the build, wait outside git and commit again."""
     from buildguard import commit
 
-    call = _open(options)
+    call = start.opened(options)
     if options.get("agent") is not None:
         # The hook has to take us for the same agent.
-        call = replace(call, environment={**call.environment, "BUILDGUARD_AGENT": str(options["agent"])})
+        call = call._replace(environment={**call.environment, "BUILDGUARD_AGENT": str(options["agent"])})
     _end(call, commit.commit(call, arguments, _timeout(call, options)))
 
 
@@ -99,7 +84,7 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
 @common
 def claim_command(**options: Any) -> None:
     """Become the fixer, if nobody is."""
-    call = _open(options)
+    call = start.opened(options)
     answer = call.required().failed(None)
     _end(call, reports.claimed(answer, call.checkout, call.voice.build))
 
@@ -111,7 +96,7 @@ def claim_command(**options: Any) -> None:
 @click.option("--claim", type=int, metavar="N", help="Only if this is still the claim's number.")
 def release_command(gave_up: bool, reason: str, claim: int | None, **options: Any) -> None:
     """Hand the fixer role back: fixed, or given up."""
-    call = _open(options)
+    call = start.opened(options)
     answer = call.required().release(claim, gave_up, reason)
     _end(call, reports.released(answer, call.checkout, call.voice.build, claim))
 
@@ -121,7 +106,9 @@ def release_command(gave_up: bool, reason: str, claim: int | None, **options: An
 @click.option("--timeout", metavar="SPAN", help="How long at most [5m].")
 def wait_command(**options: Any) -> None:
     """Wait until no other live agent holds a claim here."""
-    call = _open(options)
+    from buildguard import run
+
+    call = start.opened(options)
     guard = call.required()
     _alive(guard)
     moment = run.watch(call.voice, guard, _timeout(call, options))
@@ -134,7 +121,7 @@ def wait_command(**options: Any) -> None:
 @click.option("--exit-code", "gate", is_flag=True, help="Exit 1 unless passing: a gate for CI.")
 def status_command(everything: bool, gate: bool, **options: Any) -> None:
     """Say how it stands."""
-    call = _open(options)
+    call = start.opened(options)
     check = call.settings.check.text if call.settings.check else ""
     answer = call.required().status()
     report = reports.status(answer, call.checkout, call.voice.build, everything, gate, check)
@@ -147,7 +134,7 @@ def status_command(everything: bool, gate: bool, **options: Any) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset_command(yes: bool, **options: Any) -> None:
     """Declare the build passing, whoever is fixing it."""
-    call = _open(options)
+    call = start.opened(options)
     guard = call.required()
     if not yes and (call.voice.json or not sys.stdin.isatty()):
         raise SettingsError("reset asks first, and nobody can answer here", f"buildguard reset --yes{_aim()}")
@@ -164,7 +151,7 @@ def reset_command(yes: bool, **options: Any) -> None:
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
 def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
-    call = _open(options)
+    call = start.opened(options)
     guard = call.required()
     _alive(guard)
     call.voice.history(guard.store.history(guard.build, limit), guard.read().now)
@@ -180,7 +167,7 @@ def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bo
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
     from buildguard import install
 
-    call = _open(options)
+    call = start.opened(options)
     way = install.Way.CONFIG if config else install.Way.FILE
     wish = install.Wish(way, _reach(global_hooks_path), stages or STAGES[:1], options["check"])
     report = install.install(call, wish)
@@ -197,7 +184,7 @@ def uninstall_command(global_hooks_path: bool, **options: Any) -> None:
     """Take the hook out and put back what was there before it."""
     from buildguard import install
 
-    call = _open(options)
+    call = start.opened(options)
     _end(call, install.uninstall(call, _reach(global_hooks_path)))
 
 
@@ -207,7 +194,7 @@ def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
     from buildguard import doctor
 
-    call = _open(options)
+    call = start.opened(options)
     _end(call, doctor.doctor(call))
 
 
@@ -219,47 +206,25 @@ def demo_command() -> None:
     sys.exit(demo.demo())
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(given: Sequence[str]) -> NoReturn:
     """Run the command line and exit; whatever goes wrong is one clear line and the right status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(start.ended(lambda: _parsed(given), given))
+
+
+def _parsed(given: Sequence[str]) -> int:
     try:
-        status = cli.main(given, prog_name="buildguard", standalone_mode=False)
-    except (SettingsError, click.UsageError) as error:
-        status = _fail(given, _usage(error))
-    except calls.FAULTS as error:
-        status = _fail(given, calls.unavailable(error))
-    except (click.Abort, KeyboardInterrupt):
-        again = words.command(["buildguard", *given])
-        status = _fail(given, Report("interrupted", Exit.INTERRUPTED, ("interrupted",), again))
-    except Exception as error:  # noqa: BLE001  the last line of defence: the traceback goes to a file
-        status = _fail(given, _bug(error))
-    sys.exit(status)
-
-
-def _open(options: dict[str, Any], hook: bool = False) -> Call:
-    chosen = {name: value for name, value in options.items() if value is not None}
-    opened = calls.open_call(
-        chosen, os.environ, calls.here(), bool(options.get("json")), hook, options.get("scope")
-    )
-    return replace(opened, keep_git_environment=bool(options.get("keep_git_env")))
+        return int(cli.main(list(given), prog_name="buildguard", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "buildguard"
+        raise SettingsError(error.format_message(), f"{command} --help") from error
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
 
 
 def _reach(everywhere: bool) -> "install.Reach":
     from buildguard import install
 
     return install.Reach.EVERYWHERE if everywhere else install.Reach.HERE
-
-
-def _check(call: Call, words_given: Sequence[str]) -> Command:
-    """The check: after `--`, else from the settings."""
-    check = Command.from_words(words_given) if words_given else call.settings.check
-    if check is None:
-        where = call.repository.top if call.repository and call.repository.top else call.cwd
-        raise SettingsError(
-            f'no check: give it after --, in BUILDGUARD_CHECK, or as check = "…" in {where / ".buildguard.toml"}',
-            f"printf 'check = \"pytest -q\"\\n' > {shlex.quote(str(where / '.buildguard.toml'))}",
-        )
-    return check
 
 
 def _claims(call: Call, asked: bool | None) -> bool:
@@ -278,12 +243,6 @@ def _timeout(call: Call, options: dict[str, Any]) -> float:
     return wait if limit is None else min(wait, max(LEAST_WAIT, limit.seconds - SHELL_MARGIN))
 
 
-def _only_the_check(call: Call, command: Command, again: str | None) -> Report:
-    """The bare verdict: switched off, or a buildguard above coordinates."""
-    result = trial.start(call, command, {}, trial.always, call.settings.check_timeout)
-    return reports.bare(result, command.text, again)
-
-
 def _alive(guard: Guard) -> None:
     """A sign of life, where that can be written; what is read only needs no more."""
     with suppress(*calls.FAULTS):
@@ -300,23 +259,3 @@ def _aim() -> str:
 def _end(call: Call, report: Report) -> NoReturn:
     call.voice.answer(report.aimed(_aim()))
     sys.exit(report.exit)
-
-
-def _fail(given: Sequence[str], report: Report) -> int:
-    """Say what went wrong where no call could be opened, or it broke off."""
-    asked = given[: given.index("--")] if "--" in given else given
-    Voice("default", "--json" in asked, os.environ, hook=True).answer(report)
-    return report.exit
-
-
-def _usage(error: SettingsError | click.UsageError) -> Report:
-    if isinstance(error, SettingsError):
-        return Report("usage", Exit.USAGE, (f"error: {error}",), error.next_command)
-    command = error.ctx.command_path if error.ctx else "buildguard"
-    return Report("usage", Exit.USAGE, (f"error: {error.format_message()}",), f"{command} --help")
-
-
-def _bug(error: Exception) -> Report:
-    path = bug.write(error)
-    line = f"error: a bug in buildguard: {type(error).__name__}: {error}; the report is in {path}"
-    return Report("bug", Exit.BUG, (line,), f"cat {path}")

@@ -3,8 +3,8 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from buildguard import processes
 
@@ -13,8 +13,7 @@ _PRIVATE_MARKS = (".install_state_v2", ".install_state_v1", ".prek-hook.json")
 """What pre-commit and prek leave in an environment that they made; the names of the folders prove nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stash:
+class Stash(NamedTuple):
     """A hook framework's patch with the unstaged edits that it took out of the work tree."""
 
     framework: str

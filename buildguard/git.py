@@ -8,8 +8,8 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 ANSWER_SECONDS = 10.0
 """How long git may take to answer before coordination counts as unavailable."""
@@ -27,8 +27,7 @@ class GitFault(Exception):
         self.next_command = next_command
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(NamedTuple):
     """The repository and work tree that a command runs in, and where its HEAD was. `head` is empty before the
     first commit, `branch` (a full ref name) when HEAD is detached, `top` is None in a bare repository."""
 
@@ -38,7 +37,7 @@ class Repository:
     head: str
     branch: str
     local_variables: tuple[str, ...]
-    environment: Mapping[str, str] = field(repr=False, hash=False, compare=False)
+    environment: Mapping[str, str]
 
     @property
     def work_tree(self) -> str:
@@ -111,12 +110,11 @@ def commit(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, 
     return status if status >= 0 else 128 - status
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """The index that a commit is made from, as it was at one moment."""
 
     path: Path
-    content: bytes = field(repr=False)
+    content: bytes
 
     @property
     def locked(self) -> bool:

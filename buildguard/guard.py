@@ -4,8 +4,8 @@ to the store and says what came of it."""
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from buildguard import processes, rules, scope
 from buildguard.agents import Agent, Unidentified
@@ -17,8 +17,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks of a waiter at what makes no event: a fixer that died, a claim gone stale."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it
     had to be known; `failures` are those of the caller's own run."""
 
@@ -31,8 +30,7 @@ class Answer:
     event: Event | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One look of a waiter: whose claim still holds it up (None: free), and the seconds left."""
 
     snapshot: Snapshot
@@ -99,15 +97,15 @@ class Guard:
             snapshot, moved = scope.move(snapshot, placement, caller.agent)
             step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
             step = scope.opened_again(step, snapshot, run)
-            step = replace(step, evidence=run.evidence if run else ())
+            step = step._replace(evidence=run.evidence if run else ())
             # What proves nothing must not move a claim, either.
             if moved is None or step.outcome is Outcome.OUTDATED:
                 return step
             states = {state.scope: state for state in (*moved.states, *step.states)}
-            return replace(step, states=tuple(states.values()), events=(*moved.events, *step.events))
+            return step._replace(states=tuple(states.values()), events=(*moved.events, *step.events))
 
         failures = run.failures if run else ()
-        return replace(self._put(transition, dead), placement=placements[0], failures=failures)
+        return self._put(transition, dead)._replace(placement=placements[0], failures=failures)
 
     def passed(self, run: Run) -> Answer:
         """The check passed: resolve whatever that resolves. The caller is identified only if somebody holds a
@@ -123,8 +121,7 @@ class Guard:
                 concerned.append(REPO)
             steps = [rules.passed(snapshot.view(name, dead), caller, run) for name in concerned]
             chosen = next((step for step in steps if step.outcome is Outcome.FIXED), steps[0])
-            return replace(
-                chosen,
+            return chosen._replace(
                 states=tuple(state for step in steps for state in step.states),
                 events=tuple(event for step in steps for event in step.events),
                 evidence=run.evidence,

@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import psutil
@@ -34,8 +33,7 @@ SCRIPT_SUFFIX: Final = re.compile(r"\.(?:py|pyz|js|cjs|mjs|ts|rb|pl|sh)$")
 _TOKEN: Final = re.compile(r"([1-9][0-9]{0,8}) ([0-9]+(?:\.[0-9]+)?) (\S+) (\S+)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """One process as it was seen. `argv` is empty where the system does not show it to us."""
 
     pid: int
@@ -63,8 +61,7 @@ class Process:
         return tuple(words) or (self.name,)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The git above us. Ask it in the process that found it: in a forked child the parent is another."""
 
     pid: int

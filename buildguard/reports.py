@@ -1,8 +1,8 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from buildguard import words
 from buildguard.agents import Agent
@@ -11,14 +11,14 @@ from buildguard.exits import Exit
 from buildguard.guard import Answer, Moment
 from buildguard.states import REPO, Event, Outcome, Silence, Status, View, stale_in
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
 """The outcomes after which the caller is the fixer."""
 GIVE_UP = "buildguard release --gave-up"
 _AIMABLE = {f"buildguard {verb}" for verb in ("claim", "release", "reset --yes", "run", "status", "wait")}
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One answer, ready to be shown as lines or as JSON. `extra` are further keys of the JSON object."""
 
     outcome: str
@@ -28,7 +28,7 @@ class Report:
     view: View | None = None
     silence: Silence | None = None
     agent: Agent | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING
 
     def aimed(self, options: str) -> "Report":
         """The same, with its commands about what this call was about: `options` as they were given to it."""
@@ -36,7 +36,7 @@ class Report:
             return self
         following = self.next + options if self.next in _AIMABLE else self.next
         lines = tuple(line.replace(GIVE_UP, GIVE_UP + options) for line in self.lines)
-        return replace(self, next=following, lines=lines)
+        return self._replace(next=following, lines=lines)
 
 
 def claimed(answer: Answer, checkout: str, build: str) -> Report:

@@ -4,8 +4,6 @@ Pure functions over frozen values: no I/O, no clock, no process. `docs/design.md
 rules as one table; `tests/test_rules.py` tests every cell of it.
 """
 
-from dataclasses import replace
-
 from buildguard.states import Caller, Claim, Event, Outcome, Run, State, Status, Step, View
 
 
@@ -30,13 +28,13 @@ def passed(view: View, caller: Caller | None, run: Run) -> Step:
     fixer's or ran in the scope's own checkout."""
     state = view.state
     mine = caller is not None and view.held_by(caller.agent)
-    seen = replace(state, last_check=view.now, updated_at=view.now)
+    seen = state._replace(last_check=view.now, updated_at=view.now)
     if mine and seen.claim is not None:
-        seen = replace(seen, claim=replace(seen.claim, seen_at=view.now))
+        seen = seen._replace(claim=seen.claim._replace(seen_at=view.now))
     if state.status is Status.PASSING or not _resolves(state, mine, run):
         return Step(Outcome.PASSED, state.scope, (seen,))
     event = _event(view, Outcome.FIXED, Status.PASSING, caller, run)
-    after = replace(_passing(view, caller.agent if caller else None), last_check=view.now)
+    after = _passing(view, caller.agent if caller else None)._replace(last_check=view.now)
     return Step(Outcome.FIXED, state.scope, (after,), (event,))
 
 
@@ -53,7 +51,7 @@ def release(
     if not view.held_by(caller.agent):
         return Step(Outcome.NOT_YOURS, state.scope)
     if gave_up:
-        after = replace(state, status=Status.BROKEN, claim=None, reason=reason, updated_at=view.now)
+        after = state._replace(status=Status.BROKEN, claim=None, reason=reason, updated_at=view.now)
         event = _event(view, Outcome.GAVE_UP, Status.BROKEN, caller, run, reason)
         return Step(Outcome.GAVE_UP, state.scope, (after,), (event,))
     event = _event(view, Outcome.RELEASED, Status.PASSING, caller, run, reason)
@@ -67,9 +65,8 @@ def reset(view: View, agent: str) -> Step:
         return Step(Outcome.RESET, state.scope)
     after = _passing(view, agent)
     if state.claim is not None:
-        after = replace(after, number=view.next_number)
-    event = replace(
-        _event(view, Outcome.RESET, Status.PASSING, None, None),
+        after = after._replace(number=view.next_number)
+    event = _event(view, Outcome.RESET, Status.PASSING, None, None)._replace(
         agent=agent,
         number=after.number,
         other=state.claim.agent if state.claim else None,
@@ -82,7 +79,7 @@ def alive(view: View, agent: str) -> State | None:
     claim = view.state.claim
     if claim is None or claim.agent != agent:
         return None
-    return replace(view.state, claim=replace(claim, seen_at=view.now), updated_at=view.now)
+    return view.state._replace(claim=claim._replace(seen_at=view.now), updated_at=view.now)
 
 
 def _resolves(state: State, mine: bool, run: Run) -> bool:
@@ -95,12 +92,12 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     state = view.state
     if state.claim is None:
         raise ValueError("only a held claim can be renewed")
-    claim = replace(state.claim, seen_at=view.now, process=caller.process)
-    after = replace(state, claim=claim, updated_at=view.now)
+    claim = state.claim._replace(seen_at=view.now, process=caller.process)
+    after = state._replace(claim=claim, updated_at=view.now)
     if run is not None:
-        claim = replace(claim, attempts=claim.attempts + 1)
+        claim = claim._replace(attempts=claim.attempts + 1)
         failures = run.failures or state.failures
-        after = replace(after, claim=claim, check=state.check or run.check, last_check=view.now, failures=failures)
+        after = after._replace(claim=claim, check=state.check or run.check, last_check=view.now, failures=failures)
     return Step(Outcome.RENEWED, state.scope, (after,))
 
 
@@ -116,34 +113,33 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
         caller.max_claim,
         caller.process,
     )
-    after = replace(opened, status=Status.FIXING, number=view.next_number, claim=claim)
+    after = opened._replace(status=Status.FIXING, number=view.next_number, claim=claim)
     outcome = Outcome.CLAIMED
     if state.claim is not None:
         outcome = Outcome.TAKEN_OVER
-        after = replace(after, superseded_agent=state.claim.agent, superseded_number=state.number)
+        after = after._replace(superseded_agent=state.claim.agent, superseded_number=state.number)
     elif state.superseded_agent == caller.agent:
-        after = replace(after, superseded_agent=None, superseded_number=None)
-    event = replace(_event(view, outcome, Status.FIXING, caller, run), number=after.number)
+        after = after._replace(superseded_agent=None, superseded_number=None)
+    event = _event(view, outcome, Status.FIXING, caller, run)._replace(number=after.number)
     if state.claim is not None:
-        event = replace(event, other=state.claim.agent, reason=str(view.stale))
+        event = event._replace(other=state.claim.agent, reason=str(view.stale))
     return Step(outcome, state.scope, (after,), (event,))
 
 
 def _reported(view: View, caller: Caller, run: Run | None) -> Step:
-    after = replace(_opened(view, run), status=Status.BROKEN)
+    after = _opened(view, run)._replace(status=Status.BROKEN)
     event = _event(view, Outcome.REPORTED, Status.BROKEN, caller, run)
     return Step(Outcome.REPORTED, view.state.scope, (after,), (event,))
 
 
 def _opened(view: View, run: Run | None) -> State:
     """The row of an open breakage; one that was open already keeps its beginning."""
-    state = replace(view.state, updated_at=view.now)
+    state = view.state._replace(updated_at=view.now)
     if run is not None:
-        state = replace(state, last_check=view.now, failures=run.failures or state.failures)
+        state = state._replace(last_check=view.now, failures=run.failures or state.failures)
     if view.state.status is not Status.PASSING:
         return state
-    return replace(
-        state,
+    return state._replace(
         broken_since=view.now,
         opened_after=view.last_event,
         check=run.check if run else "",
@@ -155,8 +151,7 @@ def _opened(view: View, run: Run | None) -> State:
 
 def _passing(view: View, agent: str | None) -> State:
     """The row after the breakage ended; a fixer that did not end it itself is remembered as superseded."""
-    state = replace(
-        view.state,
+    state = view.state._replace(
         status=Status.PASSING,
         claim=None,
         check="",
@@ -168,7 +163,7 @@ def _passing(view: View, agent: str | None) -> State:
     )
     fixer = view.state.claim
     if fixer is not None and fixer.agent != agent:
-        state = replace(state, superseded_agent=fixer.agent, superseded_number=view.state.number)
+        state = state._replace(superseded_agent=fixer.agent, superseded_number=view.state.number)
     return state
 
 
@@ -180,16 +175,15 @@ def _event(
     failures = state.failures or (run.failures if run else ())
     event = Event(kind, state.scope, state.status, after, state.number, agent, reason=reason, failures=failures)
     if after is Status.PASSING and state.broken_since is not None:
-        event = replace(event, lasted=view.now - state.broken_since)
+        event = event._replace(lasted=view.now - state.broken_since)
     if state.claim is not None:
-        event = replace(event, attempts=state.claim.attempts)
+        event = event._replace(attempts=state.claim.attempts)
         if event.agent != state.claim.agent:
-            event = replace(event, other=state.claim.agent)
+            event = event._replace(other=state.claim.agent)
     if caller is not None:
-        event = replace(event, checkout=caller.checkout)
+        event = event._replace(checkout=caller.checkout)
     if run is not None:
-        event = replace(
-            event,
+        event = event._replace(
             checkout=run.checkout,
             head=run.head,
             tree=run.tree,

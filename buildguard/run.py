@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from buildguard import git, reports, travel, trial, words
 from buildguard.call import Call
@@ -48,7 +47,7 @@ def as_of(moment: Moment | None, answer: Answer) -> Answer:
     """The answer `busy` as it stands at the end of a wait: spans in it are measured from then."""
     if moment is None or moment.holder is None:
         return answer
-    return replace(answer, view=moment.holder, snapshot=moment.snapshot, placement=None)
+    return answer._replace(view=moment.holder, snapshot=moment.snapshot, placement=None)
 
 
 def _busy(call: Call, tried: Trial, answer: Answer, wait: float) -> Report:

@@ -1,6 +1,7 @@
 """Commit safety: git reads the index again after the hook, so what it commits need not be what was checked."""
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from buildguard import git
 from buildguard.git import GitFault, Index, Repository
@@ -9,21 +10,20 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files, in repositories that use SHA-1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """HEAD or the branch is not what it was when the hook began."""
 
     before: str
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(NamedTuple):
     """The index that git commits from was deleted: git would commit a tree without files."""
 
+    path: Path
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+
+class Changed(NamedTuple):
     """Something else would be committed than what was there at the start. `foreign` are the paths that others
     changed, `staged` pathspecs of those that were staged at the start (as git takes them where the commit was
     called; none where git would not), `tree` the tree of the start."""
@@ -33,11 +33,14 @@ class Changed:
     tree: str
 
 
-def harm(repository: Repository, index: Index) -> Moved | Gone | Changed | None:
+Harm = Moved | Gone | Changed
+
+
+def harm(repository: Repository, index: Index) -> Harm | None:
     """What would make this commit another one than it was at the start, or None. Raises `GitFault`."""
     now = git.index(repository)
     if now is None:
-        return Gone()
+        return Gone(index.path)
     moved = head_moved(repository)
     if moved is not None:
         return moved

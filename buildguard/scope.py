@@ -4,7 +4,7 @@ Only a breakage that others share makes others wait; in doubt, nobody outside th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
 
@@ -12,8 +12,7 @@ Dead = frozenset[tuple[str, int]]
 """(scope, number) of the claims whose process is known to have ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """The scope of a failure and why, in words. `at` is the time (seconds since the epoch) that `{at}` in the
     words stands for. `moved_from` is the checkout whose claim becomes the repository's by this."""
 
@@ -51,11 +50,11 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     highest = max(state.number for state in snapshot.states.values())
     number = old.number if old.number > new.number else highest + 1
     opened = old.broken_since if new.broken_since is None else new.broken_since
-    moved = replace(
-        old, scope=REPO, number=number, revision=new.revision, passed_after=new.passed_after, broken_since=opened
+    moved = old._replace(
+        scope=REPO, number=number, revision=new.revision, passed_after=new.passed_after, broken_since=opened
     )
-    left = replace(
-        old, status=Status.PASSING, claim=None, broken_since=None, failures=(), check="", reason="", opened_after=-1
+    left = old._replace(
+        status=Status.PASSING, claim=None, broken_since=None, failures=(), check="", reason="", opened_after=-1
     )
     event = Event(
         Outcome.SHARED,
@@ -70,7 +69,7 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     )
     states = {**snapshot.states, REPO: moved, left.scope: left}
     silences = {**snapshot.silences, REPO: snapshot.silences[old.scope]}
-    return replace(snapshot, states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
+    return snapshot._replace(states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
 
 
 def fixed_elsewhere(snapshot: Snapshot, checkout: str, run: Run) -> Event | None:
@@ -99,8 +98,8 @@ def opened_again(step: Step, snapshot: Snapshot, run: Run | None) -> Step:
     fix = next((one for one in snapshot.fixes if not set(run.failures).isdisjoint(one.failures)), None)
     if fix is None:
         return step
-    events = (replace(one, other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)
-    return replace(step, events=tuple(events))
+    events = (one._replace(other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)
+    return step._replace(events=tuple(events))
 
 
 def concerning(snapshot: Snapshot, dead: Dead, agent: str | None, checkout: str, asked: str | None = None) -> str:

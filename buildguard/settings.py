@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildguard.agents import checked_id
 from buildguard.check import Command
@@ -23,8 +22,7 @@ class SettingsError(ValueError):
         self.next_command = next_command
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the caller asked for. Durations are seconds."""
 
     check: Command | None = None

@@ -1,8 +1,11 @@
 """The words of the design as values: build states, claims, events, runs. Frozen, without any I/O or clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 REPO = "repo"
 """The scope of what everybody builds on; every other scope is `checkout:<name>`."""
@@ -45,8 +48,7 @@ class Stale(StrEnum):
     DEAD = "its process has ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The fixer's lease. Times are seconds since the epoch, spans are seconds."""
 
     agent: str
@@ -59,8 +61,7 @@ class Claim:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
 
     `opened_after` and `passed_after` are the ids of the last event *before* the breakage was opened and before
@@ -85,8 +86,7 @@ class State:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
     `failures` are those of the breakage, `lasted` its seconds at its end. A claim that opens again what was
@@ -114,16 +114,14 @@ class Event:
     at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(NamedTuple):
     """How long a claim's holder has been silent and how long it has held, in seconds, by the store's measure."""
 
     silent_for: float
     held_for: float
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What a finished run proved about one tree. With an `agent`, it is that agent's alone and good for once."""
 
     check: str
@@ -133,12 +131,11 @@ class Evidence:
     agent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """All scopes of one build as one read saw them."""
 
-    states: Mapping[str, State] = field(default_factory=dict)
-    silences: Mapping[str, Silence] = field(default_factory=dict)
+    states: Mapping[str, State] = _NONE
+    silences: Mapping[str, Silence] = _NONE
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Event, ...] = ()
     last_event: int = 0
@@ -158,8 +155,7 @@ class Snapshot:
         return View(state, stale, self.now, self.last_event, number)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One scope at one moment, as the transitions see it."""
 
     state: State
@@ -177,8 +173,7 @@ class View:
         return self.state.claim is not None and self.state.claim.agent != agent and self.stale is None
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The agent that acts, where, and the terms of the claim it would get (seconds)."""
 
     agent: str
@@ -188,8 +183,7 @@ class Caller:
     max_claim: float = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
     tree; `committing` says that a commit of `tree` on `branch` follows if it passed; `evidence` is what it
     proves about a tree."""
@@ -206,8 +200,7 @@ class Run:
     evidence: tuple[Evidence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What a transition decided: the answer, the scope that it is about, and what has to be written."""
 
     outcome: Outcome

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from buildguard import safety, scope, words
 from buildguard.call import Call
@@ -19,8 +19,7 @@ SEARCHED = 1000
 """How many of the newest commits are looked through for the tree of a fix."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """A fix that is not in this tree: who made it, and the commit that holds it."""
 
     event: Event

@@ -4,12 +4,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from buildguard import check, frameworks, reports, words
 from buildguard.call import Call
 from buildguard.check import Command, Result, Verdict
-from buildguard.failures import failure_ids
 from buildguard.git import Cleanness, Index
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
@@ -26,8 +25,7 @@ def always() -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """One finished run of a check. `seen` is the last event's id from before it began (-1: not known), `began`
     the time in seconds since the epoch; `run` is what the rules need of it, `breakage_open` whether there was
     anything to resolve when it began."""
@@ -58,13 +56,15 @@ def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[
     result = start(call, command, {}, lives, call.settings.check_timeout)
     run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout)
     if repository is not None:
-        run = replace(run, head=repository.head, branch=repository.branch)
+        run = run._replace(head=repository.head, branch=repository.branch)
     if repository is not None and result.verdict is Verdict.FAILED:
+        from buildguard.failures import failure_ids
+
         failures = failure_ids(result.output, call.settings.junit, began, repository.top)
-        run = replace(run, failures=failures, head_tree=repository.tree_of_head())
+        run = run._replace(failures=failures, head_tree=repository.tree_of_head())
     if repository and index and clean and clean.answer() and result.verdict in (Verdict.PASSED, Verdict.FAILED):
         passed = result.verdict is Verdict.PASSED
-        run = replace(run, evidence=(Evidence(command.text, index.tree(repository), passed, began),))
+        run = run._replace(evidence=(Evidence(command.text, index.tree(repository), passed, began),))
     states = snapshot.states.values() if snapshot else ()
     return Trial(command, result, began, run, any(state.status is not Status.PASSING for state in states))
 

@@ -46,6 +46,7 @@ class Voice:
         self.out: TextIO = sys.stdout
         self.err: TextIO = sys.stderr
         self._answers_to = sys.stderr if hook and not json else sys.stdout
+        self._said: set[str] = set()
         self._fancy = not (json or framework) and _person_looks(environment)
 
     @property
@@ -56,6 +57,12 @@ class Voice:
     def say(self, line: str) -> None:
         """A line about the run."""
         self._line(self.err, line)
+
+    def say_once(self, line: str) -> None:
+        """A line that would only be noise if each step said it again."""
+        if line not in self._said:
+            self._said.add(line)
+            self.say(line)
 
     def answer(self, report: Report) -> None:
         """The answer: its lines and the next command, or exactly one JSON object."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from buildguard.exits import Exit
 
@@ -11,8 +11,7 @@ VARIABLE = "BUILDGUARD_VERDICT_FILE"
 """Names the file, in the environment of the git that `buildguard commit` starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The exit status that the hook ended with, why in one word, and what it was about: the hook's own options
     are not those of the command above it. `busy` is the scope that somebody else is fixing."""
 
@@ -37,7 +36,7 @@ def write(environment: Mapping[str, str], verdict: Verdict) -> None:
 
         # Only `buildguard commit` reads it, and without it falls back to git's own status.
         with suppress(OSError), Path(path).open("a") as file:
-            file.write(json.dumps(asdict(verdict)) + "\n")
+            file.write(json.dumps(verdict._asdict()) + "\n")
 
 
 def read(path: Path) -> Verdict | None:

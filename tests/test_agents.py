@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildguard import agents, processes
+from buildguard import agents, ancestry, processes
 from buildguard.processes import Process
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def seen(pid: int, command: str) -> Process:
 def chosen(*commands: str) -> str | None:
     """The command among `commands` (parent first) that is taken for the agent."""
     found = [seen(pid, command) for pid, command in enumerate(commands, 100)]
-    agent = agents.agent_among(found)
+    agent = ancestry.agent_among(found)
     return commands[agent.pid - 100] if agent else None
 
 
@@ -204,7 +204,7 @@ def test_what_agents_share_is_no_agent(host: str) -> None:
 
 @pytest.mark.parametrize("pid", [1, 2])
 def test_the_first_processes_of_a_container_are_no_agents(pid: int) -> None:
-    assert agents.agent_among([seen(50, "git commit"), seen(pid, "claude")]) is None
+    assert ancestry.agent_among([seen(50, "git commit"), seen(pid, "claude")]) is None
 
 
 def test_an_unreadable_command_line_is_judged_by_its_name() -> None:
@@ -212,7 +212,7 @@ def test_an_unreadable_command_line_is_judged_by_its_name() -> None:
         Process(51, "make", (), False, "51 1 b n"),
         Process(50, "zsh", (), True, "50 1 b n"),
     ]
-    assert agents.agent_among(hidden) == hidden[1]
+    assert ancestry.agent_among(hidden) == hidden[1]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""When a hook may wait, as one table: `hook.may_wait` is a pure function of the situation."""
+"""When a hook may wait, as one table: `refusal.may_wait` is a pure function of the situation."""
 
 from dataclasses import dataclass
 
 import pytest
 
 from buildguard.agents import ShellLimit
-from buildguard.hook import SHELL_MARGIN, Leave, may_wait
+from buildguard.refusal import SHELL_MARGIN, Leave, may_wait
 
 GONE = "the git that called this hook is gone"
 LOCKED = "this commit holds the index lock: waiting here would keep the fixer from committing"

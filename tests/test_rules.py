@@ -1,7 +1,5 @@
 """The state machine: every cell of the table in docs/design.md, section 3, and what a run counts for."""
 
-from dataclasses import replace
-
 import pytest
 
 from buildguard import rules
@@ -24,14 +22,13 @@ HERE, THERE = "checkout:here", "checkout:there"
 NOW = 10_000.0
 ME = Caller("me", HERE, stale_after=900.0, max_claim=3600.0)
 ANN = Claim("ann", HERE, claimed_at=9_700.0, seen_at=9_900.0, stale_after=900.0, max_claim=3600.0, attempts=2)
-MINE = replace(ANN, agent="me")
+MINE = ANN._replace(agent="me")
 BEGAN_BROKEN = 4_000.0
 """Long before the claim: what a staleness judged by `broken_since` would trip over."""
 LAST_EVENT = 20
 
 PASSING = State(HERE, number=5, passed_after=12, revision=3)
-BROKEN = replace(
-    PASSING,
+BROKEN = PASSING._replace(
     status=Status.BROKEN,
     check="pytest",
     broken_since=BEGAN_BROKEN,
@@ -39,11 +36,11 @@ BROKEN = replace(
     failures=("test_a",),
     reason="too hard",
 )
-FIXING = replace(BROKEN, status=Status.FIXING, claim=ANN)
+FIXING = BROKEN._replace(status=Status.FIXING, claim=ANN)
 STATES = {
     "passing": PASSING,
     "broken": BROKEN,
-    "mine": replace(FIXING, claim=MINE),
+    "mine": FIXING._replace(claim=MINE),
     "live": FIXING,
     "stale": FIXING,
 }
@@ -81,7 +78,7 @@ EVENTS = {
     "failed": lambda view: rules.failed(view, ME, RUN),
     "failed in CI": lambda view: rules.failed(view, ME, RUN, claiming=False),
     "passed here": lambda view: rules.passed(view, ME, RUN),
-    "passed elsewhere": lambda view: rules.passed(view, replace(ME, checkout=THERE), replace(RUN, checkout=THERE)),
+    "passed elsewhere": lambda view: rules.passed(view, ME._replace(checkout=THERE), RUN._replace(checkout=THERE)),
     "release": lambda view: rules.release(view, ME, None, gave_up=False, reason=""),
     "release --gave-up": lambda view: rules.release(view, ME, None, gave_up=True, reason="cannot"),
     "reset": lambda view: rules.reset(view, "me"),
@@ -191,7 +188,7 @@ def test_a_claim_after_giving_up_still_shows_the_reason() -> None:
 
 
 def test_a_failure_without_ids_keeps_those_that_are_known() -> None:
-    assert only(rules.failed(column("broken"), ME, replace(RUN, failures=()))).failures == ("test_a",)
+    assert only(rules.failed(column("broken"), ME, RUN._replace(failures=()))).failures == ("test_a",)
 
 
 def test_a_claim_by_hand_knows_of_no_check_and_no_run() -> None:
@@ -215,13 +212,13 @@ def test_a_breakage_that_ci_reports_begins_now_and_has_no_fixer() -> None:
 
 def test_a_fixer_whose_check_fails_again_keeps_the_claim_and_the_attempt_is_counted() -> None:
     after = only(rules.failed(column("mine"), ME, RUN))
-    assert after.claim == replace(MINE, seen_at=NOW, attempts=3)
+    assert after.claim == MINE._replace(seen_at=NOW, attempts=3)
     assert (after.last_check, after.failures, after.broken_since) == (NOW, ("test_b",), BEGAN_BROKEN)
 
 
 def test_a_renewal_by_hand_is_a_sign_of_life_and_no_attempt() -> None:
     after = only(rules.failed(column("mine"), ME, None))
-    assert after.claim == replace(MINE, seen_at=NOW)
+    assert after.claim == MINE._replace(seen_at=NOW)
     assert after.last_check is None
 
 
@@ -233,7 +230,7 @@ def test_a_renewal_does_not_move_the_ceiling() -> None:
 
 
 def test_a_renewal_cannot_change_the_terms_of_the_claim() -> None:
-    claim = only(rules.failed(column("mine"), replace(ME, stale_after=9e5, max_claim=9e5), RUN)).claim
+    claim = only(rules.failed(column("mine"), ME._replace(stale_after=9e5, max_claim=9e5), RUN)).claim
     assert claim is not None
     assert (claim.stale_after, claim.max_claim) == (900.0, 3600.0)
 
@@ -245,7 +242,7 @@ def test_a_renewal_writes_the_row_and_no_event() -> None:
 def test_a_sign_of_life_renews_only_the_caller_s_own_claim() -> None:
     after = rules.alive(column("mine"), "me")
     assert after is not None
-    assert after.claim == replace(MINE, seen_at=NOW)
+    assert after.claim == MINE._replace(seen_at=NOW)
     assert rules.alive(column("live"), "me") is None
     assert rules.alive(column("broken"), "me") is None
 
@@ -285,17 +282,17 @@ def test_the_time_left_is_the_shorter_of_silence_and_ceiling(
 
 
 def test_an_old_breakage_does_not_make_a_fresh_claim_stale() -> None:
-    ancient = replace(FIXING, broken_since=0.0)
+    ancient = FIXING._replace(broken_since=0.0)
     assert rules.failed(view_of(ancient), ME, RUN).outcome is Outcome.BUSY
 
 
 def test_another_agent_s_shorter_terms_cannot_evict_a_claim() -> None:
-    hasty = replace(ME, stale_after=1.0, max_claim=1.0)
+    hasty = ME._replace(stale_after=1.0, max_claim=1.0)
     assert rules.failed(view_of(FIXING, silent_for=899.0), hasty, RUN).outcome is Outcome.BUSY
 
 
 def test_a_claim_with_shorter_terms_of_its_own_goes_stale_by_them() -> None:
-    short = replace(FIXING, claim=replace(ANN, stale_after=30.0))
+    short = FIXING._replace(claim=ANN._replace(stale_after=30.0))
     assert rules.failed(view_of(short, silent_for=30.0), ME, RUN).outcome is Outcome.TAKEN_OVER
 
 
@@ -357,7 +354,7 @@ def test_the_first_claim_of_a_build_has_number_one() -> None:
 
 def test_numbers_go_on_growing_across_a_reset() -> None:
     after = only(rules.reset(column("live"), "me"))
-    assert only(rules.failed(view_of(after), ME, replace(RUN, seen=99))).number > after.number > 5
+    assert only(rules.failed(view_of(after), ME, RUN._replace(seen=99))).number > after.number > 5
 
 
 # A run counts only for what it saw
@@ -366,37 +363,37 @@ def test_numbers_go_on_growing_across_a_reset() -> None:
 @pytest.mark.parametrize("seen", [-1, 13, 14])
 @pytest.mark.parametrize("state", ["broken", "mine", "live"])
 def test_a_pass_that_began_before_the_breakage_resolves_nothing(state: str, seen: int) -> None:
-    step = rules.passed(column(state), ME, replace(RUN, seen=seen))
+    step = rules.passed(column(state), ME, RUN._replace(seen=seen))
     assert step.outcome is Outcome.PASSED
     assert only(step).status is STATES[state].status
 
 
 @pytest.mark.parametrize("state", ["broken", "mine", "live"])
 def test_a_pass_that_began_just_after_the_breakage_resolves_it(state: str) -> None:
-    assert rules.passed(column(state), ME, replace(RUN, seen=15)).outcome is Outcome.FIXED
+    assert rules.passed(column(state), ME, RUN._replace(seen=15)).outcome is Outcome.FIXED
 
 
 @pytest.mark.parametrize("state", ["broken", "mine", "live"])
 def test_a_pass_of_another_check_resolves_nothing(state: str) -> None:
-    step = rules.passed(column(state), ME, replace(RUN, check="ruff check"))
+    step = rules.passed(column(state), ME, RUN._replace(check="ruff check"))
     assert step.outcome is Outcome.PASSED
     assert only(step).status is STATES[state].status
 
 
 def test_a_claim_by_hand_is_resolved_by_whatever_check_passes() -> None:
-    by_hand = replace(STATES["mine"], check="")
-    assert rules.passed(view_of(by_hand), ME, replace(RUN, check="ruff check")).outcome is Outcome.FIXED
+    by_hand = STATES["mine"]._replace(check="")
+    assert rules.passed(view_of(by_hand), ME, RUN._replace(check="ruff check")).outcome is Outcome.FIXED
 
 
 @pytest.mark.parametrize("seen", [-1, 11, 12])
 @pytest.mark.parametrize("claiming", [True, False])
 def test_a_failure_that_began_before_a_later_passing_is_outdated(seen: int, claiming: bool) -> None:
-    step = rules.failed(column("passing"), ME, replace(RUN, seen=seen), claiming)
+    step = rules.failed(column("passing"), ME, RUN._replace(seen=seen), claiming)
     assert (step.outcome, step.states, step.events) == (Outcome.OUTDATED, (), ())
 
 
 def test_a_failure_that_began_just_after_the_last_passing_counts() -> None:
-    assert rules.failed(column("passing"), ME, replace(RUN, seen=13)).outcome is Outcome.CLAIMED
+    assert rules.failed(column("passing"), ME, RUN._replace(seen=13)).outcome is Outcome.CLAIMED
 
 
 def test_a_claim_by_hand_is_never_outdated() -> None:
@@ -414,8 +411,8 @@ def test_a_pass_that_resolves_nothing_is_still_noted_as_the_last_check() -> None
 
 
 def test_a_pass_that_resolves_nothing_is_a_sign_of_life_of_the_holder_alone() -> None:
-    other_check = replace(RUN, check="ruff check")
-    assert only(rules.passed(column("mine"), ME, other_check)).claim == replace(MINE, seen_at=NOW)
+    other_check = RUN._replace(check="ruff check")
+    assert only(rules.passed(column("mine"), ME, other_check)).claim == MINE._replace(seen_at=NOW)
     assert only(rules.passed(column("live"), ME, other_check)).claim == ANN
 
 
@@ -426,7 +423,7 @@ def test_a_breakage_that_nobody_claims_is_resolved_by_a_caller_that_is_not_ident
 
 
 def test_the_event_of_a_fix_says_where_and_of_what_it_was_made() -> None:
-    (event,) = rules.passed(column("mine"), ME, replace(RUN, committing=True)).events
+    (event,) = rules.passed(column("mine"), ME, RUN._replace(committing=True)).events
     assert (event.checkout, event.head, event.tree, event.branch) == (HERE, "head", "tree", "refs/heads/main")
     assert event.committing
     assert event.attempts == 2
@@ -450,11 +447,11 @@ def test_a_fixer_that_ended_its_claim_itself_is_not_superseded(event: str) -> No
 
 def test_a_superseded_fixer_that_claims_again_is_superseded_no_more() -> None:
     lost = only(rules.reset(column("live"), "me"))
-    after = only(rules.failed(view_of(lost), replace(ME, agent="ann"), replace(RUN, seen=99)))
+    after = only(rules.failed(view_of(lost), ME._replace(agent="ann"), RUN._replace(seen=99)))
     assert (after.superseded_agent, after.superseded_number) == (None, None)
 
 
 def test_a_superseded_fixer_is_remembered_while_others_claim() -> None:
     lost = only(rules.reset(column("live"), "me"))
-    after = only(rules.failed(view_of(lost), ME, replace(RUN, seen=99)))
+    after = only(rules.failed(view_of(lost), ME, RUN._replace(seen=99)))
     assert (after.superseded_agent, after.superseded_number) == ("ann", 5)

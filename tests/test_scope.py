@@ -1,6 +1,6 @@
 """Whose breakage is it: where a failure belongs, how a claim becomes everybody's, what a bare command acts on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -25,9 +25,9 @@ HERE, THERE, THIRD = "checkout:here", "checkout:there", "checkout:third"
 ME = Caller("me", HERE)
 HEAD = "1a2b3c4d5e6f"
 RUN = Run("pytest", 20, HERE, ("test_a", "test_b"), HEAD, "head tree")
-NO_IDS = replace(RUN, failures=())
+NO_IDS = RUN._replace(failures=())
 CLEAN_PASS = Evidence("pytest", "head tree", True, 500.0)
-CLEAN_FAILURE = replace(CLEAN_PASS, passed=False)
+CLEAN_FAILURE = CLEAN_PASS._replace(passed=False)
 DEAD = frozenset({(THERE, 3)})
 
 
@@ -52,7 +52,7 @@ def held(
 
 
 def broken(where: str, failures: tuple[str, ...] = ("test_a",), number: int = 2) -> State:
-    return replace(held(where, failures=failures, number=number), status=Status.BROKEN, claim=None)
+    return held(where, failures=failures, number=number)._replace(status=Status.BROKEN, claim=None)
 
 
 def seen(*states: State, silent_for: float = 50.0, evidence: tuple[Evidence, ...] = ()) -> Snapshot:
@@ -108,9 +108,9 @@ PLACES = [
     Case("no ids on either side, everybody's breakage, nobody on it", (broken(REPO, ()),), REPO,
          "others started from the same commit 1a2b3c4", run=NO_IDS),
     Case("no ids on either side, another commit", (held(THERE, failures=()),), HERE,
-         run=replace(NO_IDS, head="f00")),
-    Case("no ids on either side, no commit at all", (replace(held(THERE, failures=()), head=""),), HERE,
-         run=replace(NO_IDS, head="", head_tree="")),
+         run=NO_IDS._replace(head="f00")),
+    Case("no ids on either side, no commit at all", (held(THERE, failures=())._replace(head=""),), HERE,
+         run=NO_IDS._replace(head="", head_tree="")),
     Case("no ids on either side, but HEAD is known to pass", (held(THERE, failures=()),), HERE, PRIVATE, run=NO_IDS,
          evidence=(CLEAN_PASS,), at=500.0),
     Case("no ids on either side, and HEAD is known to fail", (held(THERE, failures=()),), REPO,
@@ -121,9 +121,9 @@ PLACES = [
          "test_a fails for ann too", evidence=(CLEAN_PASS,), moved_from=THERE),
     Case("HEAD is known to pass", (), HERE, PRIVATE, evidence=(CLEAN_PASS,), at=500.0),
     Case("HEAD is known to fail", (), HERE, INHERITED, evidence=(CLEAN_FAILURE,), at=500.0),
-    Case("what is known of another check says nothing", (), HERE, evidence=(replace(CLEAN_PASS, check="ruff"),)),
-    Case("what is known of another tree says nothing", (), HERE, evidence=(replace(CLEAN_PASS, tree="other"),)),
-    Case("what one agent kept for itself says nothing", (), HERE, evidence=(replace(CLEAN_PASS, agent="me"),)),
+    Case("what is known of another check says nothing", (), HERE, evidence=(CLEAN_PASS._replace(check="ruff"),)),
+    Case("what is known of another tree says nothing", (), HERE, evidence=(CLEAN_PASS._replace(tree="other"),)),
+    Case("what one agent kept for itself says nothing", (), HERE, evidence=(CLEAN_PASS._replace(agent="me"),)),
     Case("two claims elsewhere, and the repository's is taken: share, and leave it where it is",
          (held(THERE), held(REPO, "bob", made_in=THIRD, failures=("x",), number=4)), THERE,
          "test_a fails for ann too"),
@@ -188,13 +188,13 @@ def test_the_number_never_goes_back_on_the_scope_that_a_claim_moves_to(
 
 
 def test_an_open_breakage_of_the_repository_keeps_its_beginning_through_a_move() -> None:
-    after, _ = moved(held(THERE), replace(broken(REPO), broken_since=100.0, revision=9, passed_after=6))
+    after, _ = moved(held(THERE), broken(REPO)._replace(broken_since=100.0, revision=9, passed_after=6))
     repo = after.state(REPO)
     assert (repo.broken_since, repo.revision, repo.passed_after) == (100.0, 9, 6)
 
 
 def test_both_rows_of_a_move_are_written_under_the_revisions_that_were_read() -> None:
-    _, step = moved(held(THERE), replace(broken(REPO), revision=9))
+    _, step = moved(held(THERE), broken(REPO)._replace(revision=9))
     assert {state.scope: state.revision for state in step.states} == {THERE: 2, REPO: 9}
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -95,7 +95,7 @@ def test_a_read_leaves_no_lock_behind(store: Store, path: Path) -> None:
 
 
 def test_silence_and_holding_are_measured_by_the_store_s_clock(store: Store, clock: Clock) -> None:
-    store.update("default", writing(replace(FIXING, claim=replace(CLAIM, seen_at=1040.0))))
+    store.update("default", writing(FIXING._replace(claim=CLAIM._replace(seen_at=1040.0))))
     clock.now = 1100.0
     assert store.read("default").silences == {HERE: Silence(silent_for=60.0, held_for=100.0)}
 
@@ -117,7 +117,7 @@ def test_a_scope_without_a_claim_has_no_silence(store: Store) -> None:
 def test_an_update_returns_its_step_and_the_snapshot_as_it_stands_afterwards(store: Store) -> None:
     step, after = store.update("default", writing(FIXING, events=(CLAIMED,)))
     assert (step.outcome, step.scope) == (Outcome.CLAIMED, HERE)
-    assert after.states == {HERE: replace(FIXING, revision=1)}
+    assert after.states == {HERE: FIXING._replace(revision=1)}
     assert after == store.read("default")
     assert after.last_event == 1
 
@@ -131,14 +131,14 @@ def test_a_transition_sees_what_was_written_before(store: Store) -> None:
         return Step(Outcome.STATUS, HERE)
 
     store.update("default", look)
-    assert [snapshot.state(HERE) for snapshot in seen] == [replace(FIXING, revision=1)]
+    assert [snapshot.state(HERE) for snapshot in seen] == [FIXING._replace(revision=1)]
 
 
 def test_state_event_and_evidence_are_written_together_or_not_at_all(store: Store) -> None:
     def breaks_off(snapshot: Snapshot) -> Step:
         raise RuntimeError("on purpose")
 
-    no_such_status = replace(FIXING, scope=THERE, claim=None)
+    no_such_status = FIXING._replace(scope=THERE, claim=None)
     proof = Evidence("pytest", "tree", True, 0.0)
     with pytest.raises(RuntimeError):
         store.update("default", breaks_off)
@@ -161,7 +161,7 @@ def test_a_transition_is_put_again_to_fresh_state_when_its_row_has_changed(store
     def transition(now: Snapshot) -> Step:
         seen.append(now.state(HERE).revision)
         revision = wrong if len(seen) == 1 else seen[-1]
-        return Step(Outcome.CLAIMED, HERE, (replace(FIXING, number=9, revision=revision),), (CLAIMED,))
+        return Step(Outcome.CLAIMED, HERE, (FIXING._replace(number=9, revision=revision),), (CLAIMED,))
 
     _, after = store.update("default", transition)
     assert seen == [1, 1]
@@ -176,7 +176,7 @@ def test_a_write_that_lost_its_race_takes_back_what_it_wrote_to_other_rows(store
     def transition(now: Snapshot) -> Step:
         attempts.append(now)
         if len(attempts) == 1:
-            return Step(Outcome.CLAIMED, HERE, (State(THERE), replace(FIXING, revision=5)))
+            return Step(Outcome.CLAIMED, HERE, (State(THERE), FIXING._replace(revision=5)))
         return Step(Outcome.STATUS, HERE)
 
     store.update("default", transition)
@@ -186,7 +186,7 @@ def test_a_write_that_lost_its_race_takes_back_what_it_wrote_to_other_rows(store
 def test_a_second_store_sees_what_the_first_one_wrote(store: Store, path: Path, clock: Clock) -> None:
     store.update("default", writing(FIXING, events=(CLAIMED,)))
     store.close()
-    assert Store(path, clock=clock).read("default").state(HERE) == replace(FIXING, revision=1)
+    assert Store(path, clock=clock).read("default").state(HERE) == FIXING._replace(revision=1)
 
 
 def test_a_store_that_was_closed_can_be_used_again(store: Store) -> None:
@@ -264,7 +264,7 @@ def test_a_waiter_survives_the_deletion_of_the_file_and_takes_it_for_a_change(st
 def test_the_history_is_the_newest_events_oldest_first(store: Store, clock: Clock) -> None:
     for number in range(1, 6):
         clock.now = 1000.0 + number
-        store.update("default", writing(events=(replace(CLAIMED, number=number),)))
+        store.update("default", writing(events=(CLAIMED._replace(number=number),)))
     assert [(event.number, event.at) for event in store.history("default", 3)] == [
         (3, 1003.0),
         (4, 1004.0),
@@ -290,7 +290,7 @@ def test_event_ids_only_grow_even_when_the_newest_events_are_gone(store: Store, 
 def test_a_snapshot_holds_the_latest_fixes_of_a_day_newest_first(store: Store, clock: Clock) -> None:
     store.update("default", writing(events=(FIXED,)))
     clock.now += EVIDENCE_SECONDS
-    released = replace(FIXED, kind=Outcome.RELEASED)
+    released = FIXED._replace(kind=Outcome.RELEASED)
     store.update("default", writing(events=(CLAIMED, *[FIXED] * FIXES_KEPT, released)))
     fixes = store.read("default").fixes
     assert [event.kind for event in fixes] == [Outcome.RELEASED, *[Outcome.FIXED] * (FIXES_KEPT - 1)]
@@ -305,22 +305,22 @@ PROOF = Evidence("pytest", "tree", True, 0.0)
 
 def test_evidence_is_kept_with_the_time_of_the_store(store: Store) -> None:
     store.update("default", writing(evidence=(PROOF,)))
-    assert store.read("default").evidence == (replace(PROOF, at=1000.0),)
+    assert store.read("default").evidence == (PROOF._replace(at=1000.0),)
     assert store.read("other").evidence == ()
 
 
 def test_later_evidence_of_the_same_tree_takes_the_place_of_the_earlier(store: Store, clock: Clock) -> None:
     store.update("default", writing(evidence=(PROOF,)))
     clock.now = 1001.0
-    failed = replace(PROOF, passed=False)
+    failed = PROOF._replace(passed=False)
     store.update("default", writing(evidence=(failed,)))
-    assert store.read("default").evidence == (replace(failed, at=1001.0),)
+    assert store.read("default").evidence == (failed._replace(at=1001.0),)
 
 
 def test_evidence_of_another_check_tree_or_agent_stands_beside_it(store: Store) -> None:
-    others = (replace(PROOF, check="ruff"), replace(PROOF, tree="other"), replace(PROOF, agent="ann"))
+    others = (PROOF._replace(check="ruff"), PROOF._replace(tree="other"), PROOF._replace(agent="ann"))
     store.update("default", writing(evidence=(PROOF, *others)))
-    assert {replace(found, at=0.0) for found in store.read("default").evidence} == {PROOF, *others}
+    assert {found._replace(at=0.0) for found in store.read("default").evidence} == {PROOF, *others}
 
 
 def test_evidence_expires_after_a_day(store: Store, clock: Clock) -> None:
@@ -332,10 +332,10 @@ def test_evidence_expires_after_a_day(store: Store, clock: Clock) -> None:
 
 
 def test_evidence_that_was_used_is_gone_and_only_that(store: Store) -> None:
-    kept = replace(PROOF, agent="ann")
+    kept = PROOF._replace(agent="ann")
     store.update("default", writing(evidence=(PROOF, kept)))
     store.update("default", writing(used=(kept,)))
-    assert store.read("default").evidence == (replace(PROOF, at=1000.0),)
+    assert store.read("default").evidence == (PROOF._replace(at=1000.0),)
 
 
 def test_old_evidence_and_all_but_the_newest_are_pruned_from_the_file(
@@ -344,7 +344,7 @@ def test_old_evidence_and_all_but_the_newest_are_pruned_from_the_file(
     store.update("other", writing(evidence=(PROOF,)))
     for number in range(EVIDENCE_KEPT + 5):
         clock.now += 1
-        store.update("default", writing(evidence=(replace(PROOF, tree=f"tree {number}"),)))
+        store.update("default", writing(evidence=(PROOF._replace(tree=f"tree {number}"),)))
     assert {found.tree for found in store.read("default").evidence} == {
         f"tree {number}" for number in range(5, EVIDENCE_KEPT + 5)
     }
@@ -398,7 +398,7 @@ STATES = st.builds(
     passed_after=COUNT,
     superseded_agent=st.none() | TEXT,
     superseded_number=st.none() | COUNT,
-).map(lambda state: replace(state, status=Status.FIXING) if state.claim else state)
+).map(lambda state: state._replace(status=Status.FIXING) if state.claim else state)
 EVENTS = st.builds(
     Event,
     kind=st.sampled_from(Outcome),
@@ -427,9 +427,9 @@ def test_every_field_of_a_state_survives_the_store(store: Store) -> None:
     @ROUND_TRIP
     @given(STATES)
     def holds(state: State) -> None:
-        with_revision = replace(state, revision=store.read("default").state(state.scope).revision)
+        with_revision = state._replace(revision=store.read("default").state(state.scope).revision)
         store.update("default", writing(with_revision))
-        assert store.read("default").state(state.scope) == replace(state, revision=with_revision.revision + 1)
+        assert store.read("default").state(state.scope) == state._replace(revision=with_revision.revision + 1)
 
     holds()
 
@@ -440,7 +440,7 @@ def test_every_field_of_an_event_survives_the_store(store: Store, clock: Clock) 
     def holds(event: Event, at: float) -> None:
         clock.now = at
         _, after = store.update("default", writing(events=(event,)))
-        assert store.history("default", 1) == [replace(event, id=after.last_event, at=at)]
+        assert store.history("default", 1) == [event._replace(id=after.last_event, at=at)]
 
     holds()
 
@@ -474,7 +474,7 @@ def test_the_strategies_cover_every_field() -> None:
     """A field that is added to a value and not to these tests would go untested, and lost, unseen."""
     for strategy, value in ((STATES, State), (EVENTS, Event)):
         given_names = set(re.findall(r"(\w+)=", repr(strategy)))
-        assert set(value.__dataclass_fields__) - given_names <= {"id", "at", "revision"}
+        assert set(value._fields) - given_names <= {"id", "at", "revision"}
 
 
 # How it lies on disk

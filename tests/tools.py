@@ -178,8 +178,12 @@ def _no_node_tool(package: str) -> Callable[[], str]:
         if not (shutil.which("npm") and shutil.which("node")):
             return "npm is not installed"
         folder = node_modules().parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "lock", "w") as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = open(folder / "lock", "w")  # noqa: SIM115
+        except OSError as error:
+            return f"nothing can be installed in {folder.name}: {error.strerror}"
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "done").exists():
                 words = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "lefthook@2", "husky@9"]
