@@ -45,7 +45,9 @@ def may_wait(
     if not lives:
         return Leave(0.0, GIT_GONE)
     if locked:
-        return Leave(0.0, "this commit holds the index lock: waiting here would keep the fixer from committing")
+        return Leave(
+            0.0, "this commit holds the index lock: waiting here would keep others from committing in this checkout"
+        )
     if stash:
         return Leave(0.0, f"{stash} hides unstaged edits while hooks run: waiting here would hide the fixer's")
     if wait <= 0:

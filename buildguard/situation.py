@@ -39,4 +39,4 @@ def read(repository: Repository) -> Situation:
     """Look once, before anything else runs."""
     committing = bool(repository.environment.get("GIT_INDEX_FILE"))
     index = git.index(repository) if committing else None
-    return Situation(repository, index, processes.calling_git() if committing else None, time.monotonic())
+    return Situation(repository, index, processes.calling_git(), time.monotonic())

@@ -127,6 +127,9 @@ def _report(repository: Repository, fix: Fix, now: float) -> Report:
 def _bring_in(repository: Repository, commit: str) -> str:
     """The command that makes the fix a commit of this branch. git picks no commit while anything is staged, and
     stashing could hide others' edits: then the fix's own paths are picked and committed alone."""
+    if (repository.git_dir / "MERGE_HEAD").exists():
+        # A pick would replace the message of the merge that is under way.
+        return f"git show --binary {commit} | git apply --index"
     try:
         if not repository.git("diff", "--cached", "--name-only", GIT_INDEX_FILE=str(repository.git_dir / "index")):
             return f"git cherry-pick {commit}"

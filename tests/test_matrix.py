@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matrix
+import matrix_table
 import pytest
 from matrix import CELLS, HIDING, NOTHING, WRITTEN, Cell, Scene
 from support import Checkout
@@ -31,7 +32,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def need(tool: Tool, cell: tuple[str, ...]) -> None:
     """Skip the cell where its tool cannot be had, and say so in the table."""
     if reason := tool.missing():
-        matrix.not_run(cell, reason)
+        matrix_table.not_run(cell, reason)
         pytest.skip(f"{tool.name}: {reason}")
 
 
@@ -42,7 +43,7 @@ def test_nothing_is_lost_while_two_agents_commit(cell: Cell, templates: Template
     need(tool, names)
     seen = Scene(cell, tool, templates(tool), tmp_path).play()
     assert seen.lost == NOTHING
-    matrix.check(names, seen.columns(), seen.refusal)
+    matrix_table.check(names, seen.columns(), seen.refusal)
 
 
 @pytest.mark.parametrize("written", WRITTEN)
@@ -54,10 +55,10 @@ def test_what_a_runner_loses_of_the_edits_that_it_hides_is_known(
     need(tool, (name, written))
     cell = Cell(name, "commit", matrix.SAME)
     seen, refusal = matrix.Hidden(cell, tool, templates(tool), tmp_path).write(written)
-    matrix.check((name, written), seen, refusal)
+    matrix_table.check((name, written), seen, refusal)
 
 
 def test_the_table_has_a_row_for_every_cell_and_nothing_lost_in_any() -> None:
-    rows = {cell: matrix.written((cell.tool, cell.kind, cell.place)) for cell in CELLS}
+    rows = {cell: matrix_table.written((cell.tool, cell.kind, cell.place)) for cell in CELLS}
     assert [cell for cell, row in rows.items() if not row] == []
     assert {row.split(" | ")[-1] for row in rows.values() if "not run here" not in row} == {f"{NOTHING} |"}

@@ -8,7 +8,7 @@ from buildguard.agents import ShellLimit
 from buildguard.refusal import SHELL_MARGIN, Leave, may_wait
 
 GONE = "the git that called this hook is gone"
-LOCKED = "this commit holds the index lock: waiting here would keep the fixer from committing"
+LOCKED = "this commit holds the index lock: waiting here would keep others from committing in this checkout"
 OFF = "waiting in the hook is off"
 FIVE_MINUTES = 300.0
 

@@ -36,9 +36,9 @@ SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGKILL")
 
 
 class Commit:
-    """B's commit in a session of its own, with everything that came of it."""
+    """B's commit (or another call of git) in a session of its own, with everything that came of it."""
 
-    def __init__(self, checkout: Checkout, folder: Path) -> None:
+    def __init__(self, checkout: Checkout, folder: Path, *call: str) -> None:
         self.checkout = checkout
         self.heard = folder / "heard"
         self.heard.touch()
@@ -46,7 +46,7 @@ class Commit:
         self.mark = uuid.uuid4().hex
         variables = {GATE: str(self.gate.path), HEARD: str(self.heard), MARK: self.mark}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", FROM_SHELL + "os.execvp('git', sys.argv[1:])", "git", "commit", "-m", "B's"],
+            [sys.executable, "-c", FROM_SHELL + "os.execvp('git', sys.argv[1:])", "git", *call],
             cwd=checkout.path,
             env=checkout.env("agent-b", **variables),
             stdin=subprocess.DEVNULL,
@@ -109,9 +109,9 @@ class Field:
         self.checkout.ok("add", "-A")
         self.commits: list[Commit] = []
 
-    def commit(self) -> Commit:
-        """Start B's commit, and return once its check stands at the gate."""
-        commit = Commit(self.checkout, self.folder)
+    def commit(self, *call: str) -> Commit:
+        """Start B's commit or call of git, and return once its check stands at the gate."""
+        commit = Commit(self.checkout, self.folder, *(call or ("commit", "-m", "B's")))
         self.commits.append(commit)
         eventually(commit.gate.reached, "the check runs")
         assert commit.living(of_the_check=True)
@@ -214,3 +214,18 @@ def test_a_check_that_fails_right_after_git_was_killed_claims_nothing(guard: Gua
     commit.gate.open()
     assert_nothing_is_left(commit)
     assert claims(commit) == []
+
+
+def test_a_push_whose_git_was_killed_claims_nothing(guard: Guard, tmp_path: Path) -> None:
+    field = guard("native hook")
+    hook = field.checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.rename(hook.with_name("pre-push"))
+    bare = Checkout(tmp_path / "bare", field.checkout.home)
+    bare.path.mkdir()
+    bare.ok("init", "-q", "--bare")
+    push = field.commit("push", str(bare.path), "main")
+    push.process.kill()
+    push.process.wait()
+    push.gate.open()
+    assert_nothing_is_left(push)
+    assert claims(push) == []

@@ -89,7 +89,7 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
         "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\n"
         "buildguard: not waiting in the hook: this commit holds the index lock: "
-        "waiting here would keep the fixer from committing\n"
+        "waiting here would keep others from committing in this checkout\n"
         "next: buildguard commit -am y\n"
     )
     assert told(checkout, BUILDGUARD, "status", agent="bob") == (

@@ -102,7 +102,8 @@ def test_a_passing_hook_pays_for_no_library_that_it_does_not_need(checkout: Chec
         "import sys, json\n"
         "from buildguard import entry\n"
         "sys.argv = ['buildguard', 'hook', '--', 'true']\n"
-        "try:\n    entry.main()\nexcept SystemExit as end:\n    print(json.dumps([end.code, sorted(sys.modules)]))\n"
+        "try:\n    entry.main()\n"
+        "except SystemExit as end:\n    print(json.dumps([end.code, sorted(sys.modules)]))\n"
     )
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
     hook.write_text(f"#!{sys.executable}\n{script}")

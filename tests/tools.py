@@ -186,7 +186,16 @@ def _no_node_tool(package: str) -> Callable[[], str]:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "done").exists():
-                words = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "lefthook@2", "husky@9"]
+                words = [
+                    "npm",
+                    "install",
+                    "--no-audit",
+                    "--no-fund",
+                    "--no-save",
+                    "--ignore-scripts",
+                    "lefthook@2",
+                    "husky@9",
+                ]
                 done = subprocess.run(words, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
                 (folder / "done").write_text("" if done.returncode == 0 else f"npm install failed: {done.stderr}")
             failed = (folder / "done").read_text()

@@ -1,6 +1,7 @@
 """What the benchmarks share: measuring in turn, and a table that says which targets were reached."""
 
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,12 +62,15 @@ class Table:
 
 
 def in_turn(measured: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Measure A B C, A B C, …: whatever else the machine does then falls on all of them alike. The first round
-    only fills the caches."""
+    """Measure A B C, B C A, …: whatever else the machine does then falls on all of them alike, and so does what
+    each leaves behind for the next. The first round only fills the caches."""
     found: dict[str, list[T]] = {name: [] for name in measured}
+    names = list(measured)
+    chance = random.Random(1)
     for number in range(rounds + 1):
-        for name, measure in measured.items():
-            took = measure()
+        chance.shuffle(names)
+        for name in names:
+            took = measured[name]()
             if number:
                 found[name].append(took)
     return found
