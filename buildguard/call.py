@@ -8,11 +8,12 @@ from typing import NamedTuple, TypeVar
 from buildguard import git, settings, words
 from buildguard.agents import Agent, Unidentified, checked_id, identify
 from buildguard.exits import Exit
+from buildguard.faults import Fault, Unavailable
 from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.settings import Settings, SettingsError
-from buildguard.store import Fault, Store, Unavailable
+from buildguard.store import Store
 from buildguard.ui import Voice
 
 T = TypeVar("T")

@@ -20,11 +20,12 @@ import buildguard
 from buildguard import check, git, words
 from buildguard.check import Command, Verdict
 from buildguard.exits import Exit
+from buildguard.faults import Unavailable
 from buildguard.git import GitFault
 from buildguard.processes import RUN_VARIABLE
 from buildguard.reports import Report
 from buildguard.states import Event, Outcome, Status
-from buildguard.store import Store, Unavailable
+from buildguard.store import Store
 from buildguard.ui import Voice, clean
 
 SECONDS = 14.0

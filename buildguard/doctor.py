@@ -12,13 +12,13 @@ from buildguard import call as calls
 from buildguard.agents import Unidentified
 from buildguard.call import Call
 from buildguard.exits import Exit
+from buildguard.faults import Unavailable
 from buildguard.findings import Finding, Weight
 from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.settings import off
 from buildguard.states import Outcome, Step
-from buildguard.store import Unavailable
 
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from buildguard import processes, rules, scope
 from buildguard.agents import Agent, Unidentified
+from buildguard.faults import Unavailable
 from buildguard.scope import Dead, Placement
 from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
-from buildguard.store import Store, Unavailable
+from buildguard.store import Store
 
 LOOK_EVERY = 1.0
 """Seconds between two looks of a waiter at what makes no event: a fixer that died, a claim gone stale."""

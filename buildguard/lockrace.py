@@ -13,8 +13,9 @@ from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
+from buildguard.faults import Unavailable
 from buildguard.states import Outcome, Snapshot, Step
-from buildguard.store import Store, Unavailable
+from buildguard.store import Store
 
 _LOSES_AFTER = 0.05
 """Seconds for which the one that does not get the lock goes on trying."""

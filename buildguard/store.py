@@ -11,11 +11,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from buildguard import schema
+from buildguard.faults import Fault, Unavailable, fault_of, in_words, is_locked
 from buildguard.states import Event, Silence, Snapshot, State, Step
 
 LOCK_BOUND = 5.0
@@ -31,28 +31,6 @@ FIXES_KEPT = 8
 
 Transition = Callable[[Snapshot], Step]
 T = TypeVar("T")
-
-
-class Fault(Enum):
-    """Why the store cannot serve; each has its own mending command."""
-
-    LOCKED = "locked"
-    READ_ONLY = "read-only"
-    NOT_A_DATABASE = "not a database"
-    NEWER = "newer schema"
-    FOREIGN = "foreign"
-    DAMAGED = "damaged"
-    FULL = "disk full"
-    UNREACHABLE = "unreachable"
-
-
-class Unavailable(Exception):
-    """Coordination is unavailable; the check's verdict is not touched by it. The message is one clear line."""
-
-    def __init__(self, fault: Fault, path: Path, detail: str) -> None:
-        super().__init__(f"{path}: {detail}")
-        self.fault = fault
-        self.path = path
 
 
 class _RaceLost(Exception):
@@ -92,6 +70,11 @@ class Store:
         be called again on fresh state. Returns its step and the snapshot as it stands afterwards."""
         with self._faults():
             self._open(create=True)
+            # Whoever only hears that another is the fixer need not queue for the lock.
+            seen = self._transact("BEGIN", lambda db: self._load(db, self._key(build)))
+            step = transition(seen)
+            if not (step.states or step.events or step.used or step.evidence):
+                return step, seen
             while True:
                 try:
                     return self._transact(
@@ -161,7 +144,7 @@ class Store:
             except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                if not _is_locked(error):
+                if not is_locked(error):
                     raise
                 if time.monotonic() >= deadline:
                     self._patience = min(LOCKED_AGAIN_BOUND, self._lock_bound)
@@ -177,7 +160,7 @@ class Store:
             try:
                 connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
-                if not _is_locked(error) or time.monotonic() >= deadline:
+                if not is_locked(error) or time.monotonic() >= deadline:
                     raise
                 time.sleep(_jitter())
             else:
@@ -265,7 +248,7 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(_fault(error), self.path, _in_words(error, self._lock_bound)) from error
+            raise Unavailable(fault_of(error), self.path, in_words(error, self._lock_bound)) from error
         except OSError as error:
             fault = Fault.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Fault.UNREACHABLE
             raise Unavailable(fault, self.path, self._why(error)) from error
@@ -285,36 +268,3 @@ def _jitter() -> float:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _is_locked(error: BaseException) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-_FAULTS = {
-    sqlite3.SQLITE_BUSY: Fault.LOCKED,
-    sqlite3.SQLITE_LOCKED: Fault.LOCKED,
-    sqlite3.SQLITE_READONLY: Fault.READ_ONLY,
-    sqlite3.SQLITE_NOTADB: Fault.NOT_A_DATABASE,
-    sqlite3.SQLITE_CORRUPT: Fault.DAMAGED,
-    sqlite3.SQLITE_ERROR: Fault.DAMAGED,
-    sqlite3.SQLITE_FULL: Fault.FULL,
-}
-
-
-def _fault(error: sqlite3.Error) -> Fault:
-    # What SQLite delivers and Python cannot decode has no code.
-    code: Any = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return _FAULTS.get(code & 0xFF, Fault.UNREACHABLE)
-
-
-def _in_words(error: sqlite3.Error, bound: float) -> str:
-    words = {
-        Fault.LOCKED: f"locked by another process for longer than {bound:g} s",
-        Fault.READ_ONLY: "cannot be written",
-        Fault.NOT_A_DATABASE: "is not a database",
-        Fault.FULL: "the disk is full",
-        Fault.DAMAGED: f"is damaged ({error})",
-    }
-    return words.get(_fault(error), f"cannot be opened ({error})")

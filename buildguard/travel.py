@@ -49,10 +49,14 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
 
 
 def let_land(repository: Repository, event: Event, checkout: str, lives: Callable[[], bool]) -> None:
-    """Give the commit that a fix in this very checkout is part of time to land, 10 s at most."""
+    """Give the commit that a fix in this very checkout is part of time to land, 10 s at most. Git moves HEAD
+    first and lets go of the index afterwards: who commits in between is refused."""
     deadline = time.monotonic() + LANDING
     expected = event.committing and event.checkout == checkout
-    while expected and time.monotonic() < deadline and lives() and not safety.head_moved(repository):
+    lock = repository.git_dir / "index.lock"
+    while expected and time.monotonic() < deadline and lives():
+        if safety.head_moved(repository) and not lock.exists():
+            return
         time.sleep(LOOK_EVERY)
 
 

@@ -31,7 +31,6 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "TERM": "dumb",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     return {**kept, **mine, **more}
 

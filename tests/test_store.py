@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from support import PATIENCE
 
 from buildguard import schema
+from buildguard.faults import Unavailable
 from buildguard.states import Claim, Event, Evidence, Outcome, Silence, Snapshot, State, Status, Step
-from buildguard.store import EVIDENCE_KEPT, EVIDENCE_SECONDS, FIXES_KEPT, Store, Unavailable
+from buildguard.store import EVIDENCE_KEPT, EVIDENCE_SECONDS, FIXES_KEPT, Store
 
 HERE, THERE = "checkout:here", "checkout:there"
 CLAIM = Claim("ann", HERE, 1000.0, 1000.0, 900.0, 3600.0, "a process", 2)

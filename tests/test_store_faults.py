@@ -15,8 +15,9 @@ from threading import Timer
 import pytest
 from support import BUILDGUARD, PATIENCE, Checkout, Done, ended, new_repository
 
+from buildguard.faults import Fault, Unavailable
 from buildguard.states import Claim, Event, Outcome, State, Status, Step
-from buildguard.store import Fault, Store, Unavailable
+from buildguard.store import Store
 
 FIXING = State("repo", Status.FIXING, 1, Claim("ann", "repo", 1e9, 1e9, 900.0, 3600.0), reason="because")
 FIXED = Event(Outcome.FIXED, "repo", Status.FIXING, Status.PASSING, 1, "ann")
@@ -25,7 +26,8 @@ TOUCH = """
 import sys
 from pathlib import Path
 from buildguard.states import (Outcome, State, Step)
-from buildguard.store import Store, Unavailable
+from buildguard.faults import Unavailable
+from buildguard.store import Store
 try:
     Store(Path(sys.argv[1])).update("default", lambda _: Step(Outcome.STATUS, "x", (State("x"),)))
 except Unavailable as error:

@@ -16,7 +16,7 @@ ROOMS = {path.stem: path for path in sorted(Path(str(buildguard.__file__)).paren
 ALLOWED = {
     "click": {"cli", "options"},
     "rich": {"ui"},
-    "sqlite3": {"store"},
+    "sqlite3": {"store", "faults"},
     "subprocess": {"check", "git"},
     "psutil": {"processes", "bystanders"},
 }
