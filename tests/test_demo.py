@@ -33,10 +33,8 @@ class Place:
     bytecode: Path
 
     def env(self, **more: str) -> dict[str, str]:
-        found = environment(self.home, TMPDIR=str(self.temporary), PYTHONPYCACHEPREFIX=str(self.bytecode), **more)
         # A demo is a dozen interpreters: to compile everything in each would take most of its 15 seconds.
-        del found["PYTHONDONTWRITEBYTECODE"]
-        return found
+        return environment(self.home, TMPDIR=str(self.temporary), PYTHONPYCACHEPREFIX=str(self.bytecode), **more)
 
     def start(self, *argv: str, **more: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
