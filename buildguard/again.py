@@ -27,10 +27,30 @@ def is_amend(argv: Sequence[str]) -> bool:
     return command == "commit" and any(len(word) > 3 and "--amend".startswith(word) for word in options)
 
 
+def reads_stdin(arguments: Sequence[str]) -> bool:
+    """Whether this commit reads its message or its paths from stdin, which is gone when it is repeated."""
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--":
+            return False
+        if word in ("--file=-", "--pathspec-from-file=-") or re.fullmatch("-[aeqsvnp]*F-", word):
+            return True
+        if word in ("--file", "--pathspec-from-file") or re.fullmatch("-[aeqsvnp]*F", word):
+            if next(rest, "") == "-":
+                return True
+        elif word in _MESSAGE or re.fullmatch("-[aeqsvnp]*[mCct]", word):
+            next(rest, None)
+    return False
+
+
 def by_commit(argv: Sequence[str]) -> str | None:
     """The same commit through `buildguard commit`, which waits outside git. What is no commit (a merge, a
     rebase that goes on) is repeated after a wait. None where nobody knows what it was."""
     options, command, arguments = split(argv)
+    if command in ("merge", "pull"):
+        return "buildguard commit --no-edit"
+    if command == "commit" and reads_stdin(arguments):
+        return "buildguard wait"
     if command != "commit":
         return words.command(["git", *argv[1:]], "buildguard wait && ") or "buildguard wait" if argv else None
     separator = ("--",) if arguments[:1] == ("--",) else ()
@@ -51,7 +71,7 @@ def only(argv: Sequence[str], paths: Sequence[str]) -> str:
 def _message(arguments: Sequence[str]) -> tuple[str, ...]:
     """The options that say how to commit; none of them where one is not known, for it may take a value."""
     kept: list[str] = []
-    rest = iter(arguments)
+    rest = iter(() if reads_stdin(arguments) else arguments)
     for word in rest:
         name = word.partition("=")[0]
         if word == "--":

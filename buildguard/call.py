@@ -97,14 +97,16 @@ def open_call(
     voice = Voice(chosen.build, json, environment, framework, hook)
     guard = None
     if repository is not None:
-        who = _identifier(_given_id(options, environment), environment, repository)
+        # One database may serve several clones: each has a main work tree of the same name.
+        where = repository.work_tree if chosen.db is None else _place(repository)
+        who = _identifier(_given_id(options, environment), environment, where)
         guard = _guard(repository, chosen, who, scope)
     return Call(environment, cwd, repository, chosen, voice, guard, fault)
 
 
-def _identifier(option: str | None, environment: Mapping[str, str], repository: Repository) -> Callable[[], Agent]:
+def _identifier(option: str | None, environment: Mapping[str, str], work_tree: str) -> Callable[[], Agent]:
     def who() -> Agent:
-        return identify(option, environment, repository.work_tree)
+        return identify(option, environment, work_tree)
 
     return who
 
@@ -127,9 +129,14 @@ def _guard(repository: Repository, chosen: Settings, who: Callable[[], Agent], s
     else:
         # One file may serve clones and machines: a work tree's name alone would not tell them apart.
         store = Store(chosen.db, repository=_origin(repository))
-        checkout = f"checkout:{os.uname().nodename}:{repository.git_dir}"
+        checkout = f"checkout:{_place(repository)}"
     asked = checkout if scope == "checkout" else scope
     return Guard(store, chosen.build, checkout, who, chosen.stale_after, chosen.max_claim, asked)
+
+
+def _place(repository: Repository) -> str:
+    """What names the work tree among all machines' and clones'."""
+    return f"{os.uname().nodename}:{repository.git_dir}"
 
 
 def _origin(repository: Repository) -> str:

@@ -213,7 +213,7 @@ def main(given: Sequence[str]) -> NoReturn:
 
 def _parsed(given: Sequence[str]) -> int:
     try:
-        return int(cli.main(list(given), prog_name="buildguard", standalone_mode=False) or 0)
+        return int(cli.main(list(given) or ["--help"], prog_name="buildguard", standalone_mode=False) or 0)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "buildguard"
         raise SettingsError(error.format_message(), f"{command} --help") from error

@@ -81,7 +81,7 @@ def _await_lock(call: Call, repository: Repository, deadline: float) -> None:
 def _kept_stdin(arguments: Sequence[str]) -> int | None:
     """Put what comes on stdin into a file, where git is told to read it: a second try needs it too (`-F -`).
     None where git reads no stdin."""
-    if not any(word == "-" or word.endswith(("=-", "F-")) for word in arguments):
+    if not again.reads_stdin(arguments):
         return None
     with tempfile.TemporaryFile() as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
@@ -107,7 +107,7 @@ def _committed(call: Call, told: Verdict | None) -> Report:
 
 def _after(told: Verdict, repeat: str | None) -> str | None:
     """The next command where the hook left it to us; for a refused commit it has already told its own."""
-    return repeat if told.outcome in ("failed", "inconclusive", "interrupted") else None
+    return None if told.outcome in ("changed", "moved", "passed", "fixed_elsewhere") else repeat
 
 
 def _concerned(call: Call, told: Verdict) -> Call:

@@ -18,6 +18,7 @@ from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.settings import off
+from buildguard.states import Outcome, Step
 
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
@@ -101,7 +102,7 @@ def _database(guard: Guard) -> Iterator[Finding]:
     try:
         race = lockrace.race(folder)
         if path.exists() and path.stat().st_size:
-            guard.store.update(guard.build, lambda _: lockrace.TOUCH)
+            guard.store.update(guard.build, lambda _: Step(Outcome.STATUS, guard.checkout))
     except (Unavailable, OSError) as error:
         yield _database_fault(error, words.command(["ls", "-ld", str(folder)]))
         return

@@ -1,6 +1,7 @@
 """`--fix`: the fixer's work as a command. It runs as the fixer, then the check says whether it helped."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from buildguard import git, trial, words
@@ -12,18 +13,21 @@ from buildguard.reports import Report
 from buildguard.trial import Trial
 
 
-def fix(call: Call, failed: Trial, won: Answer, again: str | None) -> Report:
-    """Start the fix command after a won claim, and check again. Passed: fixed. Anything else: given up."""
+def fix(
+    call: Call, failed: Trial, won: Answer, again: str | None, lives: Callable[[], bool] = trial.always
+) -> Report:
+    """Start the fix command after a won claim, and check again. Passed: fixed. Anything else: given up. Both end
+    when the caller no longer `lives`."""
     if won.agent is None or call.settings.fix is None:
         raise ValueError("a fix needs a won claim and a command")
     for line in words.election(won, call.checkout, call.voice.build):
         call.voice.say(line)
     call.voice.say(f"fixing with: {call.settings.fix.text}")
-    ended = _run(call, call.settings.fix, failed.result.output, won.agent.id)
+    ended = _run(call, call.settings.fix, failed.result.output, won.agent.id, lives)
     if ended.verdict in (Verdict.INTERRUPTED, Verdict.INCONCLUSIVE):
         code = Exit.INTERRUPTED if ended.verdict is Verdict.INTERRUPTED else Exit.FAILED
         return _give_up(call, f"the fix command could not run ({ended.why})", code, again)
-    second = trial.attempt(call, failed.command, git.index(call.repository) if call.repository else None)
+    second = trial.attempt(call, failed.command, git.index(call.repository) if call.repository else None, lives)
     report = trial.settled(call, second, again)
     if report is not None and report.exit == Exit.OK:
         return report
@@ -32,7 +36,7 @@ def fix(call: Call, failed: Trial, won: Answer, again: str | None) -> Report:
     return _give_up(call, f"{failed.command.text} still fails after the fix command", Exit.FAILED, again)
 
 
-def _run(call: Call, command: Command, output: bytes, agent: str) -> Result:
+def _run(call: Call, command: Command, output: bytes, agent: str, lives: Callable[[], bool]) -> Result:
     """Run the fix command as the fixer itself; the failing output is in the file that BUILDGUARD_LOG names."""
     import tempfile
 
@@ -41,7 +45,7 @@ def _run(call: Call, command: Command, output: bytes, agent: str) -> Result:
         with os.fdopen(descriptor, "wb") as log:
             log.write(output)
         variables = {"BUILDGUARD_AGENT": agent, "BUILDGUARD_LOG": name}
-        return trial.start(call, command, variables, trial.always, None)
+        return trial.start(call, command, variables, lives, None)
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -125,16 +125,21 @@ class Index(NamedTuple):
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
         # Not from `tempfile`: its import alone costs what the rest of this does.
-        folder = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
-        copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
-        try:
-            with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(self.content)
-            return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
-        except (GitFault, OSError):
-            return ""
-        finally:
-            copy.unlink(missing_ok=True)
+        temporary = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
+        for folder in (temporary, repository.git_dir):
+            copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
+            try:
+                with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(self.content)
+                return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
+            except OSError:
+                continue  # no such folder, or no right or room to write there
+            except GitFault:
+                return ""
+            finally:
+                with suppress(OSError):
+                    copy.unlink()
+        return ""
 
 
 def index(repository: Repository) -> Index | None:

@@ -88,7 +88,8 @@ class Guard:
 
     def failed(self, run: Run | None, claiming: bool = True) -> Answer:
         """The check failed, or (without a run) the caller claims by hand: choose the scope and elect, at once."""
-        dead = self._dead(self.read())
+        before = self.read()
+        dead = self._dead(before)
         caller = self.caller
         placements: list[Placement] = []
 
@@ -106,7 +107,7 @@ class Guard:
             return step._replace(states=tuple(states.values()), events=(*moved.events, *step.events))
 
         failures = run.failures if run else ()
-        return self._put(transition, dead)._replace(placement=placements[0], failures=failures)
+        return self._put(before, transition, dead)._replace(placement=placements[0], failures=failures)
 
     def passed(self, run: Run) -> Answer:
         """The check passed: resolve whatever that resolves. The caller is identified only if somebody holds a
@@ -128,29 +129,31 @@ class Guard:
                 evidence=run.evidence,
             )
 
-        return self._put(transition, dead)
+        return self._put(before, transition, dead)
 
     def release(self, number: int | None, gave_up: bool, reason: str) -> Answer:
         """Hand the role back."""
-        dead = self._dead(self.read())
+        before = self.read()
+        dead = self._dead(before)
         caller = self.caller
 
         def transition(snapshot: Snapshot) -> Step:
             name = scope.concerning(snapshot, dead, caller.agent, self.checkout, self.asked)
             return rules.release(snapshot.view(name, dead), caller, number, gave_up, reason)
 
-        return self._put(transition, dead)
+        return self._put(before, transition, dead)
 
     def reset(self) -> Answer:
         """Declare the scope passing, whoever holds it."""
-        dead = self._dead(self.read())
+        before = self.read()
+        dead = self._dead(before)
         agent = self.caller.agent
 
         def transition(snapshot: Snapshot) -> Step:
             name = scope.concerning(snapshot, dead, agent, self.checkout, self.asked)
             return rules.reset(snapshot.view(name, dead), agent)
 
-        return self._put(transition, dead)
+        return self._put(before, transition, dead)
 
     def status(self) -> Answer:
         """How it stands for this caller. No sign of life, and no right to write needed."""
@@ -226,8 +229,11 @@ class Guard:
 
         return self.store.update(self.build, transition)[0].outcome is Outcome.PASSED
 
-    def _put(self, transition: Callable[[Snapshot], Step], dead: Dead) -> Answer:
-        step, after = self.store.update(self.build, transition)
+    def _put(self, before: Snapshot, transition: Callable[[Snapshot], Step], dead: Dead) -> Answer:
+        step, after = transition(before), before
+        # Whoever only hears that another is the fixer need not queue for the lock.
+        if step.states or step.events or step.used or step.evidence:
+            step, after = self.store.update(self.build, transition)
         event = step.events[-1] if step.events else None
         known = self.__dict__.get("me")
         return Answer(step.outcome, after.view(step.scope, dead), after, known, event=event)

@@ -91,7 +91,7 @@ class _Story:
 
         def use(guard: Guard) -> bool:
             snapshot = guard.read()
-            mine = [kept for kept in snapshot.evidence if kept.agent and kept.check == self.command.text]
+            mine = [one for one in snapshot.evidence if one.agent and one.passed and one.check == self.command.text]
             if not mine:
                 return False
             tree = index.tree(self.situation.repository)

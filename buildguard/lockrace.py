@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from buildguard.faults import Unavailable
-from buildguard.states import Evidence, Outcome, Snapshot, Step
+from buildguard.states import Outcome, Snapshot, Step
 from buildguard.store import Store
 
 _LOSES_AFTER = 0.05
@@ -39,7 +39,7 @@ def race(folder: Path) -> Race:
         path = Path(scratch) / "race.db"
         # Made beforehand: the race is for the lock of a transaction, not for making the file.
         first = Store(path)
-        first.update("race", lambda _: TOUCH)
+        first.update("race", lambda _: _STEP)
         first.close()
         told = _told_by_two(path)
     if told == [_WON, _WON]:
@@ -72,15 +72,11 @@ def _told_by_two(path: Path) -> list[bytes]:
 def _run(path: Path, tell: int, over: int) -> NoReturn:
     """One racer, in a process of its own. The winner holds the lock until the race is over."""
 
-    looks = iter((False, True))
-
     def hold(_: Snapshot) -> Step:
-        # The store looks once without the lock, to see whether there is anything to write at all.
-        if next(looks):
-            os.write(tell, _WON)
-            # Ends when our parent says so, or dies.
-            os.read(over, 1)
-        return TOUCH
+        os.write(tell, _WON)
+        # Ends when our parent says so, or dies.
+        os.read(over, 1)
+        return _STEP
 
     # Whatever happens, the parent's code must not go on in this process.
     try:
@@ -106,5 +102,5 @@ def _listen(told: int) -> list[bytes]:
     return heard
 
 
-TOUCH = Step(Outcome.STATUS, "race", used=(Evidence("race", "", False, 0.0),))
-"""Takes away what is not there: it changes nothing, but has to take the lock for that."""
+_STEP = Step(Outcome.STATUS, "race")
+"""Changes nothing, but takes the lock as any step does."""

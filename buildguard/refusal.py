@@ -74,6 +74,7 @@ class Refusal:
         self.situation = situation
         self._reruns = 1
         self._woken = False
+        self._wait_ends: float | None = None
 
     def of_failure(self, tried: Trial) -> Report | None:
         """Elect, fix or wait, as the rules have it. None: run the check again."""
@@ -82,6 +83,9 @@ class Refusal:
         report = travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)
         if report is not None:
             return report
+        if not self.situation.lives():
+            # Looking for a fix elsewhere may have taken seconds.
+            return reports.interrupted(GIT_GONE, None)
         answer = trial.elect(self.call, tried)
         if answer is not None and answer.outcome is Outcome.OUTDATED and self._reruns:
             self._reruns -= 1
@@ -113,7 +117,7 @@ class Refusal:
         return reports.failed(answer, tried.ended, self.call.checkout, self.call.voice.build, self._repeat())
 
     def _fix(self, tried: Trial, answer: Answer) -> Report:
-        report = fix(self.call, tried, answer, self._repeat())
+        report = fix(self.call, tried, answer, self._repeat(), self.situation.lives)
         if report.exit != Exit.OK:
             return report
         # What the fix command changed was not staged by whoever commits: it never slips in unseen.
@@ -133,11 +137,20 @@ class Refusal:
             check=tried.result.seconds,
         )
 
+    def _wait_left(self) -> float:
+        """Seconds that are left of the one wait that a hook may take, however often it is woken."""
+        if self._wait_ends is None:
+            self._wait_ends = time.monotonic() + self.call.settings.wait
+        return max(0.0, self._wait_ends - time.monotonic())
+
     def _await_fix(self, tried: Trial, answer: Answer) -> Report | None:
         """Wait for the fixer where that harms nobody. None: free, so check again."""
         if verdict.asked_for(self.call.environment):
             return self._busy(tried.ended, answer, ())
-        leave = self._leave(self.call.settings.wait, tried)
+        if self._woken and self._wait_left() <= 0:
+            ran_out = f"the wait of {words.span(self.call.settings.wait)} ran out"
+            return self._busy(tried.ended, answer, (ran_out,))
+        leave = self._leave(self._wait_left(), tried)
         if leave.refusal:
             return self._busy(tried.ended, answer, (f"not waiting in the hook: {leave.refusal}",))
         for line in (tried.ended, *words.reason(answer), *words.superseded(answer.view.state, answer.agent)):
@@ -162,7 +175,7 @@ class Refusal:
         if fix_event is not None:
             self.call.voice.say(words.history_line(fix_event, moment.snapshot.now))
             let_land(self.situation.repository, fix_event, self.call.checkout, self.situation.lives)
-        moved = safety.head_moved(self.situation.repository)
+        moved = self.call.coordinate(lambda _: safety.head_moved(self.situation.repository))
         if moved is not None:
             return self._moved(moved)
         return travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)

@@ -10,7 +10,7 @@ from buildguard.states import Caller, Claim, Event, Outcome, Run, State, Status,
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
     """A check failed, or (`run` is None) somebody claims by hand."""
     state = view.state
-    if run is not None and run.seen <= state.passed_after:
+    if run is not None and 0 <= run.seen <= state.passed_after:
         return Step(Outcome.OUTDATED, state.scope)
     if view.held_by(caller.agent):
         return _renewed(view, caller, run)
@@ -137,8 +137,11 @@ def _opened(view: View, run: Run | None) -> State:
     state = view.state._replace(updated_at=view.now)
     if run is not None:
         state = state._replace(last_check=view.now, failures=run.failures or state.failures)
-    if view.state.status is not Status.PASSING:
+    if view.state.status is not Status.PASSING and (run is None or run.check == state.check):
         return state
+    if run is not None and view.state.status is not Status.PASSING:
+        # Another check than the one that broke: its own pass has to end what its failure claims.
+        return state._replace(check=run.check, head=run.head, opened_after=view.last_event, failures=run.failures)
     return state._replace(
         broken_since=view.now,
         opened_after=view.last_event,

@@ -47,13 +47,15 @@ def harm(repository: Repository, index: Index) -> Harm | None:
     if now.content == index.content:
         return None
     before, after = index.tree(repository), now.tree(repository)
+    if not before:
+        raise GitFault("the index has changed, and what it was cannot be read any more")
     if before == after:
         return None
     base = f"{repository.head}^{{tree}}" if repository.head else EMPTY_TREE
     inside = bool(repository.environment.get("GIT_PREFIX"))
     # While git merges or picks it refuses to commit only some paths.
     partial = not any((repository.git_dir / name).exists() for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD"))
-    staged = tuple(_pathspec(path, inside) for path in _paths(repository, base, before) if partial)
+    staged = tuple(pathspec(path, inside) for path in _paths(repository, base, before) if partial)
     return Changed(_paths(repository, before, after), staged, before)
 
 
@@ -71,7 +73,7 @@ def _short(branch: str) -> str:
     return branch.removeprefix("refs/heads/")
 
 
-def _pathspec(path: str, inside: bool) -> str:
+def pathspec(path: str, inside: bool) -> str:
     """What names just this path, which is relative to the top; `inside` a folder below it."""
     if any(char in path for char in "*?[\\") or path.startswith(":"):
         return f":(top,literal){path}"

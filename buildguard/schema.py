@@ -180,6 +180,8 @@ def state_of(row: tuple[Any, ...]) -> State:
     scope, status, number, agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts = (
         believed[:11]
     )
+    if believed[-1] < 1:
+        raise Garbage(f"revision is {believed[-1]}")
     claim = None
     if (agent is None) == (status == Status.FIXING.value):
         raise Garbage(f"status is {status!r}, fixer_agent_id is {agent!r}")

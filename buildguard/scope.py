@@ -53,6 +53,8 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     moved = old._replace(
         scope=REPO, number=number, revision=new.revision, passed_after=new.passed_after, broken_since=opened
     )
+    if new.claim is not None:
+        moved = moved._replace(superseded_agent=new.claim.agent, superseded_number=new.number)
     left = old._replace(
         status=Status.PASSING, claim=None, broken_since=None, failures=(), check="", reason="", opened_after=-1
     )
@@ -167,7 +169,7 @@ def _elsewhere(snapshot: Snapshot, dead: Dead, view: View, why: str) -> Placemen
     if view.state.scope == REPO:
         return Placement(REPO, why)
     repo = snapshot.view(REPO, dead)
-    if repo.state.claim is not None:
+    if repo.state.claim is not None and repo.stale is None:
         return Placement(view.state.scope, why)
     return Placement(REPO, why, moved_from=view.state.scope)
 

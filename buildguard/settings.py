@@ -52,9 +52,11 @@ def load(options: Mapping[str, object], environment: Mapping[str, str], root: Pa
             found[field] = parse(environment[variable], variable)
         elif path is not None and name in table:
             found[field] = parse(table[name], f"{path}: {name}")
-    settings = Settings(**found)
-    if settings.junit is not None and root is not None:
-        found["junit"] = root / settings.junit
+    if root is not None:
+        # From whichever folder: two agents in one work tree must mean the same file.
+        found |= {
+            name: root / found[name] for name in ("junit", "db") if name in found and options.get(name) is None
+        }
     return Settings(**found)
 
 

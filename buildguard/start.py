@@ -55,8 +55,10 @@ def commit_hook(options: Mapping[str, Any], given: Sequence[str], aim: str = "")
         report = only_the_check(call, command, words.command(["buildguard", *sys.argv[1:]]))
     else:
         report = hook.hook(call, command)
-        about = {name: options.get(name) for name in ("build", "scope", "db")}
-        verdict.write(call.environment, verdict.Verdict(report.exit, report.outcome, **about))
+        db = str(call.settings.db.absolute()) if call.settings.db else None
+        busy = report.view.state.scope if report.outcome == "busy" and report.view else None
+        told = verdict.Verdict(report.exit, report.outcome, call.settings.build, options.get("scope"), db, busy)
+        verdict.write(call.environment, told)
     call.voice.answer(report.aimed(aim))
     return report.exit
 

@@ -122,7 +122,8 @@ class Silence(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a finished run proved about one tree. With an `agent`, it is that agent's alone and good for once."""
+    """What a finished run proved about one tree. With an `agent`, it is that agent's alone: a pass that is good for
+    one commit, or (not passed, `check` names a fix) the tree with which it was sent for that fix."""
 
     check: str
     tree: str

@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 """How often a waiter looks for a new event: 0.13 % of a core."""
 EVIDENCE_SECONDS = 24 * 3600.0
 EVIDENCE_KEPT = 100
-FIXES_KEPT = 8
+FIXES_KEPT = 4
 
 Transition = Callable[[Snapshot], Step]
 T = TypeVar("T")
@@ -70,11 +70,6 @@ class Store:
         be called again on fresh state. Returns its step and the snapshot as it stands afterwards."""
         with self._faults():
             self._open(create=True)
-            # Whoever only hears that another is the fixer need not queue for the lock.
-            seen = self._transact("BEGIN", lambda db: self._load(db, self._key(build)))
-            step = transition(seen)
-            if not (step.states or step.events or step.used or step.evidence):
-                return step, seen
             while True:
                 try:
                     return self._transact(
@@ -178,19 +173,23 @@ class Store:
         now = self._clock()
         if not self._known_version(db):
             return Snapshot(now=now)
-        states = [schema.state_of(row) for row in db.execute(schema.SELECT_STATES, (key,))]
         since = now - EVIDENCE_SECONDS
-        return Snapshot(
+        return self._with_states(db, key, Snapshot(now=now))._replace(
+            evidence=tuple(schema.evidence_of(row) for row in db.execute(schema.SELECT_EVIDENCE, (key, since))),
+            fixes=tuple(schema.event_of(row) for row in db.execute(schema.SELECT_FIXES, (key, since, FIXES_KEPT))),
+        )
+
+    def _with_states(self, db: sqlite3.Connection, key: object, snapshot: Snapshot) -> Snapshot:
+        now = snapshot.now
+        states = [schema.state_of(row) for row in db.execute(schema.SELECT_STATES, (key,))]
+        return snapshot._replace(
             states={state.scope: state for state in states},
             silences={
                 state.scope: Silence(max(0.0, now - state.claim.seen_at), max(0.0, now - state.claim.claimed_at))
                 for state in states
                 if state.claim is not None
             },
-            evidence=tuple(schema.evidence_of(row) for row in db.execute(schema.SELECT_EVIDENCE, (key, since))),
-            fixes=tuple(schema.event_of(row) for row in db.execute(schema.SELECT_FIXES, (key, since, FIXES_KEPT))),
             last_event=self._last_event(db, key),
-            now=now,
         )
 
     def _last_event(self, db: sqlite3.Connection, key: object) -> int:
@@ -219,7 +218,8 @@ class Store:
             raise Unavailable(Fault.FOREIGN, self.path, "is a database of another program")
 
     def _apply(self, db: sqlite3.Connection, key: object, transition: Transition) -> tuple[Step, Snapshot]:
-        step = transition(self._load(db, key))
+        before = self._load(db, key)
+        step = transition(before)
         for state in step.states:
             self._write_state(db, key, state)
         for event in step.events:
@@ -231,7 +231,10 @@ class Store:
             db.execute(schema.INSERT_EVIDENCE, values)
         if step.evidence:
             db.execute(schema.PRUNE_EVIDENCE, (key, self._clock() - EVIDENCE_SECONDS, key, EVIDENCE_KEPT))
-        return step, self._load(db, key)
+        if step.events or step.evidence or step.used:
+            return step, self._load(db, key)
+        # A sign of life leaves fixes and evidence as they were.
+        return step, self._with_states(db, key, before._replace(now=self._clock()))
 
     def _write_state(self, db: sqlite3.Connection, key: object, state: State) -> None:
         values = schema.state_values(state)

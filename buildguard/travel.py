@@ -43,7 +43,9 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
         if not commit or _contains(repository, commit, index) or _told(guard, commit, tree):
             return None
         guard.remember(f"fix {commit}", tree, False)
-        return _report(repository, Fix(event, commit), snapshot.now)
+        # git hands its hooks the top as the current folder, and where it was called as a prefix.
+        inside = bool(call.environment.get("GIT_PREFIX")) or call.cwd != repository.top
+        return _report(repository, Fix(event, commit), snapshot.now, inside)
 
     return call.coordinate(look)
 
@@ -78,7 +80,7 @@ def _landed(call: Call, repository: Repository, event: Event, now: float, lives:
 
 def _commit_of(repository: Repository, event: Event) -> str:
     """The newest commit with the tree that was fixed; where the fix was not checked in a commit's hook, the
-    newest one on its branch since."""
+    first one on its branch since."""
     try:
         if event.tree:
             # A fix that takes a change back has the tree of an old commit: only newer ones count.
@@ -86,7 +88,8 @@ def _commit_of(repository: Repository, event: Event) -> str:
             listed = repository.git("log", "--all", *newer, f"--max-count={SEARCHED}", "--format=%T %H")
             return dict(row.split() for row in reversed(listed.splitlines())).get(event.tree, "")
         if event.branch and event.head:
-            return repository.git("rev-list", "--max-count=1", f"{event.head}..{event.branch}")
+            since = f"{event.head}..{event.branch}"
+            return repository.git("rev-list", "--reverse", "--first-parent", since).partition("\n")[0]
     except GitFault:
         pass  # a branch that is gone, a history that was rewritten: there is no commit to be had
     return ""
@@ -117,18 +120,18 @@ def _told(guard: Guard, commit: str, tree: str) -> bool:
     )
 
 
-def _report(repository: Repository, fix: Fix, now: float) -> Report:
+def _report(repository: Repository, fix: Fix, now: float, inside: bool) -> Report:
     event, short = fix.event, fix.commit[:12]
     lines = (
         f"fixed elsewhere: {event.agent} fixed this at {words.clock(event.at, now)} in {short}"
         f"{' on ' + event.branch.removeprefix('refs/heads/') if event.branch else ''}; it is not in this tree yet",
         "nobody has to fix it again: bring the fix in, then commit again",
     )
-    command = _bring_in(repository, short)
+    command = _bring_in(repository, short, inside)
     return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": fix.commit, "fixer_was": event.agent})
 
 
-def _bring_in(repository: Repository, commit: str) -> str:
+def _bring_in(repository: Repository, commit: str, inside: bool) -> str:
     """The command that makes the fix a commit of this branch. git picks no commit while anything is staged, and
     stashing could hide others' edits: then the fix's own paths are picked and committed alone."""
     if (repository.git_dir / "MERGE_HEAD").exists():
@@ -140,6 +143,7 @@ def _bring_in(repository: Repository, commit: str) -> str:
         paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
     except GitFault:
         return f"git cherry-pick {commit}"
-    committed = words.command(["git", "commit", "-C", commit, "--", *(path for path in paths.split("\0") if path)])
+    own = [safety.pathspec(path, inside) for path in paths.split("\0") if path]
+    committed = words.command(["git", "commit", "-C", commit, "--", *own])
     picked = f"git cherry-pick --no-commit {commit}"
     return f"{picked} && {committed}" if committed else picked
