@@ -10,7 +10,7 @@ from buildguard.states import Caller, Claim, Event, Outcome, Run, State, Status,
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
     """A check failed, or (`run` is None) somebody claims by hand."""
     state = view.state
-    if run is not None and 0 <= run.seen <= state.passed_after:
+    if run is not None and state.passed_after >= 0 and run.seen <= state.passed_after:
         return Step(Outcome.OUTDATED, state.scope)
     if view.held_by(caller.agent):
         return _renewed(view, caller, run)

@@ -50,7 +50,7 @@ REPEATED = (
     ("git -c user.name=me commit --amend", "git -c user.name=me buildguard commit --amend"),
     ("git commit -m x -- a b", "buildguard commit -m x -- a b"),
     ("git commit -- a", "buildguard commit -- -- a"),
-    ("git merge topic", "buildguard wait && git merge topic"),
+    ("git merge topic", "buildguard commit --no-edit"),
     ("git ci -m x", "buildguard wait && git ci -m x"),
 )
 
