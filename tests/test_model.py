@@ -129,6 +129,7 @@ class EveryCallIsPredicted(Machine):
             return "outdated"
         if model.holder == agent:
             model.seen_at = self.now
+            model.check = model.check or (run.check if run else "")
             return "renewed"
         if model.holder and (not model.stale(self.now) or not claiming):
             return "busy"
@@ -139,6 +140,8 @@ class EveryCallIsPredicted(Machine):
                 model.status = "broken"
                 self.happens("broken", scope, agent, model.number)
             return "broken"
+        if model.status != "passing" and run is not None and run.check != model.check:
+            model.opened_at_event, model.check = event, run.check
         kind = "taken_over" if model.holder else "claimed"
         model.number = self.highest + 1
         model.status, model.holder, model.made_in = "fixing", agent, run.checkout if run else checkout
