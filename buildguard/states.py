@@ -123,7 +123,7 @@ class Silence(NamedTuple):
 
 class Evidence(NamedTuple):
     """What a finished run proved about one tree. With an `agent`, it is that agent's alone: a pass that is good for
-    one commit, or (not passed, `check` names a fix) the tree with which it was sent for that fix."""
+    one commit, or (not passed, `check` names a fix) the state of the fix's files when it was sent for it."""
 
     check: str
     tree: str

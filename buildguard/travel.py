@@ -39,10 +39,12 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
         if event is None:
             return None
         commit = _landed(call, repository, event, snapshot.now, lives)
-        tree = (index.tree(repository) if index else "") or repository.head
-        if not commit or _contains(repository, commit, index) or _told(guard, commit, tree):
+        if not commit or _contains(repository, commit, index):
             return None
-        guard.remember(f"fix {commit}", tree, False)
+        touched = _touched(repository, commit, index)
+        if _told(guard, commit, touched):
+            return None
+        guard.remember(f"fix {commit}", touched, False)
         # git hands its hooks the top as the current folder, and where it was called as a prefix.
         inside = bool(call.environment.get("GIT_PREFIX")) or call.cwd != repository.top
         return _report(repository, Fix(event, commit), snapshot.now, inside)
@@ -111,11 +113,26 @@ def _contains(repository: Repository, commit: str, index: Index | None) -> bool:
     return True
 
 
-def _told(guard: Guard, commit: str, tree: str) -> bool:
-    """Whether this agent was sent for that fix before and has changed its tree since: it may have brought the
-    fix in by hand, so if the check still fails, that is a new breakage."""
+def _touched(repository: Repository, commit: str, index: Index | None) -> str:
+    """What the index holds of the files that a fix touches, as one short word."""
+    import hashlib
+
+    variables = {"GIT_INDEX_FILE": str(index.path)} if index else {}
+    try:
+        paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
+        named = [path for path in paths.split("\0") if path]
+        listed = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *named, **variables)
+    except GitFault:
+        return repository.head
+    return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+
+def _told(guard: Guard, commit: str, touched: str) -> bool:
+    """Whether this agent was sent for that fix before and its files have changed since: somebody may have brought
+    it in by hand, so if the check still fails, that is a new breakage. Other files prove nothing: in a shared
+    work tree they are others'."""
     return any(
-        kept.agent == guard.me.id and kept.check == f"fix {commit}" and kept.tree != tree
+        kept.agent == guard.me.id and kept.check == f"fix {commit}" and kept.tree != touched
         for kept in guard.read().evidence
     )
 

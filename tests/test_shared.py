@@ -220,3 +220,32 @@ def test_the_log_tells_the_story_of_a_breakage(shared: Checkout) -> None:
     assert "attempt 2" in story
     assert "after " in story
     assert "bob waited" in story
+
+
+def test_other_peoples_commits_do_not_make_a_fix_elsewhere_a_new_breakage(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    for name in ("one.txt", "two.txt"):
+        done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+        assert (done.status, "fixed elsewhere" in done.both) == (75, True)
+        other.write(name, "somebody else's\n")
+        other.ok("add", name)
+        other.ok("commit", "-q", "--no-verify", "-m", name)
+
+
+def test_whoever_brought_a_fix_in_by_hand_may_claim_what_still_fails(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    other.write("app.txt", "fine in another way, but BROKEN\n")
+    other.ok("commit", "-q", "--no-verify", "-am", "by hand")
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 1
+    assert status(other, "bob")["mine"]
