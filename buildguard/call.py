@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -39,11 +40,27 @@ class Call(NamedTuple):
         """The scope of this work tree."""
         return self.guard.checkout if self.guard else ""
 
+    def up_to_date(self) -> "Call":
+        """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
+        with suppress(GitFault):
+            if self.repository is not None:
+                head, branch = self.repository.where()
+                return self._replace(repository=self.repository._replace(head=head, branch=branch))
+        return self
+
     def _tell(self, report: Report) -> None:
         for line in report.lines:
             self.voice.say_once(line)
         if report.next is not None:
             self.voice.say_once(f"to mend it: {report.next}")
+
+    def required_repository(self) -> Repository:
+        """The repository with a work tree, for a command that does nothing without one. Raises `GitFault`."""
+        if self.repository is None:
+            raise self.fault or GitFault("not a git repository")
+        if self.repository.top is None:
+            raise GitFault("a bare repository has no work tree")
+        return self.repository
 
     def required(self) -> Guard:
         """The guard, for a command that does nothing without one. Raises what keeps it away."""

@@ -79,6 +79,19 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
     _end(call, commit.commit(call, arguments, _timeout(call, options)))
 
 
+@cli.command("cherry-pick")
+@click.option("--timeout", metavar="SPAN", help="How long to wait for other git commands here [5m].")
+@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
+@click.argument("commit")
+def cherry_pick_command(commit: str, **options: Any) -> None:
+    """Bring the fix in COMMIT into this branch, whatever others have staged here."""
+    from buildguard import cherrypick
+
+    call = start.opened(options)
+    call.coordinate(Guard.alive)
+    _end(call, cherrypick.cherry_pick(call, commit, _timeout(call, options)))
+
+
 @cli.command("claim")
 @terms
 @common

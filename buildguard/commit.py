@@ -9,19 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildguard import again, git, trial, verdict, words
+from buildguard import again, git, gitlock, travel, trial, verdict, words
 from buildguard.call import Call, open_call
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.run import await_turn
-from buildguard.travel import let_land
 from buildguard.verdict import Verdict
 
 GIT_FATAL = 128
-LOOK_EVERY = 0.05
-"""Seconds between two looks at an index lock that somebody else holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +45,21 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         head = repository.where()[0]
         if stdin is not None:
             os.lseek(stdin, 0, os.SEEK_SET)
-        _await_lock(call, repository, deadline)
+        gitlock.await_free(call, repository, deadline)
         status, told = _try(call, arguments)
         if status == 0:
             return _committed(call, told)
-        if told is None and status == GIT_FATAL and _locked(repository) and time.monotonic() < deadline:
+        if told is None and status == GIT_FATAL and gitlock.held(repository) and time.monotonic() < deadline:
             continue
         if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
             return Report("git_failed", status, ())
         # Content, and still no commit: another one came first, and git could not move the branch.
         if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
             return Report(told.outcome, told.exit, (), _after(told, repeat))
-        report = _wait(_concerned(call, told), repository, deadline, repeat, told.busy)
-        report = report or _unpinned(repository, pin, arguments)
+        report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(repository, pin, arguments)
         if report is not None:
             return report
         call.voice.say("committing again")
-
-
-def _locked(repository: Repository) -> bool:
-    return (repository.git_dir / "index.lock").exists()
-
-
-def _await_lock(call: Call, repository: Repository, deadline: float) -> None:
-    """Let another commit of this work tree end first: while its check runs, git would only fail with 128."""
-    if _locked(repository):
-        call.voice.say("waiting: another git command holds this work tree's index lock")
-    while _locked(repository) and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY)
 
 
 def _kept_stdin(arguments: Sequence[str]) -> int | None:
@@ -117,12 +101,10 @@ def _concerned(call: Call, told: Verdict) -> Call:
     return open_call(options, call.environment, call.cwd, call.voice.json, scope=told.scope)
 
 
-def _wait(
-    call: Call, repository: Repository, deadline: float, repeat: str | None, scope: str | None
-) -> Report | None:
-    """Wait for our turn, holding nothing. None: it has come. `scope` is the one that was found busy."""
+def _wait(call: Call, deadline: float, repeat: str | None, told: Verdict) -> Report | None:
+    """Wait for our turn, holding nothing. None: it has come, and the fix is not in another checkout."""
     began = call.coordinate(Guard.read)
-    moment = await_turn(call, max(0.0, deadline - time.monotonic()), scope=scope)
+    moment = await_turn(call, max(0.0, deadline - time.monotonic()), scope=told.busy)
     if moment is not None and moment.holder is None and time.monotonic() >= deadline:
         line = "busy: the time for this commit ran out, nothing was committed; nobody else holds a claim now"
         return Report("timeout", Exit.BUSY, (line,), repeat, moment.concerning)
@@ -132,11 +114,9 @@ def _wait(
         line = f"busy: the wait ran out, nothing was committed: {words.holder(moment.holder, moment.snapshot.now)}"
         silence = moment.snapshot.silences.get(moment.holder.state.scope)
         return Report("timeout", Exit.BUSY, (line,), repeat, moment.holder, silence)
-    for event in reversed(moment.snapshot.fixes):
-        if event.id > began.last_event:
-            call.voice.say(words.history_line(event, moment.snapshot.now))
-            let_land(repository, event, call.checkout, trial.always)
-    return None
+    if told.run is None:
+        return None
+    return travel.after_waking(call, told.run, began.last_event, moment.snapshot.now, trial.always)
 
 
 def _pin(repository: Repository) -> Pin:

@@ -6,8 +6,8 @@
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,12 @@ class Repository(NamedTuple):
         """What git prints, without the last newline. Raises `GitFault`."""
         return answer(words, {**self.environment, **variables}, self.top or self.git_dir, stdin)
 
+    def patch(self, before: str, after: str) -> str:
+        """What makes the tree of one commit that of another, as `git apply` takes it. Raises `GitFault`."""
+        found = self.git("diff-tree", "-p", "--binary", "--full-index", before, after)
+        # A binary file's part ends with an empty line.
+        return f"{found}\n\n" if found else ""
+
     def where(self) -> tuple[str, str]:
         """HEAD and branch as they are now."""
         return _head(self.environment, self.top or self.git_dir)
@@ -83,13 +89,21 @@ def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdi
     return found.stdout.rstrip("\n")
 
 
-def commit(arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, stdout: int | None = None) -> int:
+def commit(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> int:
     """Run `git commit` with the terminal, editor and arguments untouched; its exit status as a shell says it.
-    `stdout` is the descriptor that its words go to, if they are not to go to ours. INT is git's own affair
-    meanwhile; TERM and HUP to us are passed on to it."""
+    `stdout` and `stderr` are the descriptors that its words go to, if they are not to go to ours. INT is git's own
+    affair meanwhile; TERM and HUP to us are passed on to it."""
     handlers = {}
     try:
-        process = subprocess.Popen(["git", "commit", *arguments], env=environment, cwd=cwd, stdout=stdout)
+        process = subprocess.Popen(
+            ["git", "commit", *arguments], env=environment, cwd=cwd, stdout=stdout, stderr=stderr
+        )
     except OSError as error:
         raise GitFault(f"git cannot be run: {error.strerror}") from error
 
@@ -124,6 +138,15 @@ class Index(NamedTuple):
     def tree(self, repository: Repository) -> str:
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
+        try:
+            with self.copy(repository) as copy:
+                return repository.git("write-tree", GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+
+    @contextmanager
+    def copy(self, repository: Repository) -> Iterator[str]:
+        """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
         # Not from `tempfile`: its import alone costs what the rest of this does.
         temporary = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
         for folder in (temporary, repository.git_dir):
@@ -131,15 +154,17 @@ class Index(NamedTuple):
             try:
                 with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(self.content)
-                return repository.git("write-tree", GIT_INDEX_FILE=str(copy))
-            except OSError:
-                continue  # no such folder, or no right or room to write there
-            except GitFault:
-                return ""
+            except OSError:  # no such folder, or no right or room to write there
+                with suppress(OSError):
+                    copy.unlink()
+                continue
+            try:
+                yield str(copy)
             finally:
                 with suppress(OSError):
                     copy.unlink()
-        return ""
+            return
+        raise GitFault("no copy of the index can be written")
 
 
 def index(repository: Repository) -> Index | None:
@@ -158,15 +183,13 @@ def _call(
     words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(
+        done = subprocess.run(
             ["git", *words],
             env=_asking(environment),
             cwd=cwd,
-            input=stdin,
+            input=None if stdin is None else stdin.encode(errors="surrogateescape"),
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
             timeout=ANSWER_SECONDS,
             check=False,
         )
@@ -176,6 +199,9 @@ def _call(
         raise GitFault(f"git cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
         raise GitFault(f"git {words[0]} did not answer within {ANSWER_SECONDS:g} s") from error
+    # Not in text mode, which takes the carriage returns out of a patch.
+    out, err = (text.decode(errors="surrogateescape") for text in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 class Cleanness:

@@ -12,8 +12,10 @@ from buildguard.agents import Agent, Unidentified
 from buildguard.faults import Unavailable
 from buildguard.scope import Dead, Placement
 from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
-from buildguard.store import Store
+from buildguard.store import EVIDENCE_SECONDS, Store
 
+FIXES_SEARCHED = 500
+"""How many of the newest fixes are looked through: a fleet's private ones must not push out the shared one."""
 LOOK_EVERY = 1.0
 """Seconds between two looks of a waiter at what makes no event: a fixer that died, a claim gone stale."""
 
@@ -86,11 +88,17 @@ class Guard:
         """All scopes as they are now."""
         return self.store.read(self.build)
 
+    def fixes(self, now: float) -> list[Event]:
+        """The fixes of the day before `now` (seconds since the epoch), newest first."""
+        newest = reversed(self.store.history(self.build, FIXES_SEARCHED, fixes=True))
+        return [fix for fix in newest if fix.at > now - EVIDENCE_SECONDS]
+
     def failed(self, run: Run | None, claiming: bool = True) -> Answer:
         """The check failed, or (without a run) the caller claims by hand: choose the scope and elect, at once."""
         before = self.read()
         dead = self._dead(before)
         caller = self.caller
+        fixes = self.fixes(before.now) if run and run.failures else []
         placements: list[Placement] = []
 
         def transition(snapshot: Snapshot) -> Step:
@@ -98,7 +106,7 @@ class Guard:
             placements[:] = [placement]
             snapshot, moved = scope.move(snapshot, placement, caller.agent)
             step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
-            step = scope.opened_again(step, snapshot, run)
+            step = scope.opened_again(step, fixes, run)
             step = step._replace(evidence=run.evidence if run else ())
             # What proves nothing must not move a claim, either.
             if moved is None or step.outcome is Outcome.OUTDATED:

@@ -16,7 +16,6 @@ from buildguard.reports import Report
 from buildguard.run import as_of, await_turn
 from buildguard.situation import GIT_GONE, Situation
 from buildguard.states import Outcome
-from buildguard.travel import let_land
 from buildguard.trial import Trial
 
 SHELL_MARGIN = 10.0
@@ -146,7 +145,7 @@ class Refusal:
     def _await_fix(self, tried: Trial, answer: Answer) -> Report | None:
         """Wait for the fixer where that harms nobody. None: free, so check again."""
         if verdict.asked_for(self.call.environment):
-            return self._busy(tried.ended, answer, ())
+            return self._busy(tried.ended, answer, ())._replace(run=tried.run)
         if self._woken and self._wait_left() <= 0:
             ran_out = f"the wait of {words.span(self.call.settings.wait)} ran out"
             return self._busy(tried.ended, answer, (ran_out,))
@@ -170,15 +169,11 @@ class Refusal:
         return reports.busy(answer, ended, self.call.checkout, self.call.voice.build, why, self._repeat())
 
     def _after_waking(self, tried: Trial, moment: Moment, answer: Answer) -> Report | None:
-        """Give the fixer's own commit time to land; if it moved HEAD, git would refuse this commit anyway."""
-        fix_event = next((event for event in moment.snapshot.fixes if event.id > answer.snapshot.last_event), None)
-        if fix_event is not None:
-            self.call.voice.say(words.history_line(fix_event, moment.snapshot.now))
-            let_land(self.situation.repository, fix_event, self.call.checkout, self.situation.lives)
+        """If the fixer's own commit moved HEAD, git would refuse this one anyway."""
+        since, now = answer.snapshot.last_event, moment.snapshot.now
+        report = travel.after_waking(self.call, tried.run, since, now, self.situation.lives)
         moved = self.call.coordinate(lambda _: safety.head_moved(self.situation.repository))
-        if moved is not None:
-            return self._moved(moved)
-        return travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)
+        return report if moved is None or report is not None else self._moved(moved)
 
     def _moved(self, moved: safety.Moved) -> Report:
         line = f"refused: HEAD moved {moved.before} → {moved.after} while this commit was checked"

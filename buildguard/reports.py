@@ -9,7 +9,7 @@ from buildguard.agents import Agent
 from buildguard.check import Result, Verdict
 from buildguard.exits import Exit
 from buildguard.guard import Answer, Moment
-from buildguard.states import REPO, Event, Outcome, Silence, Status, View, stale_in
+from buildguard.states import REPO, Event, Outcome, Run, Silence, Status, View, stale_in
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
@@ -19,7 +19,8 @@ _AIMABLE = {f"buildguard {verb}" for verb in ("claim", "release", "reset --yes",
 
 
 class Report(NamedTuple):
-    """One answer, ready to be shown as lines or as JSON. `extra` are further keys of the JSON object."""
+    """One answer, ready to be shown as lines or as JSON. `extra` are further keys of the JSON object; `run` is the
+    one that found somebody else fixing."""
 
     outcome: str
     exit: int
@@ -29,6 +30,7 @@ class Report(NamedTuple):
     silence: Silence | None = None
     agent: Agent | None = None
     extra: Mapping[str, Any] = _NOTHING
+    run: Run | None = None
 
     def aimed(self, options: str) -> "Report":
         """The same, with its commands about what this call was about: `options` as they were given to it."""

@@ -41,6 +41,10 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
         moment = await_turn(call, left, scope=answer.view.state.scope) if left > 0 else None
         if moment is None or moment.holder is not None:
             return _busy(call, tried, as_of(moment, answer), wait)
+        report = travel.after_waking(call, tried.run, answer.snapshot.last_event, moment.snapshot.now, trial.always)
+        if report is not None:
+            return report
+        call = call.up_to_date()
 
 
 def as_of(moment: Moment | None, answer: Answer) -> Answer:

@@ -73,7 +73,7 @@ UPDATE_STATE = (
 SELECT_EVENTS = f"SELECT id, at, {_EVENT_COLUMNS} FROM event WHERE build = ? ORDER BY id DESC LIMIT ?"  # noqa: S608
 SELECT_FIXES = (
     f"SELECT id, at, {_EVENT_COLUMNS} FROM event"  # noqa: S608
-    " WHERE build = ? AND kind IN ('fixed', 'released') AND at > ? ORDER BY id DESC LIMIT ?"
+    " WHERE build = ? AND kind IN ('fixed', 'released') ORDER BY id DESC LIMIT ?"
 )
 SELECT_OWN_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'build_state'"
 SELECT_LAST_EVENT = "SELECT max(id) FROM event WHERE build = ?"

@@ -3,7 +3,7 @@
 Only a breakage that others share makes others wait; in doubt, nobody outside this checkout does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
@@ -74,12 +74,12 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     return snapshot._replace(states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
 
 
-def fixed_elsewhere(snapshot: Snapshot, checkout: str, run: Run) -> Event | None:
-    """The newest fix, made in another checkout, of what now fails in this run: of a breakage that was shared, or
-    of one that is known to be in HEAD here."""
+def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, run: Run) -> Event | None:
+    """The newest of the `fixes` (newest first), made in another checkout, of what now fails in this run: of a
+    breakage that was shared, or of one that is known to be in HEAD here."""
     proof = _proof(snapshot, run)
     in_head = proof is not None and not proof.passed
-    for fix in snapshot.fixes:
+    for fix in fixes:
         if fix.checkout != checkout and (fix.scope == REPO or in_head) and _same_breakage(fix, run):
             return fix
     return None
@@ -92,12 +92,12 @@ def _same_breakage(fix: Event, run: Run) -> bool:
     return bool(run.head) and fix.head == run.head
 
 
-def opened_again(step: Step, snapshot: Snapshot, run: Run | None) -> Step:
-    """The step with the old history attached, if it opens what had been fixed before in the same scope."""
+def opened_again(step: Step, fixes: Iterable[Event], run: Run | None) -> Step:
+    """The step with the old history attached, if it opens what one of the `fixes` (newest first) had fixed."""
     opens = [event for event in step.events if event.before is Status.PASSING and event.after is not Status.PASSING]
     if run is None or not opens or not run.failures:
         return step
-    fix = next((one for one in snapshot.fixes if not set(run.failures).isdisjoint(one.failures)), None)
+    fix = next((one for one in fixes if not set(run.failures).isdisjoint(one.failures)), None)
     if fix is None:
         return step
     events = (one._replace(other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)

@@ -57,8 +57,12 @@ def commit_hook(options: Mapping[str, Any], given: Sequence[str], aim: str = "")
         report = hook.hook(call, command)
         db = str(call.settings.db.absolute()) if call.settings.db else None
         busy = report.view.state.scope if report.outcome == "busy" and report.view else None
-        told = verdict.Verdict(report.exit, report.outcome, call.settings.build, options.get("scope"), db, busy)
-        verdict.write(call.environment, told)
+        verdict.write(
+            call.environment,
+            verdict.Verdict(
+                report.exit, report.outcome, call.settings.build, options.get("scope"), db, busy, report.run
+            ),
+        )
     call.voice.answer(report.aimed(aim))
     return report.exit
 

@@ -138,7 +138,6 @@ class Snapshot(NamedTuple):
     states: Mapping[str, State] = _NONE
     silences: Mapping[str, Silence] = _NONE
     evidence: tuple[Evidence, ...] = ()
-    fixes: tuple[Event, ...] = ()
     last_event: int = 0
     now: float = 0.0
 

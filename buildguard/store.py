@@ -27,7 +27,6 @@ POLL_SECONDS = 0.05
 """How often a waiter looks for a new event: 0.13 % of a core."""
 EVIDENCE_SECONDS = 24 * 3600.0
 EVIDENCE_KEPT = 100
-FIXES_KEPT = 4
 
 Transition = Callable[[Snapshot], Step]
 T = TypeVar("T")
@@ -90,9 +89,10 @@ class Store:
             time.sleep(min(POLL_SECONDS, left))
         return True
 
-    def history(self, build: str, limit: int) -> list[Event]:
-        """The newest `limit` events of the build, oldest first. Needs no right to write."""
-        return self._look(lambda db: self._events(db, self._key(build), limit)) or []
+    def history(self, build: str, limit: int, fixes: bool = False) -> list[Event]:
+        """The newest `limit` events of the build, or only of its `fixes`; oldest first. Needs no right to write."""
+        statement = schema.SELECT_FIXES if fixes else schema.SELECT_EVENTS
+        return self._look(lambda db: self._events(db, statement, self._key(build), limit)) or []
 
     def close(self) -> None:
         """Let go of the file. The store may be used again afterwards."""
@@ -173,11 +173,9 @@ class Store:
         now = self._clock()
         if not self._known_version(db):
             return Snapshot(now=now)
-        since = now - EVIDENCE_SECONDS
-        return self._with_states(db, key, Snapshot(now=now))._replace(
-            evidence=tuple(schema.evidence_of(row) for row in db.execute(schema.SELECT_EVIDENCE, (key, since))),
-            fixes=tuple(schema.event_of(row) for row in db.execute(schema.SELECT_FIXES, (key, since, FIXES_KEPT))),
-        )
+        rows = db.execute(schema.SELECT_EVIDENCE, (key, now - EVIDENCE_SECONDS))
+        evidence = tuple(schema.evidence_of(row) for row in rows)
+        return self._with_states(db, key, Snapshot(now=now))._replace(evidence=evidence)
 
     def _with_states(self, db: sqlite3.Connection, key: object, snapshot: Snapshot) -> Snapshot:
         now = snapshot.now
@@ -197,10 +195,10 @@ class Store:
             return 0
         return int(db.execute(schema.SELECT_LAST_EVENT, (key,)).fetchone()[0] or 0)
 
-    def _events(self, db: sqlite3.Connection, key: object, limit: int) -> list[Event]:
+    def _events(self, db: sqlite3.Connection, statement: str, key: object, limit: int) -> list[Event]:
         if not self._known_version(db):
             return []
-        rows = db.execute(schema.SELECT_EVENTS, (key, limit)).fetchall()
+        rows = db.execute(statement, (key, limit)).fetchall()
         return [schema.event_of(row) for row in reversed(rows)]
 
     def _known_version(self, db: sqlite3.Connection) -> int:
@@ -233,7 +231,7 @@ class Store:
             db.execute(schema.PRUNE_EVIDENCE, (key, self._clock() - EVIDENCE_SECONDS, key, EVIDENCE_KEPT))
         if step.events or step.evidence or step.used:
             return step, self._load(db, key)
-        # A sign of life leaves fixes and evidence as they were.
+        # A sign of life leaves the evidence as it was.
         return step, self._with_states(db, key, before._replace(now=self._clock()))
 
     def _write_state(self, db: sqlite3.Connection, key: object, state: State) -> None:

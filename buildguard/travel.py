@@ -1,10 +1,10 @@
 """A fix that was made in another checkout: whether it is in this tree yet, and which command brings it in."""
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from buildguard import safety, scope, words
+from buildguard import git, gitlock, safety, scope, words
 from buildguard.call import Call
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Index, Repository
@@ -19,13 +19,6 @@ SEARCHED = 1000
 """How many of the newest commits are looked through for the tree of a fix."""
 
 
-class Fix(NamedTuple):
-    """A fix that is not in this tree: who made it, and the commit that holds it."""
-
-    event: Event
-    commit: str
-
-
 def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], bool]) -> Report | None:
     """The answer to a failing run whose failure is fixed in another checkout, but not yet in this tree: the
     commit, and the command that brings it in. None if there is no such fix, so that the run may claim."""
@@ -35,7 +28,7 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
 
     def look(guard: Guard) -> Report | None:
         snapshot = guard.read()
-        event = scope.fixed_elsewhere(snapshot, guard.checkout, run)
+        event = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
         if event is None:
             return None
         commit = _landed(call, repository, event, snapshot.now, lives)
@@ -45,21 +38,35 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
         if _told(guard, commit, touched):
             return None
         guard.remember(f"fix {commit}", touched, False)
-        # git hands its hooks the top as the current folder, and where it was called as a prefix.
-        inside = bool(call.environment.get("GIT_PREFIX")) or call.cwd != repository.top
-        return _report(repository, Fix(event, commit), snapshot.now, inside)
+        return _report(repository, event, commit, snapshot.now)
 
     return call.coordinate(look)
 
 
-def let_land(repository: Repository, event: Event, checkout: str, lives: Callable[[], bool]) -> None:
+def after_waking(call: Call, run: Run, since: int, now: float, lives: Callable[[], bool]) -> Report | None:
+    """Tell what was fixed since that event, give its commit time to land, and say where the fix is if it is not
+    in this tree: to check again would only show that. `run` is the one that had to wait, `now` the end of it."""
+
+    def look(guard: Guard) -> Report | None:
+        for fix in reversed(guard.fixes(now)):
+            if fix.id > since:
+                call.voice.say(words.history_line(fix, now))
+                _let_land(call, fix, lives)
+        present = call.up_to_date()
+        index = git.index(present.repository) if present.repository else None
+        return elsewhere(present, run, index, lives)
+
+    return call.coordinate(look)
+
+
+def _let_land(call: Call, fix: Event, lives: Callable[[], bool]) -> None:
     """Give the commit that a fix in this very checkout is part of time to land, 10 s at most. Git moves HEAD
     first and lets go of the index afterwards: who commits in between is refused."""
+    repository = call.repository
     deadline = time.monotonic() + LANDING
-    expected = event.committing and event.checkout == checkout
-    lock = repository.git_dir / "index.lock"
-    while expected and time.monotonic() < deadline and lives():
-        if safety.head_moved(repository) and not lock.exists():
+    expected = fix.committing and fix.checkout == call.checkout
+    while repository is not None and expected and time.monotonic() < deadline and lives():
+        if safety.head_moved(repository) and not gitlock.held(repository):
             return
         time.sleep(LOOK_EVERY)
 
@@ -81,14 +88,14 @@ def _landed(call: Call, repository: Repository, event: Event, now: float, lives:
 
 
 def _commit_of(repository: Repository, event: Event) -> str:
-    """The newest commit with the tree that was fixed; where the fix was not checked in a commit's hook, the
-    first one on its branch since."""
+    """The commit with the tree that was fixed, the oldest of those that picked it; where the fix was not checked
+    in a commit's hook, the first one on its branch since."""
     try:
         if event.tree:
             # A fix that takes a change back has the tree of an old commit: only newer ones count.
             newer = [f"^{event.head}"] if event.head else []
             listed = repository.git("log", "--all", *newer, f"--max-count={SEARCHED}", "--format=%T %H")
-            return dict(row.split() for row in reversed(listed.splitlines())).get(event.tree, "")
+            return dict(row.split() for row in listed.splitlines()).get(event.tree, "")
         if event.branch and event.head:
             since = f"{event.head}..{event.branch}"
             return repository.git("rev-list", "--reverse", "--first-parent", since).partition("\n")[0]
@@ -102,12 +109,12 @@ def _contains(repository: Repository, commit: str, index: Index | None) -> bool:
     try:
         if repository.git("rev-list", "--max-count=1", commit, f"^{repository.head or commit}") == "":
             return True
-        patch = repository.git("diff-tree", "-p", "--binary", "--full-index", f"{commit}^", commit)
+        patch = repository.patch(f"{commit}^", commit)
     except GitFault:
         return False
     try:
-        variables = {"GIT_INDEX_FILE": str(index.path)} if index else {}
-        repository.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch + "\n", **variables)
+        with _as_it_was(repository, index) as variables:
+            repository.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
     except GitFault:
         return not patch
     return True
@@ -117,14 +124,25 @@ def _touched(repository: Repository, commit: str, index: Index | None) -> str:
     """What the index holds of the files that a fix touches, as one short word."""
     import hashlib
 
-    variables = {"GIT_INDEX_FILE": str(index.path)} if index else {}
     try:
         paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
         named = [path for path in paths.split("\0") if path]
-        listed = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *named, **variables)
+        with _as_it_was(repository, index) as variables:
+            listed = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *named, **variables)
     except GitFault:
         return repository.head
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+
+@contextmanager
+def _as_it_was(repository: Repository, index: Index | None) -> Iterator[dict[str, str]]:
+    """The variables for a git that is to see what was there when the check began: a fix that others brought in
+    since did not fail it."""
+    if index is None:
+        yield {}
+        return
+    with index.copy(repository) as copy:
+        yield {"GIT_INDEX_FILE": copy}
 
 
 def _told(guard: Guard, commit: str, touched: str) -> bool:
@@ -137,30 +155,19 @@ def _told(guard: Guard, commit: str, touched: str) -> bool:
     )
 
 
-def _report(repository: Repository, fix: Fix, now: float, inside: bool) -> Report:
-    event, short = fix.event, fix.commit[:12]
+def _report(repository: Repository, event: Event, commit: str, now: float) -> Report:
+    short = commit[:12]
     lines = (
         f"fixed elsewhere: {event.agent} fixed this at {words.clock(event.at, now)} in {short}"
         f"{' on ' + event.branch.removeprefix('refs/heads/') if event.branch else ''}; it is not in this tree yet",
         "nobody has to fix it again: bring the fix in, then commit again",
     )
-    command = _bring_in(repository, short, inside)
-    return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": fix.commit, "fixer_was": event.agent})
+    command = _bring_in(repository, short)
+    return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": commit, "fixer_was": event.agent})
 
 
-def _bring_in(repository: Repository, commit: str, inside: bool) -> str:
-    """The command that makes the fix a commit of this branch. git picks no commit while anything is staged, and
-    stashing could hide others' edits: then the fix's own paths are picked and committed alone."""
+def _bring_in(repository: Repository, commit: str) -> str:
+    """The command that makes the fix a commit of this branch; while git merges, a part of that merge."""
     if (repository.git_dir / "MERGE_HEAD").exists():
-        # A pick would replace the message of the merge that is under way.
         return f"git show --binary {commit} | git apply --index"
-    try:
-        if not repository.git("diff", "--cached", "--name-only", GIT_INDEX_FILE=str(repository.git_dir / "index")):
-            return f"git cherry-pick {commit}"
-        paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
-    except GitFault:
-        return f"git cherry-pick {commit}"
-    own = [safety.pathspec(path, inside) for path in paths.split("\0") if path]
-    committed = words.command(["git", "commit", "-C", commit, "--", *own])
-    picked = f"git cherry-pick --no-commit {commit}"
-    return f"{picked} && {committed}" if committed else picked
+    return f"buildguard cherry-pick {commit}"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from buildguard.exits import Exit
+from buildguard.states import Run
 
 VARIABLE = "BUILDGUARD_VERDICT_FILE"
 """Names the file, in the environment of the git that `buildguard commit` starts."""
@@ -13,7 +14,8 @@ VARIABLE = "BUILDGUARD_VERDICT_FILE"
 
 class Verdict(NamedTuple):
     """The exit status that the hook ended with, why in one word, and what it was about: the hook's own options
-    are not those of the command above it. `busy` is the scope that somebody else is fixing."""
+    are not those of the command above it. `busy` is the scope that somebody else is fixing, `run` the run of the
+    check that failed meanwhile."""
 
     exit: int
     outcome: str
@@ -21,6 +23,7 @@ class Verdict(NamedTuple):
     scope: str | None = None
     db: str | None = None
     busy: str | None = None
+    run: Run | None = None
 
 
 def asked_for(environment: Mapping[str, str]) -> bool:
@@ -36,7 +39,8 @@ def write(environment: Mapping[str, str], verdict: Verdict) -> None:
 
         # Only `buildguard commit` reads it, and without it falls back to git's own status.
         with suppress(OSError), Path(path).open("a") as file:
-            file.write(json.dumps(verdict._asdict()) + "\n")
+            run = verdict.run._asdict() if verdict.run else None
+            file.write(json.dumps({**verdict._asdict(), "run": run}) + "\n")
 
 
 def read(path: Path) -> Verdict | None:
@@ -45,8 +49,17 @@ def read(path: Path) -> Verdict | None:
     import json
 
     try:
-        told = [Verdict(**json.loads(line)) for line in path.read_text().splitlines()]
+        told = [_verdict(json.loads(line)) for line in path.read_text().splitlines()]
     except (OSError, ValueError, TypeError):
         return None
     unhappy = [verdict for verdict in told if verdict.exit != Exit.OK]
     return next(reversed(unhappy or told), None)
+
+
+def _verdict(facts: dict[str, Any]) -> Verdict:
+    told = Verdict(**facts)
+    if facts.get("run") is None:
+        return told
+    # The evidence was the hook's to record.
+    run = Run(**{**facts["run"], "evidence": ()})
+    return told._replace(run=run._replace(failures=tuple(run.failures)))

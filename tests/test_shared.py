@@ -1,11 +1,12 @@
 """Only a breakage that others share makes others wait: end to end, with real git and agents as processes."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 
 import pytest
-from support import Checkout, ended, eventually, new_repository
+from support import Checkout, Following, ended, eventually, new_repository
 
 CHECK = """
 status=0
@@ -78,7 +79,7 @@ def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> No
     assert "tests/test_app.py::test_app fails for alice too" in done.err
     assert "fixed elsewhere: alice fixed this" in done.err
     line = next(line for line in done.err.splitlines() if line.startswith("next: ")).removeprefix("next: ")
-    assert line == f"git cherry-pick --no-commit {fix[:12]} && git commit -C {fix[:12]} -- alice.txt app.txt"
+    assert line == f"buildguard cherry-pick {fix[:12]}"
     assert other.run("sh", "-c", line, agent="bob").status == 0
     assert other.git("commit", "-m", "bob", agent="bob").status == 0
     claims = [event for event in history(shared) if event["kind"] in ("claimed", "taken_over")]
@@ -90,7 +91,7 @@ def history(checkout: Checkout) -> list[dict[str, object]]:
     return events
 
 
-def test_a_clean_index_is_given_the_plain_cherry_pick(shared: Checkout) -> None:
+def test_a_run_is_given_the_cherry_pick_too(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
     shared.buildguard("run", "--", "sh", "check.sh", agent="alice")
@@ -100,8 +101,7 @@ def test_a_clean_index_is_given_the_plain_cherry_pick(shared: Checkout) -> None:
     done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
     assert done.status == 75
     command = next_command(done.both)
-    assert command[:2] == ["git", "cherry-pick"]
-    assert len(command) == 3
+    assert command[:2] == ["buildguard", "cherry-pick"]
     assert other.run(*command).status == 0
     assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
 
@@ -249,3 +249,52 @@ def test_whoever_brought_a_fix_in_by_hand_may_claim_what_still_fails(shared: Che
     other.ok("commit", "-q", "--no-verify", "-am", "by hand")
     assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 1
     assert status(other, "bob")["mine"]
+
+
+def test_a_fleets_private_fixes_do_not_push_out_the_shared_one(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    for number in range(10):
+        shared.write(f"private-{number}.txt", "BAD\n")
+        assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+        shared.write(f"private-{number}.txt", "good\n")
+        assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
+
+
+def test_a_fix_that_arrives_while_the_check_runs_is_no_new_breakage(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    gate = other.path.parent / "gate"
+    os.mkfifo(gate)
+    slow = f"sh check.sh; status=$?; echo checked; cat {gate}; exit $status"
+    run = Following(other.start("buildguard", "run", "--", "sh", "-c", slow, agent="bob"))
+    run.says("checked")
+    assert other.buildguard("cherry-pick", "main", agent="carol").status == 0
+    gate.write_text("go\n")
+    done = run.ends()
+    assert (done.status, "claimed" in done.both) == (75, False), done
+    assert other.run(*next_command(done.out), agent="bob").status == 0
+    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
+
+
+def test_a_waiting_run_is_told_where_the_fix_is_without_another_check(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    run = Following(other.start("buildguard", "run", "--wait", "5m", "--", "sh", "check.sh", agent="bob"))
+    run.says("waiting: alice is fixing")
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    done = run.ends()
+    assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
+    assert done.both.count("FAILED tests/test_app.py") == 1

@@ -18,7 +18,7 @@ from support import PATIENCE
 from buildguard import schema
 from buildguard.faults import Unavailable
 from buildguard.states import Claim, Event, Evidence, Outcome, Silence, Snapshot, State, Status, Step
-from buildguard.store import EVIDENCE_KEPT, EVIDENCE_SECONDS, FIXES_KEPT, Store
+from buildguard.store import EVIDENCE_KEPT, EVIDENCE_SECONDS, Store
 
 HERE, THERE = "checkout:here", "checkout:there"
 CLAIM = Claim("ann", HERE, 1000.0, 1000.0, 900.0, 3600.0, "a process", 2)
@@ -288,15 +288,11 @@ def test_event_ids_only_grow_even_when_the_newest_events_are_gone(store: Store, 
     assert after.last_event == 3
 
 
-def test_a_snapshot_holds_the_latest_fixes_of_a_day_newest_first(store: Store, clock: Clock) -> None:
-    store.update("default", writing(events=(FIXED,)))
-    clock.now += EVIDENCE_SECONDS
+def test_the_history_of_only_the_fixes(store: Store) -> None:
     released = FIXED._replace(kind=Outcome.RELEASED)
-    store.update("default", writing(events=(CLAIMED, *[FIXED] * FIXES_KEPT, released)))
-    fixes = store.read("default").fixes
-    assert [event.kind for event in fixes] == [Outcome.RELEASED, *[Outcome.FIXED] * (FIXES_KEPT - 1)]
-    clock.now += EVIDENCE_SECONDS
-    assert store.read("default").fixes == ()
+    store.update("default", writing(events=(FIXED, CLAIMED, FIXED, released, CLAIMED)))
+    fixes = store.history("default", 2, fixes=True)
+    assert [event.kind for event in fixes] == [Outcome.FIXED, Outcome.RELEASED]
 
 
 # Evidence
@@ -521,7 +517,7 @@ def test_the_database_itself_refuses_a_fixing_state_without_a_fixer(path: Path) 
 
 def test_the_cost_of_the_last_event_and_of_the_fixes_does_not_grow_with_the_history(path: Path) -> None:
     with closing(made(path)) as db:
-        for query, values in ((schema.SELECT_LAST_EVENT, 1), (schema.SELECT_FIXES, 3), (schema.SELECT_EVENTS, 2)):
+        for query, values in ((schema.SELECT_LAST_EVENT, 1), (schema.SELECT_FIXES, 2), (schema.SELECT_EVENTS, 2)):
             plan = " ".join(str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("default",) * values))
             assert "USING" in plan, plan
             assert "INDEX" in plan, plan

@@ -163,6 +163,11 @@ def fault_of(path: Path, lock_bound: float = 5.0) -> Unavailable:
     return caught.value
 
 
+def all_that_is_read(path: Path) -> None:
+    Store(path).read("default")
+    Store(path).history("default", 9, fixes=True)
+
+
 def one_line(error: Unavailable, path: Path, words: str) -> bool:
     text = str(error)
     return text.startswith(f"{path}: ") and words in text and text.isprintable()
@@ -198,7 +203,9 @@ def test_a_bad_database_is_left_as_it_was_found(bad: Bad, path: Path) -> None:
 @pytest.mark.parametrize("statement", GARBAGE)
 def test_garbage_in_a_row_is_named_and_never_believed(statement: str, path: Path) -> None:
     damaged_by(statement)(path)
-    error = fault_of(path)
+    with pytest.raises(Unavailable) as caught:
+        all_that_is_read(path)
+    error = caught.value
     assert error.fault is Fault.DAMAGED
     assert one_line(error, path, GARBAGE[statement]), str(error)
 

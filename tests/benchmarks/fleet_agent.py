@@ -138,7 +138,7 @@ def buildguard(agent: Agent) -> None:
         if status == 0:
             return
         command = next((line[6:] for line in reversed(said.splitlines()) if line.startswith("next: ")), "")
-        if command.startswith("git cherry-pick"):
+        if "cherry-pick" in command:
             agent.run("sh", "-c", command)
         elif status == 1 and "yours to fix" in said:
             agent.mend(said)
