@@ -240,7 +240,7 @@ class Guard:
     def _put(self, before: Snapshot, transition: Callable[[Snapshot], Step], dead: Dead) -> Answer:
         step, after = transition(before), before
         # Whoever only hears that another is the fixer need not queue for the lock.
-        if step.states or step.events or step.used or step.evidence:
+        if step.writes:
             step, after = self.store.update(self.build, transition)
         event = step.events[-1] if step.events else None
         known = self.__dict__.get("me")

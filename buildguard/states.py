@@ -210,6 +210,11 @@ class Step(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     used: tuple[Evidence, ...] = ()
 
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.states or self.events or self.evidence or self.used)
+
 
 def staleness(claim: Claim, silence: Silence, dead: bool) -> Stale | None:
     """Why this claim may be taken over, or None. Judged by the claim's own terms, never by `broken_since`."""
