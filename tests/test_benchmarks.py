@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks import fleet
 from support import PROJECT
 
 ROW = re.compile(r"\| .+ \| [0-9]+\.[0-9]{2} \S.* \| [0-9]+\.[0-9]{2} \| .*\|")
@@ -32,3 +33,8 @@ def test_a_benchmark_that_does_not_exist_is_an_error_and_not_an_empty_success() 
     argv = [sys.executable, "-m", "tests.benchmarks", "nosuch"]
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_small_fleet_has_one_fixer_and_nobody_waits_for_a_private_failure() -> None:
+    row = fleet.measure(4, "buildguard")
+    assert (row.at_once, row.redundant, row.waited_for_private) == (1, 0, 0), row
