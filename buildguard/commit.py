@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from buildguard import again, git, gitlock, travel, trial, verdict, words
 from buildguard.call import Call, open_call
@@ -55,7 +56,7 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
             return Report("git_failed", status, ())
         # Content, and still no commit: another one came first, and git could not move the branch.
         if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
-            return Report(told.outcome, told.exit, (), _after(told, repeat))
+            return Report(told.outcome, told.exit, (), _after(call, told, repeat), extra=_but_next(told))
         report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(repository, pin, arguments)
         if report is not None:
             return report
@@ -86,12 +87,18 @@ def _try(call: Call, arguments: Sequence[str]) -> tuple[int, Verdict | None]:
 def _committed(call: Call, told: Verdict | None) -> Report:
     if told is None:
         call.voice.say("committed, but no buildguard hook ran: nothing was checked")
-    return Report("committed", Exit.OK, ())
+    return Report("committed", Exit.OK, (), extra={**(_but_next(told) if told else {}), "outcome": "committed"})
 
 
-def _after(told: Verdict, repeat: str | None) -> str | None:
-    """The next command where the hook left it to us; for a refused commit it has already told its own."""
-    return None if told.outcome in ("changed", "moved", "passed", "fixed_elsewhere") else repeat
+def _after(call: Call, told: Verdict, repeat: str | None) -> str | None:
+    """The next command: the hook's own, which only JSON has to repeat; else what it left to us."""
+    own = told.answer.get("next")
+    return repeat if own is None else str(own) if call.voice.json else None
+
+
+def _but_next(told: Verdict) -> dict[str, Any]:
+    """What the hook answered, for `--json`. What comes next is ours to say."""
+    return {name: value for name, value in told.answer.items() if name != "next"}
 
 
 def _concerned(call: Call, told: Verdict) -> Call:

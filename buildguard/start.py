@@ -55,16 +55,19 @@ def commit_hook(options: Mapping[str, Any], given: Sequence[str], aim: str = "")
         report = only_the_check(call, command, words.command(["buildguard", *sys.argv[1:]]))
     else:
         report = hook.hook(call, command)
-        db = str(call.settings.db.absolute()) if call.settings.db else None
-        busy = report.view.state.scope if report.outcome == "busy" and report.view else None
-        verdict.write(
-            call.environment,
-            verdict.Verdict(
-                report.exit, report.outcome, call.settings.build, options.get("scope"), db, busy, report.run
-            ),
-        )
+        if verdict.asked_for(call.environment):
+            verdict.write(call.environment, _verdict(call, options, report, aim))
     call.voice.answer(report.aimed(aim))
     return report.exit
+
+
+def _verdict(call: Call, options: Mapping[str, Any], report: Report, aim: str) -> verdict.Verdict:
+    """What `buildguard commit` above us has to know."""
+    db = str(call.settings.db.absolute()) if call.settings.db else None
+    busy = report.view.state.scope if report.outcome == "busy" and report.view else None
+    answer = call.voice.facts(report.aimed(aim))
+    scope, build = options.get("scope"), call.settings.build
+    return verdict.Verdict(report.exit, report.outcome, build, scope, db, busy, report.run, answer)
 
 
 def ended(work: Callable[[], int], given: Sequence[str]) -> int:

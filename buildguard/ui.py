@@ -8,7 +8,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from buildguard import reports, words
 from buildguard.agents import coding_agent, in_ci
@@ -130,10 +130,9 @@ class Voice:
         shown.stylize(style, len(PREFIX) + 1)
         _console(stream).print(shown, soft_wrap=True)
 
-    def _write_json(self, report: Report) -> None:
-        import json
-
-        answer = {
+    def facts(self, report: Report) -> dict[str, Any]:
+        """The documented JSON object of an answer."""
+        return {
             "schema": 1,
             "outcome": report.outcome,
             **reports.facts(report.view, report.silence, report.agent, self.build),
@@ -142,7 +141,11 @@ class Voice:
             "message": "; ".join(report.lines),
             **report.extra,
         }
-        _write(self.out, json.dumps(answer))
+
+    def _write_json(self, report: Report) -> None:
+        import json
+
+        _write(self.out, json.dumps(self.facts(report)))
 
 
 _COLOURS = {

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from buildguard.exits import Exit
@@ -15,7 +16,7 @@ VARIABLE = "BUILDGUARD_VERDICT_FILE"
 class Verdict(NamedTuple):
     """The exit status that the hook ended with, why in one word, and what it was about: the hook's own options
     are not those of the command above it. `busy` is the scope that somebody else is fixing, `run` the run of the
-    check that failed meanwhile."""
+    check that failed meanwhile; `answer` is the hook's own JSON object."""
 
     exit: int
     outcome: str
@@ -24,6 +25,7 @@ class Verdict(NamedTuple):
     db: str | None = None
     busy: str | None = None
     run: Run | None = None
+    answer: Mapping[str, Any] = MappingProxyType({})
 
 
 def asked_for(environment: Mapping[str, str]) -> bool:
@@ -40,7 +42,8 @@ def write(environment: Mapping[str, str], verdict: Verdict) -> None:
         # Only `buildguard commit` reads it, and without it falls back to git's own status.
         with suppress(OSError), Path(path).open("a") as file:
             run = verdict.run._asdict() if verdict.run else None
-            file.write(json.dumps({**verdict._asdict(), "run": run}) + "\n")
+            facts = {**verdict._asdict(), "run": run, "answer": dict(verdict.answer)}
+            file.write(json.dumps(facts) + "\n")
 
 
 def read(path: Path) -> Verdict | None:

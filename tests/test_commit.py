@@ -328,3 +328,30 @@ def test_a_fix_in_another_work_tree_is_told_once_and_not_tried_again(tmp_path: P
     assert (other.path.parent / "runs").read_text().count("run") == 3, "no check may run only to show that"
     assert other.run("sh", "-c", done.out.splitlines()[-1].removeprefix("next: "), agent="bob").status == 0
     assert other.buildguard("commit", "-qm", "mine", agent="bob").status == 0
+
+
+def test_json_tells_what_the_hook_found(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("add", "-A")
+    done = checkout.buildguard("commit", "--json", "-qm", "x", agent="ann")
+    told = json.loads(done.out)
+    assert done.status == 1
+    assert (told["outcome"], told["election"]) == ("failed", "claimed")
+    assert (told["claim"], told["fixer"], told["mine"]) == (1, "ann", True)
+    assert (told["scope"], told["status"]) == ("checkout:.git", "fixing")
+    assert told["next"] == "buildguard commit -qm x"
+    checkout.write("app.txt", "fine\n")
+    checkout.write("more.txt", "more\n")
+    checkout.ok("add", "-A")
+    told = json.loads(checkout.buildguard("commit", "--json", "-qm", "x", agent="ann").out)
+    assert (told["outcome"], told["fixed"], told["status"], told["next"]) == ("committed", True, "passing", None)
+
+
+def test_json_repeats_the_next_command_of_the_hook(checkout: Checkout) -> None:
+    checkout.write(".buildguard.toml", "check = 'echo others > theirs.txt; git add theirs.txt'\n")
+    checkout.ok("add", "-A")
+    done = checkout.buildguard("commit", "--json", "-m", "mine", agent="ann")
+    told = json.loads(done.out)
+    assert (done.status, told["outcome"]) == (1, "changed")
+    assert told["next"] == "git commit -m mine -- .buildguard.toml"
+    assert f"next: {told['next']}\n" in done.err
