@@ -37,7 +37,8 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
     is the hook's where there was one, else git's own."""
     repository = call.repository
     if repository is None:
-        return Report("git_failed", git.commit(arguments, call.environment, call.cwd), ())
+        status = git.commit(arguments, call.environment, call.cwd)
+        return _git_failed(status) if status else _committed(call, None)
     deadline = time.monotonic() + timeout
     repeat = again.by_commit(["git", "commit", *arguments])
     pin = _pin(repository)
@@ -53,7 +54,7 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         if told is None and status == GIT_FATAL and gitlock.held(repository) and time.monotonic() < deadline:
             continue
         if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
-            return Report("git_failed", status, ())
+            return _git_failed(status)
         # Content, and still no commit: another one came first, and git could not move the branch.
         if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
             return Report(told.outcome, told.exit, (), _after(call, told, repeat), extra=_but_next(told))
@@ -88,6 +89,11 @@ def _committed(call: Call, told: Verdict | None) -> Report:
     if told is None:
         call.voice.say("committed, but no buildguard hook ran: nothing was checked")
     return Report("committed", Exit.OK, (), extra={**(_but_next(told) if told else {}), "outcome": "committed"})
+
+
+def _git_failed(status: int) -> Report:
+    line = f"not committed: git commit ended with {status}, and says above why"
+    return Report("git_failed", status, (line,), "git status")
 
 
 def _after(call: Call, told: Verdict, repeat: str | None) -> str | None:

@@ -355,3 +355,10 @@ def test_json_repeats_the_next_command_of_the_hook(checkout: Checkout) -> None:
     assert (done.status, told["outcome"]) == (1, "changed")
     assert told["next"] == "git commit -m mine -- .buildguard.toml"
     assert f"next: {told['next']}\n" in done.err
+
+
+def test_what_git_itself_refuses_ends_with_a_next_command(checkout: Checkout) -> None:
+    done = checkout.buildguard("commit", "-m", "x", "--", "no-such-file", agent="ann")
+    assert done.status == 1
+    assert "did not match any file" in done.err
+    assert done.out == "buildguard: not committed: git commit ended with 1, and says above why\nnext: git status\n"
