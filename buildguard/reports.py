@@ -126,7 +126,7 @@ def failed(answer: Answer | None, ended: str, checkout: str, build: str, again: 
     """A red check that nobody else is fixing now. `ended` tells of the check, `again` is how to repeat it."""
     if answer is None:
         return Report("failed", Exit.FAILED, (ended,), again)
-    lines = [ended, *words.failing(answer.view.state.failures), *words.election(answer, checkout, build)]
+    lines = [ended, *words.failing(answer.failures), *words.election(answer, checkout, build)]
     if answer.outcome in WON:
         lines.append(f"it is yours to fix, then run the next line; others wait for you; give up with: {GIVE_UP}")
     return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")

@@ -6,6 +6,9 @@ rules as one table; `tests/test_rules.py` tests every cell of it.
 
 from buildguard.states import Caller, Claim, Event, Outcome, Run, State, Status, Step, View
 
+MOST_FAILURES = 400
+"""How many failure ids are kept of one breakage; a run tells 200 at the most."""
+
 
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
     """A check failed, or (`run` is None) somebody claims by hand."""
@@ -96,8 +99,10 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     after = state._replace(claim=claim, updated_at=view.now)
     if run is not None:
         claim = claim._replace(attempts=claim.attempts + 1)
-        failures = run.failures or state.failures
-        after = after._replace(claim=claim, check=state.check or run.check, last_check=view.now, failures=failures)
+        check, failures = state.check or run.check, state.failures
+        if check == run.check:
+            failures = _known(failures, run.failures)
+        after = after._replace(claim=claim, check=check, last_check=view.now, failures=failures)
     return Step(Outcome.RENEWED, state.scope, (after,))
 
 
@@ -136,7 +141,7 @@ def _opened(view: View, run: Run | None) -> State:
     """The row of an open breakage; one that was open already keeps its beginning."""
     state = view.state._replace(updated_at=view.now)
     if run is not None:
-        state = state._replace(last_check=view.now, failures=run.failures or state.failures)
+        state = state._replace(last_check=view.now, failures=_known(state.failures, run.failures))
     if view.state.status is not Status.PASSING and (run is None or run.check == state.check):
         return state
     if run is not None and view.state.status is not Status.PASSING:
@@ -150,6 +155,12 @@ def _opened(view: View, run: Run | None) -> State:
         failures=run.failures if run else (),
         reason="",
     )
+
+
+def _known(failures: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """The failures of a breakage only grow while it is open: whoever shares what it began with must find it when
+    the fixer has come further and fails elsewhere."""
+    return tuple(dict.fromkeys((*failures, *more)))[:MOST_FAILURES]
 
 
 def _passing(view: View, agent: str | None) -> State:

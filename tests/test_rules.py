@@ -180,7 +180,7 @@ def test_a_claim_on_a_passing_build_opens_the_breakage() -> None:
 def test_a_claim_on_an_open_breakage_keeps_its_beginning(state: str) -> None:
     after = only(rules.failed(column(state), ME, RUN))
     assert (after.broken_since, after.opened_after, after.check) == (BEGAN_BROKEN, 14, "pytest")
-    assert after.failures == ("test_b",)
+    assert after.failures == ("test_a", "test_b")
 
 
 def test_a_claim_after_giving_up_still_shows_the_reason() -> None:
@@ -213,7 +213,17 @@ def test_a_breakage_that_ci_reports_begins_now_and_has_no_fixer() -> None:
 def test_a_fixer_whose_check_fails_again_keeps_the_claim_and_the_attempt_is_counted() -> None:
     after = only(rules.failed(column("mine"), ME, RUN))
     assert after.claim == MINE._replace(seen_at=NOW, attempts=3)
-    assert (after.last_check, after.failures, after.broken_since) == (NOW, ("test_b",), BEGAN_BROKEN)
+    assert (after.last_check, after.failures, after.broken_since) == (NOW, ("test_a", "test_b"), BEGAN_BROKEN)
+
+
+def test_another_check_of_the_fixer_adds_nothing_to_the_breakage() -> None:
+    assert only(rules.failed(column("mine"), ME, RUN._replace(check="ruff"))).failures == ("test_a",)
+
+
+def test_no_more_failures_are_kept_than_fit() -> None:
+    many = tuple(f"test_{number}" for number in range(rules.MOST_FAILURES + 1))
+    after = only(rules.failed(column("mine"), ME, RUN._replace(failures=many)))
+    assert after.failures == ("test_a", *many)[: rules.MOST_FAILURES]
 
 
 def test_a_renewal_by_hand_is_a_sign_of_life_and_no_attempt() -> None:

@@ -298,3 +298,18 @@ def test_a_waiting_run_is_told_where_the_fix_is_without_another_check(shared: Ch
     done = run.ends()
     assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
     assert done.both.count("FAILED tests/test_app.py") == 1
+
+
+def test_a_fixer_on_its_way_still_fixes_what_the_breakage_began_with(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    shared.write("app.txt", "fine\n")
+    shared.write("private-alice.txt", "BAD\n")
+    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert (done.status, "tests/test_app.py::test_app fails for alice too" in done.both) == (75, True)
+    shared.write("private-alice.txt", "good\n")
+    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
