@@ -1,7 +1,7 @@
 """A fix that was made in another checkout: whether it is in this tree yet, and which command brings it in."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from buildguard import git, gitlock, safety, scope, words
@@ -10,7 +10,7 @@ from buildguard.exits import Exit
 from buildguard.git import GitFault, Index, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
-from buildguard.states import Event, Run
+from buildguard.states import Event, Evidence, Run
 
 LANDING = 10.0
 """Seconds that the fixer's commit is given to land: its hook resolves before git writes the commit."""
@@ -31,7 +31,7 @@ def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], boo
         event = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
         if event is None:
             return None
-        commit = _landed(call, repository, event, snapshot.now, lives)
+        commit = _landed(call, repository, guard, event, run.check, lives)
         if not commit or _contains(repository, commit, index):
             return None
         touched = _touched(repository, commit, index)
@@ -71,15 +71,18 @@ def _let_land(call: Call, fix: Event, lives: Callable[[], bool]) -> None:
         time.sleep(LOOK_EVERY)
 
 
-def _landed(call: Call, repository: Repository, event: Event, now: float, lives: Callable[[], bool]) -> str:
+def _landed(
+    call: Call, repository: Repository, guard: Guard, event: Event, check: str, lives: Callable[[], bool]
+) -> str:
     """The commit of a fix, waiting a little for it to appear; empty if it never became one."""
-    deadline = time.monotonic() + max(0.0, LANDING - (now - event.at))
+    snapshot = guard.read()
+    deadline = time.monotonic() + max(0.0, LANDING - (snapshot.now - event.at))
     while True:
-        commit = _commit_of(repository, event)
+        commit = _commit_of(repository, event) or _passing_since(repository, event, guard.read().evidence, check)
         if commit:
             return commit
         if time.monotonic() >= deadline or not lives():
-            when = words.clock(event.at, now)
+            when = words.clock(event.at, snapshot.now)
             call.voice.say(
                 f"{event.agent} fixed this at {when} elsewhere, but no commit holds that fix: it does not count"
             )
@@ -102,6 +105,21 @@ def _commit_of(repository: Repository, event: Event) -> str:
     except GitFault:
         pass  # a branch that is gone, a history that was rewritten: there is no commit to be had
     return ""
+
+
+def _passing_since(repository: Repository, event: Event, evidence: Iterable[Evidence], check: str) -> str:
+    """The first commit on the fix's branch since that is known to pass the check: a fix that another hook had
+    changed, or that was amended, has become a commit of another tree."""
+    good = {one.tree for one in evidence if one.passed and not one.agent and one.check == check}
+    if not (event.branch and event.head and good):
+        return ""
+    try:
+        since = f"{event.head}..{event.branch}"
+        listed = repository.git("log", "--reverse", "--first-parent", "--format=%T %H", since)
+    except GitFault:
+        return ""  # a branch that is gone
+    commits = (row.split() for row in listed.splitlines())
+    return next((commit for tree, commit in commits if tree in good), "")
 
 
 def _contains(repository: Repository, commit: str, index: Index | None) -> bool:

@@ -106,6 +106,27 @@ def test_a_run_is_given_the_cherry_pick_too(shared: Checkout) -> None:
     assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
 
 
+def test_a_fix_that_another_hook_had_changed_is_found_by_what_is_known_of_its_tree(shared: Checkout) -> None:
+    broken_base(shared)
+    shared.write(".buildguard.toml", 'check = "sleep 0.3; sh check.sh"\n')
+    shared.ok("commit", "-q", "--no-verify", "-am", "a check that gives git time to say that all is clean")
+    other = shared.work_tree("other")
+    assert shared.buildguard("run", agent="alice").status == 1
+    assert other.buildguard("run", agent="bob").status == 75
+    refuse = shared.path / ".git" / "hooks" / "commit-msg"
+    refuse.write_text("#!/bin/sh\ntest ! -e ../refuse\n")
+    refuse.chmod(0o755)
+    shared.write("../refuse", "")
+    shared.write("app.txt", "fine\n")
+    assert shared.git("commit", "-am", "fix", agent="alice").status == 1
+    (shared.path.parent / "refuse").unlink()
+    shared.write("app.txt", "fine, and formatted\n")
+    assert shared.git("commit", "-am", "fix", agent="alice").status == 0
+    done = other.buildguard("run", agent="bob")
+    fix = shared.ok("rev-parse", "HEAD")[:12]
+    assert (done.status, next_command(done.both)) == (75, ["buildguard", "cherry-pick", fix]), done
+
+
 def test_two_agents_in_one_checkout_share_one_breakage(shared: Checkout) -> None:
     shared.write("app.txt", "BROKEN\n")
     assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
