@@ -173,6 +173,7 @@ def event_facts(event: Event) -> dict[str, Any]:
         "agent": event.agent or None,
         "other": event.other,
         "reason": event.reason or None,
+        "check": event.check or None,
         "failures": list(event.failures),
         "attempts": event.attempts,
         "lasted_s": None if event.lasted is None else round(event.lasted, 1),

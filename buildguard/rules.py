@@ -186,8 +186,17 @@ def _event(
 ) -> Event:
     state = view.state
     agent = caller.agent if caller else ""
-    failures = state.failures or (run.failures if run else ())
-    event = Event(kind, state.scope, state.status, after, state.number, agent, reason=reason, failures=failures)
+    event = Event(
+        kind,
+        state.scope,
+        state.status,
+        after,
+        state.number,
+        agent,
+        reason=reason,
+        failures=state.failures or (run.failures if run else ()),
+        check=state.check or (run.check if run else ""),
+    )
     if after is Status.PASSING and state.broken_since is not None:
         event = event._replace(lasted=view.now - state.broken_since)
     if state.claim is not None:

@@ -8,11 +8,10 @@ from buildguard.states import Claim, Event, Evidence, Outcome, State, Status
 
 E = TypeVar("E", bound=StrEnum)
 
-VERSION = 1
 GREATEST = 250e9
 """No number that buildguard writes is greater; as seconds it is the year 9892."""
 
-TABLES = (
+_TABLES = (
     """CREATE TABLE build_state (
         build TEXT NOT NULL, scope TEXT NOT NULL,
         status TEXT NOT NULL CHECK (status IN ('passing', 'broken', 'fixing')),
@@ -35,6 +34,12 @@ TABLES = (
         build TEXT NOT NULL, check_command TEXT NOT NULL, tree TEXT NOT NULL, passed INTEGER NOT NULL,
         at REAL NOT NULL, agent_id TEXT NOT NULL, PRIMARY KEY (build, check_command, tree, agent_id))""",
 )
+STEPS = (
+    _TABLES,
+    ("ALTER TABLE event ADD COLUMN check_command TEXT NOT NULL DEFAULT ''",),
+)
+"""The statements that bring a file from one schema to the next: from none to 1, from 1 to 2, …"""
+VERSION = len(STEPS)
 
 _STATE_COLUMNS = (
     "scope, status, claim_number, fixer_agent_id, fixer_checkout, claimed_at, seen_at, stale_after, max_claim,"
@@ -43,11 +48,11 @@ _STATE_COLUMNS = (
 )
 _EVENT_COLUMNS = (
     "kind, scope, before, after, claim_number, agent_id, other_agent_id, reason, failures, attempts, checkout,"
-    " head, tree, branch, committing, lasted, fixed_at"
+    " head, tree, branch, committing, lasted, fixed_at, check_command"
 )
 
 _STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i I"
-_EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r"
+_EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r T"
 _EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id"
 _EVIDENCE_KINDS = "T T I R T"
 """What a column holds: text, an integer, a real number of seconds; in small letters it may be NULL."""
@@ -226,6 +231,7 @@ def event_values(event: Event) -> tuple[object, ...]:
         event.committing,
         event.lasted,
         event.fixed_at,
+        stored(event.check),
     )
 
 
@@ -233,7 +239,7 @@ def event_of(row: tuple[Any, ...]) -> Event:
     """The event that a row of `SELECT_EVENTS` or `SELECT_FIXES` holds. Raises `Garbage`."""
     believed = _believed(row, f"id, at, {_EVENT_COLUMNS}", _EVENT_KINDS)
     number, at, kind, scope, before, after, claim, agent, other, reason, failures, attempts, *rest = believed
-    checkout, head, tree, branch, committing, lasted, fixed_at = rest
+    checkout, head, tree, branch, committing, lasted, fixed_at, check = rest
     return Event(
         _word(Outcome, kind, "kind"),
         scope,
@@ -252,6 +258,7 @@ def event_of(row: tuple[Any, ...]) -> Event:
         bool(committing),
         lasted,
         fixed_at,
+        check,
         number,
         at,
     )

@@ -68,6 +68,7 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
         other=old.claim.agent if old.claim else None,
         failures=old.failures,
         checkout=placement.moved_from,
+        check=old.check,
     )
     states = {**snapshot.states, REPO: moved, left.scope: left}
     silences = {**snapshot.silences, REPO: snapshot.silences[old.scope]}

@@ -89,8 +89,8 @@ class State(NamedTuple):
 class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
-    `failures` are those of the breakage, `lasted` its seconds at its end. A claim that opens again what was
-    fixed before says in `other` by whom and in `fixed_at` when.
+    `failures` and `check` are those of the breakage, `lasted` its seconds at its end. A claim that opens again
+    what was fixed before says in `other` by whom and in `fixed_at` when.
     """
 
     kind: Outcome
@@ -110,6 +110,7 @@ class Event(NamedTuple):
     committing: bool = False
     lasted: float | None = None
     fixed_at: float | None = None
+    check: str = ""
     id: int = 0
     at: float = 0.0
 

@@ -36,6 +36,10 @@ class _RaceLost(Exception):
     """A row was not at the revision that the transition saw."""
 
 
+class _Outdated(Exception):
+    """The file has the schema of an older buildguard."""
+
+
 class Store:
     """State, history and evidence of builds, shared by processes.
 
@@ -106,7 +110,13 @@ class Store:
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `work` reads; None where there is no file."""
         with self._faults():
-            return self._transact("BEGIN", work) if self._open(create=False) else None
+            if not self._open(create=False):
+                return None
+            try:
+                return self._transact("BEGIN", work)
+            except _Outdated:
+                self._transact("BEGIN IMMEDIATE", self._bring_up)
+                return self._transact("BEGIN", work)
 
     def _open(self, create: bool) -> bool:
         """Connect when first needed. False where there is no file and none may be made."""
@@ -120,8 +130,8 @@ class Store:
             if create:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-        if create and not self._transact("BEGIN", _version):
-            self._transact("BEGIN IMMEDIATE", self._create)
+        if create and self._transact("BEGIN", _version) < schema.VERSION:
+            self._transact("BEGIN IMMEDIATE", self._bring_up)
         self._inode = self.path.stat().st_ino
         return True
 
@@ -162,13 +172,15 @@ class Store:
             else:
                 return
 
-    def _create(self, db: sqlite3.Connection) -> None:
-        if _version(db):
-            return
-        self._refuse_foreign(db)
-        for statement in schema.TABLES:
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {schema.VERSION}")
+    def _bring_up(self, db: sqlite3.Connection) -> None:
+        """Make the tables, or bring those of an older buildguard to this one's schema."""
+        version = _version(db)
+        if version == 0 or not db.execute(schema.SELECT_OWN_TABLE).fetchone():
+            self._refuse_foreign(db)
+        for statements in schema.STEPS[version:]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {max(version, schema.VERSION)}")
 
     def _load(self, db: sqlite3.Connection, key: object) -> Snapshot:
         now = self._clock()
@@ -210,6 +222,8 @@ class Store:
         if version > schema.VERSION:
             detail = f"was made by a newer buildguard (schema {version}; this one knows {schema.VERSION})"
             raise Unavailable(Fault.NEWER, self.path, detail)
+        if 0 < version < schema.VERSION:
+            raise _Outdated
         return version
 
     def _refuse_foreign(self, db: sqlite3.Connection) -> None:

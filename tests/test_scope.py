@@ -211,6 +211,7 @@ def test_a_move_is_one_event_that_names_who_found_it_and_whose_claim_it_is() -> 
         other="ann",
         failures=("test_a",),
         checkout=THERE,
+        check="pytest",
     )
 
 

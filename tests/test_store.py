@@ -415,6 +415,7 @@ EVENTS = st.builds(
     committing=st.booleans(),
     lasted=st.none() | SECONDS | SECONDS.map(lambda span: -span),
     fixed_at=st.none() | SECONDS,
+    check=TEXT,
 )
 EVIDENCE = st.builds(Evidence, TEXT, TEXT, st.booleans(), SECONDS, TEXT)
 ROUND_TRIP = settings(max_examples=60, deadline=None, database=None)
@@ -475,6 +476,41 @@ def test_the_strategies_cover_every_field() -> None:
 
 
 # How it lies on disk
+
+
+def of_schema_1(path: Path) -> None:
+    """A file as the first buildguard left it: somebody fixes, and something was fixed before."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db, db:
+        for statement in schema.STEPS[0]:
+            db.execute(statement)
+        db.execute(
+            "INSERT INTO build_state VALUES ('default', 'repo', 'fixing', 4, 'ann', 'checkout:a', 900, 950, 900,"
+            " 3600, NULL, 2, 'pytest', 800, 950, 950, '', 'test_a', 'f00', 7, 5, NULL, NULL, 3)"
+        )
+        db.execute(
+            "INSERT INTO event VALUES (7, 'default', 700, 'fixed', 'repo', 'fixing', 'passing', 3, 'bob', NULL, '',"
+            " 'test_a', 1, 'checkout:b', 'f00', 'tree', 'refs/heads/b', 1, 60, NULL)"
+        )
+        db.execute("PRAGMA user_version = 1")
+
+
+def test_a_file_of_an_older_schema_is_brought_up_and_loses_nothing(path: Path, clock: Clock) -> None:
+    of_schema_1(path)
+    claim = Claim("ann", "checkout:a", 900, 950, 900, 3600, None, 2)
+    store = Store(path, clock=clock)
+    state = store.read("default").state("repo")
+    assert (state.number, state.claim, state.failures, state.revision) == (4, claim, ("test_a",), 3)
+    (fixed,) = store.history("default", 10)
+    assert (fixed.id, fixed.agent, fixed.lasted, fixed.check) == (7, "bob", 60, "")
+    store.update("default", writing(events=(CLAIMED._replace(check="pytest"),)))
+    assert [event.check for event in Store(path).history("default", 10)] == ["", "pytest"]
+
+
+def test_a_write_brings_a_file_of_an_older_schema_up_too(path: Path, clock: Clock) -> None:
+    of_schema_1(path)
+    _, after = Store(path, clock=clock).update("default", writing(events=(CLAIMED,)))
+    assert (after.last_event, after.state("repo").number) == (8, 4)
 
 
 def made(path: Path) -> sqlite3.Connection:
@@ -550,7 +586,8 @@ LATER_THAN_3_31 = {
 
 def test_only_sql_that_sqlite_3_31_understands_is_written() -> None:
     texts = [value for value in vars(schema).values() if isinstance(value, str)]
-    statements = [text for text in (*schema.TABLES, *texts) if re.match("CREATE|SELECT|INSERT|UPDATE|DELETE", text)]
+    texts += [statement for statements in schema.STEPS for statement in statements]
+    statements = [text for text in texts if re.match("ALTER|CREATE|SELECT|INSERT|UPDATE|DELETE", text)]
     assert len(statements) >= 15
     for statement in statements:
         for word, version in LATER_THAN_3_31.items():

@@ -115,7 +115,7 @@ BAD = [
     Bad("not a database", filled_with(b"meeting notes\n" * 500), Fault.NOT_A_DATABASE, "is not a database"),
     Bad("a few bytes that are no database", filled_with(b"notes"), Fault.NOT_A_DATABASE, "is not a database"),
     Bad("torn", torn, Fault.DAMAGED, "is damaged ("),
-    Bad("newer", damaged_by("PRAGMA user_version = 2"), Fault.NEWER, "made by a newer buildguard (schema 2;"),
+    Bad("newer", damaged_by("PRAGMA user_version = 99"), Fault.NEWER, "made by a newer buildguard (schema 99;"),
     Bad("without its state", damaged_by("DROP TABLE build_state"), Fault.DAMAGED, "no such table: build_state"),
     Bad("without its history", damaged_by("DROP TABLE event"), Fault.DAMAGED, "no such table: event"),
     Bad("another program's", foreign(0), Fault.FOREIGN, "is a database of another program"),
@@ -413,7 +413,7 @@ def test_the_verdict_stands_whatever_is_wrong_with_the_database(bad: Bad, ready:
 
 @pytest.mark.parametrize("command", ["release", "reset", "wait", "status", "log"])
 def test_every_command_that_only_coordinates_ends_alike(command: str, ready: Checkout) -> None:
-    damaged_by("PRAGMA user_version = 2")(database(ready))
+    damaged_by("PRAGMA user_version = 99")(database(ready))
     refused(ready.buildguard(command, *(["--yes"] if command == "reset" else []), agent="me"), "newer buildguard")
 
 
