@@ -1,48 +1,16 @@
 """Only a breakage that others share makes others wait: end to end, with real git and agents as processes."""
 
-import json
 import os
-import shlex
 from pathlib import Path
 
 import pytest
-from support import Checkout, Following, ended, eventually, new_repository
-
-CHECK = """
-status=0
-if grep -q BROKEN app.txt; then echo "FAILED tests/test_app.py::test_app - boom"; status=1; fi
-for private in private-*.txt; do
-    if grep -qs BAD "$private"; then echo "FAILED tests/test_own.py::test_$private - boom"; status=1; fi
-done
-exit $status
-"""
+from breakage import broken_base, history, next_command, repository, status
+from support import Checkout, Following, ended, eventually
 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Checkout:
-    """A repository whose check names its failures as pytest does."""
-    checkout = new_repository(tmp_path / "repository", tmp_path / "home", check="sh check.sh")
-    checkout.write("check.sh", CHECK)
-    checkout.ok("add", "-A")
-    checkout.ok("commit", "-q", "--no-verify", "-m", "check")
-    return checkout
-
-
-def broken_base(checkout: Checkout) -> None:
-    """A base that arrived broken."""
-    checkout.write("app.txt", "BROKEN\n")
-    checkout.ok("commit", "-q", "--no-verify", "-a", "-m", "arrives broken")
-
-
-def status(checkout: Checkout, agent: str) -> dict[str, object]:
-    answer: dict[str, object] = json.loads(checkout.buildguard("status", "--json", agent=agent).out)
-    return answer
-
-
-def next_command(said: str) -> list[str]:
-    lines = [line for line in said.splitlines() if line.startswith("next: ")]
-    assert lines, said
-    return shlex.split(lines[-1].removeprefix("next: "))
+    return repository(tmp_path)
 
 
 def test_two_work_trees_with_a_private_failure_each_do_not_wait_for_each_other(shared: Checkout) -> None:
@@ -84,11 +52,6 @@ def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> No
     assert other.git("commit", "-m", "bob", agent="bob").status == 0
     claims = [event for event in history(shared) if event["kind"] in ("claimed", "taken_over")]
     assert [event["agent"] for event in claims] == ["alice"]
-
-
-def history(checkout: Checkout) -> list[dict[str, object]]:
-    events: list[dict[str, object]] = json.loads(checkout.buildguard("log", "--json", "-n", "100").out)["events"]
-    return events
 
 
 def test_a_run_is_given_the_cherry_pick_too(shared: Checkout) -> None:
