@@ -40,6 +40,13 @@ class Call(NamedTuple):
         """The scope of this work tree."""
         return self.guard.checkout if self.guard else ""
 
+    def same_clone(self, scope: str) -> bool:
+        """Whether a checkout's scope is a work tree of this clone: one database may serve several."""
+        if self.repository is None or self.settings.db is None:
+            return True
+        own = f"checkout:{_place(self.repository._replace(git_dir=self.repository.common_dir))}"
+        return scope == own or scope.startswith(f"{own}/")
+
     def up_to_date(self) -> "Call":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
         with suppress(GitFault):
@@ -148,7 +155,7 @@ def _guard(repository: Repository, chosen: Settings, who: Callable[[], Agent], s
         store = Store(chosen.db, repository=_origin(repository))
         checkout = f"checkout:{_place(repository)}"
     asked = checkout if scope == "checkout" else scope
-    return Guard(store, chosen.build, checkout, who, chosen.stale_after, chosen.max_claim, asked)
+    return Guard(store, chosen.build, checkout, who, chosen.stale_after, chosen.max_claim, asked, repository.head)
 
 
 def _place(repository: Repository) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from buildguard import git, gitlock, words
 from buildguard.call import Call
 from buildguard.exits import Exit
-from buildguard.git import GitFault, Index, Repository
+from buildguard.git import GitFault, Repository
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
 
@@ -72,8 +72,7 @@ def _pick(repository: Repository, commit: str) -> Report:
 def _with_it(repository: Repository, commit: str) -> str:
     """The tree of HEAD with the commit's change, merged where its lines have moved. Touches nothing."""
     change = repository.patch(f"{commit}^", commit)
-    with Index(repository.git_dir / "index", b"").copy(repository) as scratch:
-        repository.git("read-tree", repository.head, GIT_INDEX_FILE=scratch)
+    with repository.index_of(repository.head) as scratch:
         try:
             if change:
                 repository.git("apply", "--cached", "--3way", "-", stdin=change, GIT_INDEX_FILE=scratch)

@@ -110,7 +110,7 @@ def claim_command(**options: Any) -> None:
 def release_command(gave_up: bool, reason: str, claim: int | None, **options: Any) -> None:
     """Hand the fixer role back: fixed, or given up."""
     call = start.opened(options)
-    answer = call.required().release(claim, gave_up, reason)
+    answer = call.required().release(claim, gave_up, reason, trial.left_behind(call))
     _end(call, reports.released(answer, call.checkout, call.voice.build, claim))
 
 

@@ -16,7 +16,9 @@ ANSWER_SECONDS = 10.0
 
 
 CLEANNESS_SECONDS = 0.005
-"""How long a finished check waits for git to say whether the work tree was clean."""
+"""How long a passed check waits for git to say whether the work tree was clean."""
+PATIENCE_SECONDS = 1.0
+"""The same for a failed one."""
 
 
 class GitFault(Exception):
@@ -53,6 +55,23 @@ class Repository(NamedTuple):
         found = self.git("diff-tree", "-p", "--binary", "--full-index", before, after)
         # A binary file's part ends with an empty line.
         return f"{found}\n\n" if found else ""
+
+    @contextmanager
+    def index_of(self, tree: str) -> Iterator[str]:
+        """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
+        with Index(self.git_dir / "index", b"").copy(self) as scratch:
+            self.git("read-tree", tree, GIT_INDEX_FILE=scratch)
+            yield scratch
+
+    def has(self, patch: str, **variables: str) -> bool:
+        """Whether the index has what a patch makes: it can be taken out again. True of an empty patch."""
+        if not patch:
+            return True
+        try:
+            self.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
+        except GitFault:
+            return False
+        return True
 
     def where(self) -> tuple[str, str]:
         """HEAD and branch as they are now."""
@@ -144,6 +163,15 @@ class Index(NamedTuple):
         except GitFault:
             return ""
 
+    def edited_tree(self, repository: Repository) -> str:
+        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock."""
+        try:
+            with self.copy(repository) as copy:
+                repository.git("add", "--update", GIT_INDEX_FILE=copy)
+                return repository.git("write-tree", GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+
     @contextmanager
     def copy(self, repository: Repository) -> Iterator[str]:
         """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
@@ -219,13 +247,13 @@ class Cleanness:
                 stderr=subprocess.DEVNULL,
             )
 
-    def answer(self) -> bool:
+    def answer(self, within: float = CLEANNESS_SECONDS) -> bool:
         """Whether git has said by now that nothing is unstaged and nothing untracked. Waits for nothing more
-        than a few milliseconds: in a large repository there is then no answer, and that is False."""
+        than `within` seconds: in a large repository there may be no answer then, and that is False."""
         if self._process is None:
             return False
         try:
-            out, _ = self._process.communicate(timeout=CLEANNESS_SECONDS)
+            out, _ = self._process.communicate(timeout=within)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()

@@ -46,7 +46,8 @@ class Guard:
     """The verbs, for one build, one checkout and one caller.
 
     `identify` is asked only when the caller's identity matters: that may cost a walk up the process tree. It may
-    raise `agents.Unidentified`, and every verb `store.Unavailable`. `asked` is the scope that was demanded.
+    raise `agents.Unidentified`, and every verb `store.Unavailable`. `asked` is the scope that was demanded, `head`
+    the checkout's HEAD.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Guard:
         stale_after: float,
         max_claim: float,
         asked: str | None = None,
+        head: str = "",
     ) -> None:
         self.store = store
         self.build = build
         self.checkout = checkout
         self.asked = asked
         self._identify = identify
-        self._terms = (stale_after, max_claim)
+        self._terms = (stale_after, max_claim, head)
 
     @cached_property
     def me(self) -> Agent:
@@ -98,7 +100,7 @@ class Guard:
         before = self.read()
         dead = self._dead(before)
         caller = self.caller
-        fixes = self.fixes(before.now) if run and run.failures else []
+        fixes = self.fixes(before.now) if run else []
         placements: list[Placement] = []
 
         def transition(snapshot: Snapshot) -> Step:
@@ -139,15 +141,15 @@ class Guard:
 
         return self._put(before, transition, dead)
 
-    def release(self, number: int | None, gave_up: bool, reason: str) -> Answer:
-        """Hand the role back."""
+    def release(self, number: int | None, gave_up: bool, reason: str, left: Run | None = None) -> Answer:
+        """Hand the role back. `left` is what the fixer leaves behind, where that matters."""
         before = self.read()
         dead = self._dead(before)
         caller = self.caller
 
         def transition(snapshot: Snapshot) -> Step:
             name = scope.concerning(snapshot, dead, caller.agent, self.checkout, self.asked)
-            return rules.release(snapshot.view(name, dead), caller, number, gave_up, reason)
+            return rules.release(snapshot.view(name, dead), caller, number, gave_up, reason, left)
 
         return self._put(before, transition, dead)
 

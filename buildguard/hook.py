@@ -62,10 +62,11 @@ class _Story:
     def _attempt(self) -> Trial:
         repository, index = self.situation.repository, self.situation.source
         tried = trial.attempt(self.call, self.command, index, self.situation.lives)
-        if index is None or not tried.breakage_open:
+        if index is None:
             return tried
         # Only whoever waits for a fix needs to know the tree of its commit: a plain pass does without.
-        return tried._replace(run=tried.run._replace(tree=index.tree(repository), committing=True))
+        tree = index.tree(repository) if tried.passed and tried.breakage_open else ""
+        return tried._replace(run=tried.run._replace(tree=tree, committing=True))
 
     def _repeat(self) -> str | None:
         from buildguard.refusal import repeat

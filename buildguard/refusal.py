@@ -79,13 +79,13 @@ class Refusal:
         """Elect, fix or wait, as the rules have it. None: run the check again."""
         if not self.situation.lives():
             return reports.interrupted(GIT_GONE, None)
-        report = travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)
-        if report is not None:
-            return report
+        found = travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)
+        if isinstance(found, Report):
+            return found
         if not self.situation.lives():
             # Looking for a fix elsewhere may have taken seconds.
             return reports.interrupted(GIT_GONE, None)
-        answer = trial.elect(self.call, tried)
+        answer = trial.elect(self.call, found)
         if answer is not None and answer.outcome is Outcome.OUTDATED and self._reruns:
             self._reruns -= 1
             self.call.voice.say("the build was fixed while this check ran: running it again")

@@ -118,7 +118,8 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
         caller.max_claim,
         caller.process,
     )
-    after = opened._replace(status=Status.FIXING, number=view.next_number, claim=claim)
+    head = run.head if run else caller.head
+    after = opened._replace(status=Status.FIXING, number=view.next_number, claim=claim, head=head)
     outcome = Outcome.CLAIMED
     if state.claim is not None:
         outcome = Outcome.TAKEN_OVER
@@ -213,4 +214,7 @@ def _event(
             branch=run.branch,
             committing=run.committing,
         )
+        if after is Status.PASSING and state.claim is not None and state.claim.checkout == run.checkout:
+            # What the fixer has committed since its claim is part of the fix.
+            event = event._replace(head=state.head or run.head)
     return event

@@ -25,10 +25,10 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
         report = trial.settled(call, tried, again)
         if report is not None:
             return report
-        report = travel.elsewhere(call, tried.run, index, trial.always)
-        if report is not None:
-            return report
-        answer = trial.elect(call, tried, claiming)
+        found = travel.elsewhere(call, tried.run, index, trial.always)
+        if isinstance(found, Report):
+            return found
+        answer = trial.elect(call, found, claiming)
         if answer is not None and answer.outcome is Outcome.OUTDATED and reruns:
             reruns -= 1
             call.voice.say("the build was fixed while this check ran: running it again")

@@ -81,24 +81,36 @@ def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, r
     proof = _proof(snapshot, run)
     in_head = proof is not None and not proof.passed
     for fix in fixes:
-        if fix.checkout != checkout and (fix.scope == REPO or in_head) and _same_breakage(fix, run):
+        same_head = bool(run.head) and fix.head == run.head
+        # What passed on some branch while nobody was fixing may never have been broken there.
+        fixed = fix.before is Status.FIXING or same_head
+        same = _same_failure(fix, run) and (bool(run.failures) or same_head)
+        if fix.checkout != checkout and (fix.scope == REPO or in_head) and fixed and same:
             return fix
     return None
 
 
-def _same_breakage(fix: Event, run: Run) -> bool:
-    """By failure ids or, where neither has any, as the whole check on the same HEAD."""
+def own_change(snapshot: Snapshot, run: Run) -> bool:
+    """Whether only what is not committed here can have failed: HEAD is known to pass."""
+    proof = _proof(snapshot, run)
+    return proof is not None and proof.passed
+
+
+def _same_failure(fix: Event, run: Run) -> bool:
+    """By failure ids or, where neither has any, as the whole check."""
     if run.failures or fix.failures:
         return not set(run.failures).isdisjoint(fix.failures)
-    return bool(run.head) and fix.head == run.head
+    return fix.check in ("", run.check)
 
 
 def opened_again(step: Step, fixes: Iterable[Event], run: Run | None) -> Step:
-    """The step with the old history attached, if it opens what one of the `fixes` (newest first) had fixed."""
+    """The step with the old history attached, if it opens what one of the `fixes` (newest first) had fixed in this
+    very tree: one made in this checkout, or the one that is known to have come here."""
     opens = [event for event in step.events if event.before is Status.PASSING and event.after is not Status.PASSING]
-    if run is None or not opens or not run.failures:
+    if run is None or not opens:
         return step
-    fix = next((one for one in fixes if not set(run.failures).isdisjoint(one.failures)), None)
+    here = (one for one in fixes if one.checkout == run.checkout or one.id == run.has_fix)
+    fix = next((one for one in here if _same_failure(one, run)), None)
     if fix is None:
         return step
     events = (one._replace(other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)
@@ -159,8 +171,8 @@ def _shared(view: View, run: Run, proof: Evidence | None) -> str:
     if both:
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
         return f"{both[0]}{more} fails for {state.claim.agent if state.claim else 'others'} too"
-    known_good = proof is not None and proof.passed
-    if not run.failures and not state.failures and run.head and run.head == state.head and not known_good:
+    whole = not run.failures and not state.failures and state.check == run.check
+    if whole and run.head and run.head == state.head and not (proof is not None and proof.passed):
         return f"{state.claim.agent if state.claim else 'others'} started from the same commit {run.head[:7]}"
     return ""
 

@@ -64,7 +64,8 @@ class Claim(NamedTuple):
 class State(NamedTuple):
     """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
 
-    `opened_after` and `passed_after` are the ids of the last event *before* the breakage was opened and before
+    `head` is the one that the fixer's claim began on, else the one that was found broken. `opened_after` and
+    `passed_after` are the ids of the last event *before* the breakage was opened and before
     the last transition to passing: what tells whether a run began before or after either.
     """
 
@@ -89,8 +90,9 @@ class State(NamedTuple):
 class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
-    `failures` and `check` are those of the breakage, `lasted` its seconds at its end. A claim that opens again
-    what was fixed before says in `other` by whom and in `fixed_at` when.
+    `failures` and `check` are those of the breakage, `lasted` its seconds at its end. A fix turned `head` into
+    `tree`, which is empty where that could not be told; a commit of it follows if `committing`. A claim that
+    opens again what was fixed before says in `other` by whom and in `fixed_at` when.
     """
 
     kind: Outcome
@@ -175,19 +177,20 @@ class View(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """The agent that acts, where, and the terms of the claim it would get (seconds)."""
+    """The agent that acts, where and on which HEAD, and the terms of the claim it would get (seconds)."""
 
     agent: str
     checkout: str
     process: str | None = None
     stale_after: float = 900.0
     max_claim: float = 3600.0
+    head: str = ""
 
 
 class Run(NamedTuple):
     """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
     tree; `committing` says that a commit of `tree` on `branch` follows if it passed; `evidence` is what it
-    proves about a tree."""
+    proves about a tree; `has_fix` is the event of a fix made elsewhere that its tree has, 0 if none is known."""
 
     check: str
     seen: int
@@ -199,6 +202,7 @@ class Run(NamedTuple):
     branch: str = ""
     committing: bool = False
     evidence: tuple[Evidence, ...] = ()
+    has_fix: int = 0
 
 
 class Step(NamedTuple):

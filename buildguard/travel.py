@@ -1,46 +1,53 @@
 """A fix that was made in another checkout: whether it is in this tree yet, and which command brings it in."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from buildguard import git, gitlock, safety, scope, words
+from buildguard import git, gitlock, landed, safety, scope, words
 from buildguard.call import Call
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Index, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
-from buildguard.states import Event, Evidence, Run
+from buildguard.states import Event, Run
 
 LANDING = 10.0
 """Seconds that the fixer's commit is given to land: its hook resolves before git writes the commit."""
 LOOK_EVERY = 0.1
-SEARCHED = 1000
-"""How many of the newest commits are looked through for the tree of a fix."""
 
 
-def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], bool]) -> Report | None:
+def elsewhere(call: Call, run: Run, index: Index | None, lives: Callable[[], bool]) -> Report | Run:
     """The answer to a failing run whose failure is fixed in another checkout, but not yet in this tree: the
-    commit, and the command that brings it in. None if there is no such fix, so that the run may claim."""
+    commit, and the command that brings it in. Else the run itself, which may claim, and which then knows the fix
+    that its tree has."""
     repository = call.repository
     if repository is None:
-        return None
+        return run
 
-    def look(guard: Guard) -> Report | None:
+    def look(guard: Guard) -> Report | Run:
         snapshot = guard.read()
-        event = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
-        if event is None:
-            return None
-        commit = _landed(call, repository, guard, event, run.check, lives)
-        if not commit or _contains(repository, commit, index):
-            return None
-        touched = _touched(repository, commit, index)
-        if _told(guard, commit, touched):
-            return None
+        fix = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
+        if fix is None:
+            return run
+        own_change, here = scope.own_change(snapshot, run), call.same_clone(fix.checkout)
+        if not here:
+            # A branch of that name is another one here.
+            fix = fix._replace(branch="")
+        patience = LANDING - (snapshot.now - fix.at) if here and not own_change else 0.0
+        commit = _landed(repository, guard, fix, run.check, patience, lives)
+        if not commit:
+            return run if own_change else _lost(call, guard, fix, snapshot.now) or run
+        with _checked(repository, index, run) as checked:
+            there, touched = _contains(repository, commit, checked), _touched(repository, commit, checked)
+        if there or _told(guard, f"fix {commit}", but=touched):
+            return run._replace(has_fix=fix.id)
+        if own_change:
+            return run
         guard.remember(f"fix {commit}", touched, False)
-        return _report(repository, event, commit, snapshot.now)
+        return _report(repository, fix, commit, run, snapshot.now)
 
-    return call.coordinate(look)
+    return call.coordinate(look) or run
 
 
 def after_waking(call: Call, run: Run, since: int, now: float, lives: Callable[[], bool]) -> Report | None:
@@ -54,7 +61,8 @@ def after_waking(call: Call, run: Run, since: int, now: float, lives: Callable[[
                 _let_land(call, fix, lives)
         present = call.up_to_date()
         index = git.index(present.repository) if present.repository else None
-        return elsewhere(present, run, index, lives)
+        found = elsewhere(present, run, index, lives)
+        return found if isinstance(found, Report) else None
 
     return call.coordinate(look)
 
@@ -72,116 +80,98 @@ def _let_land(call: Call, fix: Event, lives: Callable[[], bool]) -> None:
 
 
 def _landed(
-    call: Call, repository: Repository, guard: Guard, event: Event, check: str, lives: Callable[[], bool]
+    repository: Repository, guard: Guard, fix: Event, check: str, patience: float, lives: Callable[[], bool]
 ) -> str:
-    """The commit of a fix, waiting a little for it to appear; empty if it never became one."""
-    snapshot = guard.read()
-    deadline = time.monotonic() + max(0.0, LANDING - (snapshot.now - event.at))
+    """The commit of a fix, waiting at most `patience` seconds for it to appear; empty if it never became one."""
+    deadline = time.monotonic() + patience
     while True:
-        commit = _commit_of(repository, event) or _passing_since(repository, event, guard.read().evidence, check)
-        if commit:
+        good = {one.tree for one in guard.read().evidence if one.passed and not one.agent and one.check == check}
+        commit = landed.commit_of(repository, fix, good)
+        if commit or time.monotonic() >= deadline or not lives():
             return commit
-        if time.monotonic() >= deadline or not lives():
-            when = words.clock(event.at, snapshot.now)
-            call.voice.say(
-                f"{event.agent} fixed this at {when} elsewhere, but no commit holds that fix: it does not count"
-            )
-            return ""
         time.sleep(LOOK_EVERY)
 
 
-def _commit_of(repository: Repository, event: Event) -> str:
-    """The commit with the tree that was fixed, the oldest of those that picked it; where the fix was not checked
-    in a commit's hook, the first one on its branch since."""
-    try:
-        if event.tree:
-            # A fix that takes a change back has the tree of an old commit: only newer ones count.
-            newer = [f"^{event.head}"] if event.head else []
-            listed = repository.git("log", "--all", *newer, f"--max-count={SEARCHED}", "--format=%T %H")
-            return dict(row.split() for row in listed.splitlines()).get(event.tree, "")
-        if event.branch and event.head:
-            since = f"{event.head}..{event.branch}"
-            return repository.git("rev-list", "--reverse", "--first-parent", since).partition("\n")[0]
-    except GitFault:
-        pass  # a branch that is gone, a history that was rewritten: there is no commit to be had
-    return ""
+def _lost(call: Call, guard: Guard, fix: Event, now: float) -> Report | None:
+    """What becomes of a fix that no commit here holds: one of another clone may only need to be fetched, which
+    this agent is told once. None: it does not count."""
+    fixed, fetch = f"{_fixer(fix)} fixed this at {words.clock(fix.at, now)}", f"fetch {fix.id}"
+    if call.same_clone(fix.checkout):
+        call.voice.say(f"{fixed} elsewhere, but no commit holds that fix: it does not count")
+        return None
+    if _told(guard, fetch):
+        call.voice.say(f"{fixed} in another clone, but it cannot be fetched from there yet: it does not count")
+        return None
+    guard.remember(fetch, "", False)
+    lines = (
+        f"fixed elsewhere: {fixed} in another clone; this one has no commit of it yet",
+        "nobody has to fix it again: fetch, then commit again",
+    )
+    extra = {"fix": None, "fixer_was": fix.agent}
+    return Report("fixed_elsewhere", Exit.BUSY, lines, "git fetch --all", extra=extra)
 
 
-def _passing_since(repository: Repository, event: Event, evidence: Iterable[Evidence], check: str) -> str:
-    """The first commit on the fix's branch since that is known to pass the check: a fix that another hook had
-    changed, or that was amended, has become a commit of another tree."""
-    good = {one.tree for one in evidence if one.passed and not one.agent and one.check == check}
-    if not (event.branch and event.head and good):
-        return ""
-    try:
-        since = f"{event.head}..{event.branch}"
-        listed = repository.git("log", "--reverse", "--first-parent", "--format=%T %H", since)
-    except GitFault:
-        return ""  # a branch that is gone
-    commits = (row.split() for row in listed.splitlines())
-    return next((commit for tree, commit in commits if tree in good), "")
+@contextmanager
+def _checked(repository: Repository, index: Index | None, run: Run) -> Iterator[dict[str, str]]:
+    """The variables for a git that is to see what was checked: in a commit what the index held when the check
+    began, else the work tree. A fix that others have brought in since did not fail."""
+    if index is None:
+        yield {}
+        return
+    with index.copy(repository) as copy:
+        if not run.committing and repository.where()[0] == run.head:
+            repository.git("add", "--update", GIT_INDEX_FILE=copy)
+        yield {"GIT_INDEX_FILE": copy}
 
 
-def _contains(repository: Repository, commit: str, index: Index | None) -> bool:
-    """Whether this tree has the fix: HEAD descends from it, or its patch can be taken out of the index again."""
+def _contains(repository: Repository, commit: str, checked: dict[str, str]) -> bool:
+    """Whether what was checked has the fix: HEAD descends from it, or its patch can be taken out again."""
     try:
         if repository.git("rev-list", "--max-count=1", commit, f"^{repository.head or commit}") == "":
             return True
-        patch = repository.patch(f"{commit}^", commit)
+        return repository.has(repository.patch(f"{commit}^", commit), **checked)
     except GitFault:
         return False
-    try:
-        with _as_it_was(repository, index) as variables:
-            repository.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
-    except GitFault:
-        return not patch
-    return True
 
 
-def _touched(repository: Repository, commit: str, index: Index | None) -> str:
-    """What the index holds of the files that a fix touches, as one short word."""
+def _touched(repository: Repository, commit: str, checked: dict[str, str]) -> str:
+    """What was checked of the files that a fix touches, as one short word."""
     import hashlib
 
     try:
         paths = repository.git("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-only", commit)
         named = [path for path in paths.split("\0") if path]
-        with _as_it_was(repository, index) as variables:
-            listed = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *named, **variables)
+        listed = repository.git("--literal-pathspecs", "ls-files", "-s", "-z", "--", *named, **checked)
     except GitFault:
         return repository.head
     return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
 
 
-@contextmanager
-def _as_it_was(repository: Repository, index: Index | None) -> Iterator[dict[str, str]]:
-    """The variables for a git that is to see what was there when the check began: a fix that others brought in
-    since did not fail it."""
-    if index is None:
-        yield {}
-        return
-    with index.copy(repository) as copy:
-        yield {"GIT_INDEX_FILE": copy}
-
-
-def _told(guard: Guard, commit: str, touched: str) -> bool:
-    """Whether this agent was sent for that fix before and its files have changed since: somebody may have brought
-    it in by hand, so if the check still fails, that is a new breakage. Other files prove nothing: in a shared
-    work tree they are others'."""
+def _told(guard: Guard, what: str, but: str | None = None) -> bool:
+    """Whether this agent was sent for that before. Not if the files that it touches are still `but`: who has
+    changed them may have brought the fix in by hand, so if the check still fails, that is a new breakage. Other
+    files prove nothing: in a shared work tree they are others'."""
     return any(
-        kept.agent == guard.me.id and kept.check == f"fix {commit}" and kept.tree != touched
-        for kept in guard.read().evidence
+        kept.agent == guard.me.id and kept.check == what and kept.tree != but for kept in guard.read().evidence
     )
 
 
-def _report(repository: Repository, event: Event, commit: str, now: float) -> Report:
+def _report(repository: Repository, fix: Event, commit: str, run: Run, now: float) -> Report:
     short = commit[:12]
-    lines = (
-        f"fixed elsewhere: {event.agent} fixed this at {words.clock(event.at, now)} in {short}"
-        f"{' on ' + event.branch.removeprefix('refs/heads/') if event.branch else ''}; it is not in this tree yet",
+    own = [failure for failure in run.failures if failure not in fix.failures]
+    lines = [
+        f"fixed elsewhere: {_fixer(fix)} fixed this at {words.clock(fix.at, now)} in {short}"
+        f"{' on ' + fix.branch.removeprefix('refs/heads/') if fix.branch else ''}; it is not in this tree yet",
         "nobody has to fix it again: bring the fix in, then commit again",
-    )
-    command = _bring_in(repository, short)
-    return Report("fixed_elsewhere", Exit.BUSY, lines, command, extra={"fix": commit, "fixer_was": event.agent})
+    ]
+    if own:
+        lines.insert(1, f"your own, nobody fixed them: {words.some(own)}")
+    extra = {"fix": commit, "fixer_was": fix.agent}
+    return Report("fixed_elsewhere", Exit.BUSY, tuple(lines), _bring_in(repository, short), extra=extra)
+
+
+def _fixer(fix: Event) -> str:
+    return fix.agent or "somebody"
 
 
 def _bring_in(repository: Repository, commit: str) -> str:

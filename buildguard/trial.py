@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from buildguard import check, frameworks, reports, words
+from buildguard import check, frameworks, git, reports, words
 from buildguard.call import Call
 from buildguard.check import Command, Result, Verdict
-from buildguard.git import Cleanness, Index
+from buildguard.git import Cleanness, Index, Repository
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
 from buildguard.states import Evidence, Run, Status
@@ -55,6 +55,8 @@ def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[
     began = time.time()
     result = start(call, command, {}, lives, call.settings.check_timeout)
     run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout)
+    states = snapshot.states.values() if snapshot else ()
+    breakage_open = any(state.status is not Status.PASSING for state in states)
     if repository is not None:
         run = run._replace(head=repository.head, branch=repository.branch)
     if repository is not None and result.verdict is Verdict.FAILED:
@@ -62,11 +64,31 @@ def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[
 
         failures = failure_ids(result.output, call.settings.junit, began, repository.top)
         run = run._replace(failures=failures, head_tree=repository.tree_of_head())
-    if repository and index and clean and clean.answer() and result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        passed = result.verdict is Verdict.PASSED
-        run = run._replace(evidence=(Evidence(command.text, index.tree(repository), passed, began),))
-    states = snapshot.states.values() if snapshot else ()
-    return Trial(command, result, began, run, any(state.status is not Status.PASSING for state in states))
+    if repository and index and result.verdict is Verdict.PASSED and breakage_open:
+        run = run._replace(tree=index.edited_tree(repository))
+    if repository and index and clean and _proves(result, clean, repository):
+        evidence = Evidence(command.text, index.tree(repository), result.verdict is Verdict.PASSED, began)
+        run = run._replace(evidence=(evidence,))
+    return Trial(command, result, began, run, breakage_open)
+
+
+def _proves(result: Result, clean: Cleanness, repository: Repository) -> bool:
+    """Whether a run tells something of a tree: its work tree held just that. `clean` was asked when it began."""
+    if result.verdict is Verdict.FAILED:
+        # Nobody waits for a failure's milliseconds, and an edit made meanwhile may be what failed.
+        return clean.answer(git.PATIENCE_SECONDS) and Cleanness(repository).answer(git.PATIENCE_SECONDS)
+    # Not asked again here, which every passing hook would pay for. A tree that passes by mistake makes nobody wait.
+    return result.verdict is Verdict.PASSED and clean.answer()
+
+
+def left_behind(call: Call) -> Run:
+    """What an agent leaves here that says by its own word that it has fixed the build."""
+    run = Run("", -1, call.checkout)
+    if call.repository is None:
+        return run
+    index = git.index(call.repository)
+    tree = index.edited_tree(call.repository) if index else ""
+    return run._replace(head=call.repository.head, tree=tree, branch=call.repository.branch)
 
 
 def start(
@@ -108,9 +130,9 @@ def settled(call: Call, trial: Trial, again: str | None) -> Report | None:
     return reports.passed(answer, command.text, result.seconds, call.checkout)
 
 
-def elect(call: Call, trial: Trial, claiming: bool = True) -> Answer | None:
+def elect(call: Call, run: Run, claiming: bool = True) -> Answer | None:
     """Put a failure to the vote; None where coordination is unavailable."""
-    return call.coordinate(lambda guard: guard.failed(trial.run, claiming))
+    return call.coordinate(lambda guard: guard.failed(run, claiming))
 
 
 def nested(call: Call) -> bool:

@@ -151,6 +151,8 @@ def election(answer: Answer, checkout: str, build: str) -> tuple[str, ...]:
         )
     else:
         lines.append(f"claimed: you are the fixer of {where}, claim {view.state.number}, as {who(agent)}")
+    if event is not None and event.fixed_at is not None:
+        lines.append(broken_again(event, now))
     return (*lines, *reason(answer))
 
 
@@ -208,10 +210,7 @@ def history_line(event: Event, now: float) -> str:
 def happened(event: Event, now: float) -> str:
     """What an event was: who did what; at the end of a breakage how long it lasted."""
     agent = event.agent or "somebody"
-    if event.fixed_at is not None:
-        again = f" (fixed by {event.other or 'somebody'} at {clock(event.fixed_at, now)}, broken again now)"
-    else:
-        again = ""
+    again = f" ({broken_again(event, now)})" if event.fixed_at is not None else ""
     ended = f" after {span(event.lasted)}" if event.lasted is not None else ""
     tries = f", attempt {event.attempts}" if event.attempts > 1 else ""
     because = f": {shortened(event.reason)}" if event.reason else ""
@@ -228,6 +227,12 @@ def happened(event: Event, now: float) -> str:
     }.get(event.kind, event.kind.value)
     tail = f" [{some(event.failures, 2)}]" if event.failures else ""
     return what + tail
+
+
+def broken_again(event: Event, now: float) -> str:
+    """The old history of a breakage that was fixed before."""
+    fixed = f"fixed by {event.other or 'somebody'} at {clock(event.fixed_at or 0.0, now)}"
+    return f"{fixed}, broken again at {clock(event.at or now, now)}"
 
 
 def shortened(text: str, most: int = REASON_SHOWN) -> str:

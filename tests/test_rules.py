@@ -437,6 +437,26 @@ def test_the_event_of_a_fix_says_where_and_of_what_it_was_made() -> None:
     assert (event.checkout, event.head, event.tree, event.branch) == (HERE, "head", "tree", "refs/heads/main")
     assert event.committing
     assert event.attempts == 2
+    assert event.check == "pytest"
+
+
+def test_a_fix_begins_where_its_claim_began_if_that_was_in_this_checkout() -> None:
+    claimed = only(rules.failed(column("broken"), ME, RUN._replace(head="old")))
+    later = RUN._replace(seen=99)
+    (event,) = rules.passed(view_of(claimed), ME, later).events
+    assert (event.head, event.tree) == ("old", "tree")
+    (event,) = rules.passed(view_of(claimed), ME, later._replace(checkout=THERE)).events
+    assert event.head == "head", "another checkout's commits are no part of it"
+
+
+def test_a_claim_by_hand_begins_on_the_head_of_its_checkout() -> None:
+    assert only(rules.failed(column("broken"), ME._replace(head="mine"), None)).head == "mine"
+
+
+def test_a_release_by_word_says_what_it_leaves_behind() -> None:
+    claimed = only(rules.failed(column("broken"), ME, RUN._replace(head="old")))
+    (event,) = rules.release(view_of(claimed), ME, None, gave_up=False, reason="", run=RUN).events
+    assert (event.head, event.tree, event.branch, event.committing) == ("old", "tree", "refs/heads/main", False)
 
 
 # The superseded fixer

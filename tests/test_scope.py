@@ -115,6 +115,10 @@ PLACES = [
          evidence=(CLEAN_PASS,), at=500.0),
     Case("no ids on either side, and HEAD is known to fail", (held(THERE, failures=()),), REPO,
          "ann started from the same commit 1a2b3c4", run=NO_IDS, evidence=(CLEAN_FAILURE,), moved_from=THERE),
+    Case("no ids on either side, the same commit, another check", (held(THERE, failures=()),), HERE,
+         run=NO_IDS._replace(check="ruff")),
+    Case("no ids on either side, claimed by hand without a check", (held(THERE, failures=())._replace(check=""),),
+         HERE, run=NO_IDS),
     Case("ids on one side only are nothing in common", (held(THERE, failures=()),), HERE),
     Case("ids on the other side only are nothing in common", (held(THERE),), HERE, run=NO_IDS),
     Case("an identical live failure outranks a HEAD that is known to pass", (held(THERE),), REPO,
@@ -137,6 +141,98 @@ def test_where_a_failure_belongs_and_why(case: Case) -> None:
     snapshot = seen(*case.states, silent_for=case.silent_for, evidence=case.evidence)
     found = scope.place(snapshot, case.dead, ME, case.run, case.asked)
     assert found == Placement(case.where, case.why, case.at, case.moved_from)
+
+
+# A fix that was made elsewhere
+
+FIX = Event(
+    Outcome.FIXED, REPO, Status.FIXING, Status.PASSING, 3, "ann", failures=("test_a",), checkout=THERE, head="f00",
+    check="pytest", id=9,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Travelling:
+    """Fixes, newest first, and which of them this run is to be told of."""
+
+    name: str
+    fixes: tuple[Event, ...]
+    found: Event | None
+    run: Run = RUN
+    evidence: tuple[Evidence, ...] = ()
+
+
+WHOLE_FIX = FIX._replace(failures=())
+PRIVATE_FIX = FIX._replace(scope=THERE)
+UNHELD = FIX._replace(before=Status.BROKEN)
+TRAVELLING = [
+    Travelling("no fix", (), None),
+    Travelling("one of a shared breakage that fails alike", (FIX,), FIX),
+    Travelling("the newest of two", (FIX._replace(id=12), FIX), FIX._replace(id=12)),
+    Travelling("one of another failure", (FIX._replace(failures=("test_c",)),), None),
+    Travelling("one of another failure hides none that fails alike", (FIX._replace(failures=("c",)), FIX), FIX),
+    Travelling("one that was made here", (FIX._replace(checkout=HERE),), None),
+    Travelling("one of a private breakage", (PRIVATE_FIX,), None),
+    Travelling("one of a private breakage that is known to be in HEAD here, too", (PRIVATE_FIX,), PRIVATE_FIX,
+               evidence=(CLEAN_FAILURE,)),
+    Travelling("what is known of another check says nothing of HEAD", (PRIVATE_FIX,), None,
+               evidence=(CLEAN_FAILURE._replace(check="ruff"),)),
+    Travelling("a pass while nobody was fixing", (UNHELD,), None),
+    Travelling("a pass while nobody was fixing, on the same HEAD", (UNHELD._replace(head=HEAD),),
+               UNHELD._replace(head=HEAD)),
+    Travelling("no ids on either side, the same commit", (WHOLE_FIX._replace(head=HEAD),),
+               WHOLE_FIX._replace(head=HEAD), run=NO_IDS),
+    Travelling("no ids on either side, another commit", (WHOLE_FIX,), None, run=NO_IDS),
+    Travelling("no ids on either side, no commit at all", (WHOLE_FIX._replace(head=""),), None,
+               run=NO_IDS._replace(head="")),
+    Travelling("no ids on either side, another check", (WHOLE_FIX._replace(head=HEAD, check="ruff"),), None,
+               run=NO_IDS),
+    Travelling("ids on one side only", (WHOLE_FIX._replace(head=HEAD),), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TRAVELLING, ids=lambda case: case.name)
+def test_which_fix_elsewhere_is_this_runs(case: Travelling) -> None:
+    assert scope.fixed_elsewhere(seen(evidence=case.evidence), case.fixes, HERE, case.run) == case.found
+
+
+@pytest.mark.parametrize(
+    ("evidence", "own"),
+    [((), False), ((CLEAN_PASS,), True), ((CLEAN_FAILURE,), False)],
+    ids=["none", "pass", "fail"],
+)
+def test_only_an_own_change_can_fail_on_a_head_that_is_known_to_pass(
+    evidence: tuple[Evidence, ...], own: bool
+) -> None:
+    assert scope.own_change(seen(evidence=evidence), RUN) == own
+
+
+HERE_FIX = FIX._replace(checkout=HERE, at=600.0)
+AGAIN = [
+    ("nothing was fixed before", (), RUN, None),
+    ("the same failure, fixed in this checkout", (HERE_FIX,), RUN, HERE_FIX),
+    ("the newest of two", (HERE_FIX._replace(agent="bob"), HERE_FIX), RUN, HERE_FIX._replace(agent="bob")),
+    ("another failure", (HERE_FIX._replace(failures=("test_c",)),), RUN, None),
+    ("fixed elsewhere, and the fix is not here", (FIX,), RUN, None),
+    ("fixed elsewhere, and the fix has come here", (FIX,), RUN._replace(has_fix=9), FIX),
+    ("the whole check", (HERE_FIX._replace(failures=()),), NO_IDS, HERE_FIX),
+    ("the whole of another check", (HERE_FIX._replace(failures=(), check="ruff"),), NO_IDS, None),
+    ("claimed by hand, so nobody knows what is broken", (HERE_FIX,), None, None),
+]
+
+
+@pytest.mark.parametrize(("fixes", "run", "found"), [case[1:] for case in AGAIN], ids=[case[0] for case in AGAIN])
+def test_a_breakage_that_is_open_again_has_its_old_history(
+    fixes: tuple[Event, ...], run: Run | None, found: Event | None
+) -> None:
+    step = scope.opened_again(rules.failed(seen().view(HERE), ME, run), fixes, run)
+    (event,) = step.events
+    assert (event.other, event.fixed_at) == ((found.agent, found.at) if found else (None, None))
+
+
+def test_a_breakage_that_was_open_all_the_time_is_not_broken_again() -> None:
+    step = rules.failed(seen(broken(HERE)).view(HERE), ME, RUN)
+    assert scope.opened_again(step, (HERE_FIX,), RUN) == step
 
 
 # A checkout's claim becomes the repository's

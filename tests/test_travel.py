@@ -1,0 +1,325 @@
+"""A fix that was made in another checkout: which commit it has become, if any, and when it is none for this one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from breakage import RUN, broken_base, history, next_command, repository, shared_breakage, status
+from support import Checkout, Done, Following
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Checkout:
+    return repository(tmp_path)
+
+
+def fix(checkout: Checkout, **more: str) -> None:
+    """Alice's fix, through the hook; `more` files go with it."""
+    for name, text in {"app.txt": "fine\n", **more}.items():
+        checkout.write(name, text)
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-q", "-m", "fix", agent="alice")
+
+
+def bobs(other: Checkout) -> Done:
+    """What bob hears in a tree without the fix."""
+    return other.buildguard(*RUN, agent="bob")
+
+
+def assert_brought_in(other: Checkout, name: str) -> None:
+    """Bob is sent for just that commit, brings it in with the command that he is given, and passes."""
+    done = bobs(other)
+    assert done.status == 75, done
+    command = next_command(done.both)
+    assert command == ["buildguard", "cherry-pick", other.ok("rev-parse", name)[:12]]
+    assert other.run(*command, agent="bob").status == 0
+    assert bobs(other).status == 0
+
+
+def on_a_branch(shared: Checkout) -> Checkout:
+    """Alice goes on on a branch of her own; the work tree of `main`."""
+    shared.ok("switch", "-qc", "topic")
+    trunk = Checkout(shared.path.parent / "trunk", shared.home)
+    shared.ok("worktree", "add", "-q", str(trunk.path), "main")
+    trunk.write("news.txt", "of somebody else\n")
+    trunk.ok("add", "-A")
+    trunk.ok("commit", "-q", "--no-verify", "-m", "news")
+    return trunk
+
+
+def rebased(shared: Checkout) -> str:
+    on_a_branch(shared)
+    fix(shared, **{"alice.txt": "alice\n"})
+    shared.ok("rebase", "-q", "main")
+    return "topic"
+
+
+def amended(shared: Checkout) -> str:
+    fix(shared)
+    shared.write("alice.txt", "alice\n")
+    shared.ok("add", "-A")
+    shared.ok("commit", "-q", "--no-verify", "--amend", "-m", "fix, and more")
+    return "main"
+
+
+def squashed(shared: Checkout) -> str:
+    trunk = on_a_branch(shared)
+    fix(shared)
+    trunk.ok("merge", "-q", "--squash", "topic")
+    trunk.ok("commit", "-q", "--no-verify", "-m", "all of topic")
+    shared.ok("switch", "-q", "--detach")
+    shared.ok("reset", "-q", "--hard", "HEAD^")
+    shared.ok("branch", "-q", "-D", "topic")
+    return "main"
+
+
+def detached(shared: Checkout) -> str:
+    shared.ok("switch", "-q", "--detach")
+    fix(shared)
+    return shared.ok("rev-parse", "HEAD")
+
+
+def committed_past_the_hook(shared: Checkout) -> str:
+    shared.write("app.txt", "fine\n")
+    shared.ok("commit", "-q", "--no-verify", "-am", "fix")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    return "main"
+
+
+def committed_after_a_run_and_other_work(shared: Checkout) -> str:
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    shared.write("alice.txt", "alice\n")
+    shared.ok("add", "alice.txt")
+    shared.ok("commit", "-q", "--no-verify", "-m", "first something else", "--", "alice.txt")
+    shared.ok("commit", "-q", "--no-verify", "-m", "fix", "--", "app.txt")
+    return "main"
+
+
+def released_by_word(shared: Checkout) -> str:
+    shared.write("app.txt", "fine\n")
+    shared.ok("commit", "-q", "--no-verify", "-am", "fix")
+    assert shared.buildguard("release", agent="alice").status == 0
+    return "main"
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        rebased,
+        amended,
+        squashed,
+        detached,
+        committed_past_the_hook,
+        committed_after_a_run_and_other_work,
+        released_by_word,
+    ],
+)
+def test_a_fix_is_found_whatever_became_of_its_commit(shared: Checkout, happens: Callable[[Checkout], str]) -> None:
+    other = shared_breakage(shared)
+    assert_brought_in(other, happens(shared))
+    assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
+
+
+def dropped(shared: Checkout) -> None:
+    fix(shared)
+    shared.ok("reset", "-q", "--hard", "HEAD^")
+
+
+def put_away(shared: Checkout) -> None:
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    shared.ok("stash")
+
+
+def flaky(shared: Checkout) -> None:
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    shared.write("app.txt", "BROKEN\n")
+
+
+@pytest.mark.parametrize("happens", [dropped, put_away, flaky])
+def test_a_fix_that_no_commit_holds_does_not_mislead(shared: Checkout, happens: Callable[[Checkout], None]) -> None:
+    other = shared_breakage(shared)
+    happens(shared)
+    done = bobs(other)
+    assert (done.status, status(other, "bob")["mine"]) == (1, True), done
+    assert "no commit holds that fix: it does not count" in done.err
+    assert "broken again" not in other.buildguard("log").out, "his tree never had the fix"
+
+
+def test_what_passes_on_another_branch_while_nobody_is_fixing_is_no_fix_to_bring_in(shared: Checkout) -> None:
+    old = shared.work_tree("old")
+    other = shared_breakage(shared)
+    assert shared.buildguard("release", "--gave-up", agent="alice").status == 0
+    old.write("carol.txt", "carol\n")
+    old.ok("add", "-A")
+    old.ok("commit", "-q", "-m", "carol", agent="carol")
+    done = bobs(other)
+    assert (done.status, status(other, "bob")["mine"]) == (1, True), done
+    assert "carol" not in done.both
+
+
+def test_a_failure_of_ones_own_change_is_not_sent_for_an_old_fix(shared: Checkout) -> None:
+    old = shared.work_tree("old")
+    old.write(".buildguard.toml", 'check = "sleep 0.3; sh check.sh"\n')
+    old.ok("commit", "-qam", "a check that gives git time to say that all is clean", agent="bob")
+    assert old.buildguard("run", agent="bob").status == 0
+    shared_breakage(shared)
+    fix(shared)
+    old.write("app.txt", "BROKEN by bob himself\n")
+    done = old.git("commit", "-am", "bob", agent="bob")
+    assert (done.status, status(old, "bob")["mine"]) == (1, True), done
+    assert "the breakage is in this checkout's changes" in done.both
+
+
+def test_a_fix_that_was_made_again_by_hand_and_not_staged_is_there(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    fix(shared)
+    other.write("app.txt", "fine\n")
+    other.write("tests/test_app.py", "raise SystemExit\n")
+    failing = ("run", "--", "sh", "-c", "echo 'FAILED tests/test_app.py::test_app - boom'; exit 1")
+    done = other.buildguard(*failing, agent="bob")
+    assert (done.status, status(other, "bob")["mine"]) == (1, True), done
+
+
+def test_whoever_is_sent_for_a_fix_is_told_what_is_its_own(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    fix(shared)
+    other.write("private-bob.txt", "BAD\n")
+    done = bobs(other)
+    assert done.status == 75
+    (line,) = [line for line in done.both.splitlines() if "your own" in line]
+    assert "test_own.py::test_private-bob.txt" in line
+    assert "test_app" not in line
+
+
+# A check without failure ids: the whole check is what failed
+
+
+WHOLE = ("run", "--", "sh", "-c", "! grep -q BROKEN app.txt")
+ANOTHER = ("run", "--", "sh", "-c", "! grep -q BROKEN app.txt  # another check")
+
+
+def test_two_checks_without_ids_have_nothing_in_common(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard(*WHOLE, agent="alice").status == 1
+    assert other.buildguard(*ANOTHER, agent="bob").status == 1
+    assert other.buildguard("status", "--exit-code", agent="bob").status == 1
+    assert [one.buildguard(*WHOLE, agent="carol").status for one in (shared.work_tree("third"),)] == [75]
+
+
+def test_the_fix_of_another_check_without_ids_is_no_fix_of_this_one(shared: Checkout) -> None:
+    broken_base(shared)
+    other, third = shared.work_tree("other"), shared.work_tree("third")
+    assert shared.buildguard(*WHOLE, agent="alice").status == 1
+    assert other.buildguard(*WHOLE, agent="bob").status == 75
+    shared.write("app.txt", "fine\n")
+    shared.ok("commit", "-q", "--no-verify", "-am", "fix")
+    assert shared.buildguard(*WHOLE, agent="alice").status == 0
+    assert third.buildguard(*ANOTHER, agent="carol").status == 1
+    done = other.buildguard(*WHOLE, agent="bob")
+    assert (done.status, next_command(done.both)[:2]) == (75, ["buildguard", "cherry-pick"])
+
+
+@pytest.mark.parametrize("check", [RUN, WHOLE], ids=["with ids", "the check as a whole"])
+def test_what_is_broken_again_has_its_old_history(shared: Checkout, check: tuple[str, ...]) -> None:
+    for agent, text, expected in (("alice", "BROKEN\n", 1), ("alice", "fine\n", 0), ("bob", "BROKEN\n", 1)):
+        shared.write("app.txt", text)
+        done = shared.buildguard(*check, agent=agent)
+        assert done.status == expected
+    told = [line for line in done.both.splitlines() if "broken again at" in line]
+    assert len(told) == 1
+    assert told[0].startswith("buildguard: fixed by alice at ")
+    opened = [event for event in history(shared) if event["kind"] == "claimed"]
+    assert [(event["other"], event["fixed_before_at"] is None) for event in opened] == [
+        (None, True),
+        ("alice", False),
+    ]
+
+
+def test_a_private_failure_that_somebody_else_had_and_fixed_is_not_broken_again(shared: Checkout) -> None:
+    other = shared.work_tree("other")
+    for place, agent, text in (
+        (shared, "alice", "BROKEN\n"),
+        (shared, "alice", "fine\n"),
+        (other, "bob", "BROKEN\n"),
+    ):
+        place.write("app.txt", text)
+        place.buildguard(*RUN, agent=agent)
+    assert status(other, "bob")["mine"]
+    assert "broken again" not in shared.buildguard("log").out
+
+
+# Evidence
+
+
+def test_an_edit_made_while_the_check_ran_proves_nothing_of_head(shared: Checkout) -> None:
+    gate = shared.path.parent / "gate"
+    os.mkfifo(gate)
+    slow = f"echo began; cat {gate}; sh check.sh"
+    run = Following(shared.start("buildguard", "run", "--", "sh", "-c", slow, agent="alice"))
+    run.says("began")
+    shared.write("app.txt", "BROKEN\n")
+    gate.write_text("go\n")
+    assert run.ends().status == 1
+    assert shared.buildguard("release", "--gave-up", agent="alice").status == 0
+    gate.unlink()
+    gate.write_text("")
+    done = shared.buildguard("run", "--", "sh", "-c", slow, agent="alice")
+    assert done.status == 1
+    assert "failed this check" not in done.both, "HEAD itself never failed"
+
+
+def test_a_clean_head_that_failed_is_known_to_have_failed(shared: Checkout) -> None:
+    broken_base(shared)
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    shared.write("alice.txt", "alice\n")
+    assert shared.buildguard("release", "--gave-up", agent="alice").status == 0
+    done = shared.buildguard(*RUN, agent="alice")
+    assert done.status == 1
+    assert "failed this check at " in done.both
+
+
+# Clones that share one database
+
+
+@pytest.fixture
+def clones(shared: Checkout) -> tuple[Checkout, Checkout]:
+    """Two clones of one origin, which arrives broken; alice is at its fix in one, bob busy in the other."""
+    broken_base(shared)
+    shared.ok("clone", "-q", "--bare", ".", "../origin.git")
+    places = []
+    for name in ("one", "two"):
+        shared.ok("clone", "-q", "../origin.git", f"../{name}")
+        variables = {"BUILDGUARD_DB": str(shared.path.parent / "state.db")}
+        places.append(Checkout(shared.path.parent / name, shared.home, variables))
+    one, two = places
+    assert one.buildguard(*RUN, agent="alice").status == 1
+    assert two.buildguard(*RUN, agent="bob").status == 75
+    one.write("app.txt", "fine\n")
+    one.ok("commit", "-q", "--no-verify", "-am", "fix")
+    assert one.buildguard(*RUN, agent="alice").status == 0
+    return one, two
+
+
+def test_a_fix_in_another_clone_is_fetched_and_brought_in(clones: tuple[Checkout, Checkout]) -> None:
+    one, two = clones
+    two.write("bob.txt", "bob\n")
+    two.ok("add", "-A")
+    two.ok("commit", "-q", "--no-verify", "-m", "the first commit on a branch of the same name")
+    one.ok("push", "-q")
+    done = bobs(two)
+    assert (done.status, next_command(done.both)) == (75, ["git", "fetch", "--all"])
+    assert two.run(*next_command(done.both)).status == 0
+    assert_brought_in(two, "origin/main")
+
+
+def test_a_fix_in_another_clone_that_is_not_published_locks_nobody_out(clones: tuple[Checkout, Checkout]) -> None:
+    _, two = clones
+    assert next_command(bobs(two).both) == ["git", "fetch", "--all"]
+    done = bobs(two)
+    assert (done.status, status(two, "bob")["mine"]) == (1, True)
+    assert "cannot be fetched from there yet: it does not count" in done.err
