@@ -27,6 +27,15 @@ def is_amend(argv: Sequence[str]) -> bool:
     return command == "commit" and any(len(word) > 3 and "--amend".startswith(word) for word in options)
 
 
+def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The pathspecs after `--` of a commit that takes nothing else that is staged; none of one that does."""
+    if "--" not in arguments:
+        return ()
+    at = arguments.index("--")
+    takes_more = any(word == "--include" or re.match("-[aeqsvnp]*i", word) for word in arguments[:at])
+    return () if takes_more else tuple(arguments[at + 1 :])
+
+
 def reads_stdin(arguments: Sequence[str]) -> bool:
     """Whether this commit reads its message or its paths from stdin, which is gone when it is repeated."""
     rest = iter(arguments)

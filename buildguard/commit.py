@@ -24,8 +24,8 @@ GIT_FATAL = 128
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What must not have changed when the commit is tried again: HEAD, branch, and what is staged (git's raw
-    diff against HEAD, with whole object names)."""
+    """What must not have changed when the commit is tried again: HEAD, branch, and what it takes of that which is
+    staged (git's raw diff against HEAD, with whole object names)."""
 
     head: str
     branch: str
@@ -41,7 +41,7 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         return _git_failed(status) if status else _committed(call, None)
     deadline = time.monotonic() + timeout
     repeat = again.by_commit(["git", "commit", *arguments])
-    pin = _pin(repository)
+    pin = _pin(call, repository, arguments)
     stdin = _kept_stdin(arguments)
     while True:
         head = repository.where()[0]
@@ -58,7 +58,9 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         # Content, and still no commit: another one came first, and git could not move the branch.
         if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
             return Report(told.outcome, told.exit, (), _after(call, told, repeat), extra=_but_next(told))
-        report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(repository, pin, arguments)
+        report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(
+            call, repository, pin, arguments
+        )
         if report is not None:
             return report
         call.voice.say("committing again")
@@ -132,18 +134,21 @@ def _wait(call: Call, deadline: float, repeat: str | None, told: Verdict) -> Rep
     return travel.after_waking(call, told.run, began.last_event, moment.snapshot.now, trial.always)
 
 
-def _pin(repository: Repository) -> Pin:
+def _pin(call: Call, repository: Repository, arguments: Sequence[str]) -> Pin:
     head, branch = repository.where()
+    # In a shared checkout others stage and commit files of theirs: nothing to a commit that names its own.
+    paths = again.only_paths(arguments)
+    asked = ("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-relative", "--", *paths)
     try:
-        staged = repository.git("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev")
+        staged = git.answer(asked, call.environment, call.cwd)
     except GitFault:
         staged = ""
     return Pin(head, branch, staged)
 
 
-def _unpinned(repository: Repository, pin: Pin, arguments: Sequence[str]) -> Report | None:
+def _unpinned(call: Call, repository: Repository, pin: Pin, arguments: Sequence[str]) -> Report | None:
     """Why the same commit would now be another one; None if it would not."""
-    now = _pin(repository)
+    now = _pin(call, repository, arguments)
     if now.branch != pin.branch:
         line = f"not committed: the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
         return Report("moved", Exit.BUSY, (line,), "git status --short --branch")

@@ -42,6 +42,24 @@ def test_what_is_too_long_to_be_pasted_is_no_command() -> None:
     assert again.by_commit(["git", "commit", "-m", "x" * 5000]) == "buildguard wait"
 
 
+PATHS = (
+    ("-m x", ()),
+    ("-m x a", ()),
+    ("-m x -- a b", ("a", "b")),
+    ("-- a", ("a",)),
+    ("-i -- a", ()),
+    ("-qi -m x -- a", ()),
+    ("--include -m x -- a", ()),
+    ("-mi -- a", ("a",)),
+    ("-m x -- -i", ("-i",)),
+)
+
+
+@pytest.mark.parametrize(("arguments", "paths"), PATHS, ids=[row[0] for row in PATHS])
+def test_the_paths_of_a_commit_that_takes_nothing_else(arguments: str, paths: tuple[str, ...]) -> None:
+    assert again.only_paths(arguments.split()) == paths
+
+
 REPEATED = (
     ("git commit -m x", "buildguard commit -m x"),
     ("git commit", "buildguard commit"),

@@ -185,6 +185,36 @@ def test_another_staged_diff_is_not_committed(checkout: Checkout) -> None:
     assert checkout.ok("log", "--format=%s") == "first"
 
 
+@pytest.mark.parametrize("folder", [".", "sub"])
+def test_what_others_stage_and_commit_is_nothing_to_a_commit_that_names_its_paths(
+    checkout: Checkout, folder: str
+) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout, f"{folder}/mine.txt")
+    staged_by_bob(checkout, "anns.txt")
+    here = Checkout(checkout.path / folder, checkout.home)
+    commit = committing(here, "-m", "mine", "--", "mine.txt")
+    staged_by_bob(checkout, "carols.txt")
+    checkout.write("app.txt", "fixed\n")
+    assert checkout.buildguard("commit", "-m", "fix", "--", "app.txt", "anns.txt", agent="ann").status == 0
+    done = commit.ends()
+    assert done.status == 0, done
+    assert checkout.ok("log", "-2", "--format=%s") == "mine\nfix"
+    assert checkout.ok("status", "--porcelain") == "A  carols.txt"
+
+
+def test_what_a_commit_names_and_another_took_is_an_explained_end(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine", "--", "mine.txt")
+    staged_by_bob(checkout, "carols.txt")
+    checkout.write("app.txt", "fixed\n")
+    checkout.ok("add", "app.txt")
+    assert checkout.buildguard("commit", "-qm", "two", "--", "app.txt", "mine.txt", agent="ann").status == 0
+    done = commit.ends()
+    assert (done.status, "nothing to commit: your change is in" in done.out) == (0, True), done
+
+
 def test_a_change_that_went_with_anothers_commit_is_an_explained_end(checkout: Checkout) -> None:
     claimed_by_ann(checkout)
     staged_by_bob(checkout)

@@ -18,10 +18,16 @@ def test_two_work_trees_with_a_private_failure_each_do_not_wait_for_each_other(s
     for place, agent in ((shared, "alice"), (other, "bob")):
         place.write(f"private-{agent}.txt", "BAD\n")
         place.ok("add", "-A")
-        done = place.git("commit", "-m", agent, agent=agent)
-        assert done.status == 1
+    at_once = [
+        place.start("buildguard", "commit", "-m", agent, agent=agent)
+        for place, agent in ((shared, "alice"), (other, "bob"))
+    ]
+    for process, agent in zip(at_once, ("alice", "bob"), strict=True):
+        done = ended(process)
+        assert done.status == 1, done
         assert f"as {agent}" in done.err
         assert "busy" not in done.err
+        assert "waiting: " not in done.err
     assert (status(shared, "alice")["scope"], status(other, "bob")["scope"]) == ("checkout:.git", "checkout:other")
     assert status(shared, "alice")["mine"]
     assert status(other, "bob")["mine"]
@@ -90,13 +96,20 @@ def test_a_fix_that_another_hook_had_changed_is_found_by_what_is_known_of_its_tr
     assert (done.status, next_command(done.both)) == (75, ["buildguard", "cherry-pick", fix]), done
 
 
-def test_two_agents_in_one_checkout_share_one_breakage(shared: Checkout) -> None:
-    shared.write("app.txt", "BROKEN\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    shared.write("private-bob.txt", "BAD\n")
-    done = shared.buildguard("run", "--", "sh", "check.sh", agent="bob")
-    assert done.status == 75
-    assert "alice is fixing" in done.both
+def test_of_two_agents_in_one_checkout_one_waits_for_the_other(shared: Checkout) -> None:
+    broken_base(shared)
+    for agent in ("alice", "bob"):
+        shared.write(f"{agent}.txt", f"{agent}\n")
+    shared.ok("add", "alice.txt", "bob.txt")
+    assert shared.buildguard("commit", "-m", "alice", "--", "alice.txt", agent="alice").status == 1
+    bob = Following(shared.start("buildguard", "commit", "-m", "bob", "--", "bob.txt", agent="bob"))
+    bob.says("waiting: alice is fixing")
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard("commit", "-m", "alice", "--", "app.txt", "alice.txt", agent="alice").status == 0
+    done = bob.ends()
+    assert done.status == 0, done
+    assert shared.ok("log", "-2", "--format=%s") == "bob\nalice"
+    assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
 
 
 def test_a_shared_failure_and_a_private_one_are_told_apart(shared: Checkout) -> None:
@@ -136,13 +149,13 @@ def test_a_check_that_crashes_elects_somebody(shared: Checkout) -> None:
 
 
 def test_a_flaky_check_is_resolved_by_its_next_pass_without_a_second_fixer(shared: Checkout) -> None:
-    shared.write("app.txt", "BROKEN\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    waiter = shared.start("buildguard", "run", "--wait", "1m", "--", "sh", "check.sh", agent="bob")
-    eventually(lambda: "waiting" in (waiter.stderr.readline() if waiter.stderr else ""), "bob waits")
-    shared.write("app.txt", "fine\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
-    assert ended(waiter).status == 0
+    flaky = ("--", "sh", "-c", "echo x >> ../runs; test $(wc -l < ../runs) -gt 2")
+    assert shared.buildguard("run", *flaky, agent="alice").status == 1
+    bob = Following(shared.start("buildguard", "run", "--wait", "5m", *flaky, agent="bob"))
+    bob.says("waiting: alice is fixing")
+    assert shared.buildguard("run", *flaky, agent="alice").status == 0
+    assert bob.ends().status == 0
+    assert status(shared, "alice")["status"] == "passing"
     assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
 
 
