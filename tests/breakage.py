@@ -42,6 +42,14 @@ def shared_breakage(checkout: Checkout) -> Checkout:
     return other
 
 
+def fix(checkout: Checkout, **more: str) -> None:
+    """Commit alice's fix, through the hook; `more` files go with it."""
+    for name, text in {"app.txt": "fine\n", **more}.items():
+        checkout.write(name, text)
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-q", "-m", "fix", agent="alice")
+
+
 def status(checkout: Checkout, agent: str) -> dict[str, object]:
     """What `status --json` says."""
     answer: dict[str, object] = json.loads(checkout.buildguard("status", "--json", agent=agent).out)

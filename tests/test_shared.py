@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from breakage import broken_base, history, next_command, repository, status
+from breakage import RUN, broken_base, fix, history, next_command, repository, shared_breakage, status
 from support import Checkout, Following, ended, eventually
 
 
@@ -63,16 +63,15 @@ def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> No
 def test_a_run_is_given_the_cherry_pick_too(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
-    shared.buildguard("run", "--", "sh", "check.sh", agent="alice")
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    shared.buildguard(*RUN, agent="alice")
+    assert other.buildguard(*RUN, agent="bob").status == 75
+    fix(shared)
+    done = other.buildguard(*RUN, agent="bob")
     assert done.status == 75
     command = next_command(done.both)
     assert command[:2] == ["buildguard", "cherry-pick"]
     assert other.run(*command).status == 0
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
+    assert other.buildguard(*RUN, agent="bob").status == 0
 
 
 def test_a_fix_that_another_hook_had_changed_is_found_by_what_is_known_of_its_tree(shared: Checkout) -> None:
@@ -115,9 +114,9 @@ def test_of_two_agents_in_one_checkout_one_waits_for_the_other(shared: Checkout)
 def test_a_shared_failure_and_a_private_one_are_told_apart(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert shared.buildguard(*RUN, agent="alice").status == 1
     other.write("private-bob.txt", "BAD\n")
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    done = other.buildguard(*RUN, agent="bob")
     assert done.status == 75
     lines = done.both.splitlines()
     assert any(
@@ -160,31 +159,24 @@ def test_a_flaky_check_is_resolved_by_its_next_pass_without_a_second_fixer(share
 
 
 def test_a_fix_that_never_became_a_commit_does_not_mislead(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    other = shared_breakage(shared)
     refusing = shared.path / ".git" / "hooks" / "commit-msg"
     refusing.write_text("#!/bin/sh\nexit 1\n")
     refusing.chmod(0o755)
     shared.write("app.txt", "fine\n")
     assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 1
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    done = other.buildguard(*RUN, agent="bob")
     assert done.status == 1
     assert "no commit holds that fix" in done.both
     assert status(other, "bob")["mine"]
 
 
 def test_a_fix_that_is_in_the_tree_and_still_fails_is_a_new_breakage_with_its_history(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    other = shared_breakage(shared)
+    fix(shared)
     other.ok("merge", "-q", "main")
     other.write("app.txt", "BROKEN\n")
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    done = other.buildguard(*RUN, agent="bob")
     assert done.status == 1
     assert status(other, "bob")["mine"]
     story = shared.buildguard("log", agent="bob").out
@@ -205,12 +197,12 @@ def test_evidence_of_a_passing_head_is_the_reason_for_a_private_scope(shared: Ch
 
 def test_the_log_tells_the_story_of_a_breakage(shared: Checkout) -> None:
     shared.write("app.txt", "BROKEN\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    assert shared.buildguard(*RUN, agent="alice").status == 1
     waiter = shared.start("buildguard", "wait", "--timeout", "1m", agent="bob")
     eventually(lambda: "waiting" in (waiter.stderr.readline() if waiter.stderr else ""), "bob waits")
     shared.write("app.txt", "fine\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
+    assert shared.buildguard(*RUN, agent="alice").status == 0
     assert ended(waiter).status == 0
     story = shared.buildguard("log", agent="alice").out
     assert "alice claimed it" in story
@@ -220,14 +212,10 @@ def test_the_log_tells_the_story_of_a_breakage(shared: Checkout) -> None:
 
 
 def test_other_peoples_commits_do_not_make_a_fix_elsewhere_a_new_breakage(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    other = shared_breakage(shared)
+    fix(shared)
     for name in ("one.txt", "two.txt"):
-        done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+        done = other.buildguard(*RUN, agent="bob")
         assert (done.status, "fixed elsewhere" in done.both) == (75, True)
         other.write(name, "somebody else's\n")
         other.ok("add", name)
@@ -235,42 +223,30 @@ def test_other_peoples_commits_do_not_make_a_fix_elsewhere_a_new_breakage(shared
 
 
 def test_whoever_brought_a_fix_in_by_hand_may_claim_what_still_fails(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
+    other = shared_breakage(shared)
+    fix(shared)
+    assert other.buildguard(*RUN, agent="bob").status == 75
     other.write("app.txt", "fine in another way, but BROKEN\n")
     other.ok("commit", "-q", "--no-verify", "-am", "by hand")
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 1
+    assert other.buildguard(*RUN, agent="bob").status == 1
     assert status(other, "bob")["mine"]
 
 
 def test_a_fleets_private_fixes_do_not_push_out_the_shared_one(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    other = shared_breakage(shared)
+    fix(shared)
     for number in range(10):
         shared.write(f"private-{number}.txt", "BAD\n")
-        assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+        assert shared.buildguard(*RUN, agent="alice").status == 1
         shared.write(f"private-{number}.txt", "good\n")
-        assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 0
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+        assert shared.buildguard(*RUN, agent="alice").status == 0
+    done = other.buildguard(*RUN, agent="bob")
     assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
 
 
 def test_a_fix_that_arrives_while_the_check_runs_is_no_new_breakage(shared: Checkout) -> None:
-    broken_base(shared)
-    other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 75
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    other = shared_breakage(shared)
+    fix(shared)
     gate = other.path.parent / "gate"
     os.mkfifo(gate)
     slow = f"sh check.sh; status=$?; echo checked; cat {gate}; exit $status"
@@ -281,17 +257,16 @@ def test_a_fix_that_arrives_while_the_check_runs_is_no_new_breakage(shared: Chec
     done = run.ends()
     assert (done.status, "claimed" in done.both) == (75, False), done
     assert other.run(*next_command(done.out), agent="bob").status == 0
-    assert other.buildguard("run", "--", "sh", "check.sh", agent="bob").status == 0
+    assert other.buildguard(*RUN, agent="bob").status == 0
 
 
 def test_a_waiting_run_is_told_where_the_fix_is_without_another_check(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert shared.buildguard(*RUN, agent="alice").status == 1
     run = Following(other.start("buildguard", "run", "--wait", "5m", "--", "sh", "check.sh", agent="bob"))
     run.says("waiting: alice is fixing")
-    shared.write("app.txt", "fine\n")
-    assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
+    fix(shared)
     done = run.ends()
     assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)
     assert done.both.count("FAILED tests/test_app.py") == 1
@@ -300,13 +275,13 @@ def test_a_waiting_run_is_told_where_the_fix_is_without_another_check(shared: Ch
 def test_a_fixer_on_its_way_still_fixes_what_the_breakage_began_with(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
+    assert shared.buildguard(*RUN, agent="alice").status == 1
     shared.write("app.txt", "fine\n")
     shared.write("private-alice.txt", "BAD\n")
-    assert shared.buildguard("run", "--", "sh", "check.sh", agent="alice").status == 1
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    done = other.buildguard(*RUN, agent="bob")
     assert (done.status, "tests/test_app.py::test_app fails for alice too" in done.both) == (75, True)
     shared.write("private-alice.txt", "good\n")
     assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 0
-    done = other.buildguard("run", "--", "sh", "check.sh", agent="bob")
+    done = other.buildguard(*RUN, agent="bob")
     assert (done.status, "fixed elsewhere: alice fixed this" in done.both) == (75, True)

@@ -5,21 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from breakage import RUN, broken_base, history, next_command, repository, shared_breakage, status
+from breakage import RUN, broken_base, fix, history, next_command, repository, shared_breakage, status
 from support import Checkout, Done, Following
 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Checkout:
     return repository(tmp_path)
-
-
-def fix(checkout: Checkout, **more: str) -> None:
-    """Alice's fix, through the hook; `more` files go with it."""
-    for name, text in {"app.txt": "fine\n", **more}.items():
-        checkout.write(name, text)
-    checkout.ok("add", "-A")
-    checkout.ok("commit", "-q", "-m", "fix", agent="alice")
 
 
 def bobs(other: Checkout) -> Done:
