@@ -17,6 +17,7 @@ from buildguard.git import GitFault, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.run import await_turn
+from buildguard.travel import Waiter
 from buildguard.verdict import Verdict
 
 GIT_FATAL = 128
@@ -56,7 +57,7 @@ def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
         if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
             return _git_failed(status)
         # Content, and still no commit: another one came first, and git could not move the branch.
-        if told.exit != Exit.OK and told.outcome not in ("busy", "moved"):
+        if told.exit != Exit.OK and told.outcome not in ("busy", "moved") and told.run is None:
             return Report(told.outcome, told.exit, (), _after(call, told, repeat), extra=_but_next(told))
         report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(
             call, repository, pin, arguments
@@ -131,7 +132,8 @@ def _wait(call: Call, deadline: float, repeat: str | None, told: Verdict) -> Rep
         return Report("timeout", Exit.BUSY, (line,), repeat, moment.holder, silence)
     if told.run is None:
         return None
-    return travel.after_waking(call, told.run, began.last_event, moment.snapshot.now, trial.always)
+    waiter = Waiter(trial.always, lambda: max(0.0, deadline - time.monotonic()), repeat)
+    return travel.after_waking(call, told.run, began.last_event, moment.snapshot.now, waiter)
 
 
 def _pin(call: Call, repository: Repository, arguments: Sequence[str]) -> Pin:

@@ -129,8 +129,8 @@ class Guard:
 
         def transition(snapshot: Snapshot) -> Step:
             concerned = [self.asked or self.checkout]
-            if self.asked is None and snapshot.state(REPO).status is not Status.PASSING:
-                concerned.append(REPO)
+            if self.asked is None or self._has_moved(snapshot):
+                concerned += [REPO] if snapshot.state(REPO).status is not Status.PASSING else []
             steps = [rules.passed(snapshot.view(name, dead), caller, run) for name in concerned]
             chosen = next((step for step in steps if step.outcome is Outcome.FIXED), steps[0])
             return chosen._replace(
@@ -247,6 +247,12 @@ class Guard:
         event = step.events[-1] if step.events else None
         known = self.__dict__.get("me")
         return Answer(step.outcome, after.view(step.scope, dead), after, known, event=event)
+
+    def _has_moved(self, snapshot: Snapshot) -> bool:
+        """Whether the claim of the checkout that was asked for may have become everybody's since."""
+        claim = snapshot.state(REPO).claim
+        empty = snapshot.state(self.checkout).status is Status.PASSING
+        return self.asked == self.checkout and empty and claim is not None and claim.checkout == self.checkout
 
     def _dead(self, snapshot: Snapshot) -> Dead:
         """The claims whose own process is known to have ended. `psutil` is paid for only if there is one to ask."""

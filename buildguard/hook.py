@@ -60,13 +60,8 @@ class _Story:
                 return report
 
     def _attempt(self) -> Trial:
-        repository, index = self.situation.repository, self.situation.source
-        tried = trial.attempt(self.call, self.command, index, self.situation.lives)
-        if index is None:
-            return tried
-        # Only whoever waits for a fix needs to know the tree of its commit: a plain pass does without.
-        tree = index.tree(repository) if tried.passed and tried.breakage_open else ""
-        return tried._replace(run=tried.run._replace(tree=tree, committing=True))
+        index = self.situation.source
+        return trial.attempt(self.call, self.command, index, self.situation.lives, committing=index is not None)
 
     def _repeat(self) -> str | None:
         from buildguard.refusal import repeat

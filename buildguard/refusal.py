@@ -16,6 +16,7 @@ from buildguard.reports import Report
 from buildguard.run import as_of, await_turn
 from buildguard.situation import GIT_GONE, Situation
 from buildguard.states import Outcome
+from buildguard.travel import Waiter
 from buildguard.trial import Trial
 
 SHELL_MARGIN = 10.0
@@ -79,7 +80,7 @@ class Refusal:
         """Elect, fix or wait, as the rules have it. None: run the check again."""
         if not self.situation.lives():
             return reports.interrupted(GIT_GONE, None)
-        found = travel.elsewhere(self.call, tried.run, self.situation.source, self.situation.lives)
+        found = travel.elsewhere(self.call, tried.run, self.situation.source, self._waiter(tried))
         if isinstance(found, Report):
             return found
         if not self.situation.lives():
@@ -136,6 +137,15 @@ class Refusal:
             check=tried.result.seconds,
         )
 
+    def _waiter(self, tried: Trial) -> Waiter:
+        """This hook, as it may wait for a commit of another checkout. `buildguard commit` waits outside git."""
+
+        def patience() -> float:
+            outside = verdict.asked_for(self.call.environment)
+            return 0.0 if outside else self._leave(self._wait_left(), tried).seconds
+
+        return Waiter(self.situation.lives, patience, self._repeat())
+
     def _wait_left(self) -> float:
         """Seconds that are left of the one wait that a hook may take, however often it is woken."""
         if self._wait_ends is None:
@@ -171,7 +181,7 @@ class Refusal:
     def _after_waking(self, tried: Trial, moment: Moment, answer: Answer) -> Report | None:
         """If the fixer's own commit moved HEAD, git would refuse this one anyway."""
         since, now = answer.snapshot.last_event, moment.snapshot.now
-        report = travel.after_waking(self.call, tried.run, since, now, self.situation.lives)
+        report = travel.after_waking(self.call, tried.run, since, now, self._waiter(tried))
         moved = self.call.coordinate(lambda _: safety.head_moved(self.situation.repository))
         return report if moved is None or report is not None else self._moved(moved)
 

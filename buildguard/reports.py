@@ -118,7 +118,10 @@ def passed(answer: Answer | None, check: str, took: float, checkout: str) -> Rep
         lines.append(
             f"fixed: {words.place(state.scope, checkout)} is passing again, claim {answer.event.number} is over"
         )
+        if state.scope == REPO and not answer.event.committing:
+            lines.append("others wait for the commit of this fix: commit it now")
     lines += words.superseded(answer.view.state, answer.agent)
+    lines += words.still_held(answer, checkout)
     return _about(answer, Exit.OK, lines, extra={"fixed": fixed}, outcome="passed")
 
 

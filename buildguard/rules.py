@@ -27,8 +27,8 @@ def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -
 
 
 def passed(view: View, caller: Caller | None, run: Run) -> Step:
-    """A check passed. It resolves the breakage only if it began after it, ran the same check, and is the
-    fixer's or ran in the scope's own checkout."""
+    """A check passed. It resolves the breakage only if it began after it, ran the same check, and ran where the
+    claim was made: in its checkout or, if the fixer moved, on the HEAD that it began on."""
     state = view.state
     mine = caller is not None and view.held_by(caller.agent)
     seen = state._replace(last_check=view.now, updated_at=view.now)
@@ -88,7 +88,10 @@ def alive(view: View, agent: str) -> State | None:
 def _resolves(state: State, mine: bool, run: Run) -> bool:
     if run.seen <= state.opened_after or state.check not in ("", run.check):
         return False
-    return mine or state.claim is None or state.claim.checkout == run.checkout
+    if state.claim is None or state.claim.checkout == run.checkout:
+        return True
+    # The fixer's other branches may never have been broken.
+    return mine and bool(run.head) and run.head == state.head
 
 
 def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
@@ -99,10 +102,11 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     after = state._replace(claim=claim, updated_at=view.now)
     if run is not None:
         claim = claim._replace(attempts=claim.attempts + 1)
-        check, failures = state.check or run.check, state.failures
-        if check == run.check:
-            failures = _known(failures, run.failures)
-        after = after._replace(claim=claim, check=check, last_check=view.now, failures=failures)
+        after = after._replace(claim=claim, last_check=view.now)
+        if not state.check:
+            after = after._replace(check=run.check, began=run.failures)
+        if after.check == run.check:
+            after = after._replace(failures=_known(after.began, run.failures))
     return Step(Outcome.RENEWED, state.scope, (after,))
 
 
@@ -142,26 +146,29 @@ def _opened(view: View, run: Run | None) -> State:
     """The row of an open breakage; one that was open already keeps its beginning."""
     state = view.state._replace(updated_at=view.now)
     if run is not None:
-        state = state._replace(last_check=view.now, failures=_known(state.failures, run.failures))
+        known = _known(state.began, run.failures)
+        state = state._replace(last_check=view.now, began=known, failures=known)
     if view.state.status is not Status.PASSING and (run is None or run.check == state.check):
         return state
+    if run is not None:
+        state = state._replace(began=run.failures, failures=run.failures)
     if run is not None and view.state.status is not Status.PASSING:
         # Another check than the one that broke: its own pass has to end what its failure claims.
-        return state._replace(check=run.check, head=run.head, opened_after=view.last_event, failures=run.failures)
+        return state._replace(check=run.check, head=run.head, opened_after=view.last_event)
     return state._replace(
         broken_since=view.now,
         opened_after=view.last_event,
         check=run.check if run else "",
         head=run.head if run else "",
-        failures=run.failures if run else (),
         reason="",
     )
 
 
-def _known(failures: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
-    """The failures of a breakage only grow while it is open: whoever shares what it began with must find it when
-    the fixer has come further and fails elsewhere."""
-    return tuple(dict.fromkeys((*failures, *more)))[:MOST_FAILURES]
+def _known(began: tuple[str, ...], last: tuple[str, ...]) -> tuple[str, ...]:
+    """The failures of an open breakage: those that it began with, for whoever shares them must find it when the
+    fixer has come further and fails elsewhere; and the last run's. What the fixer broke and mended in between is
+    nobody else's."""
+    return tuple(dict.fromkeys((*began, *last)))[:MOST_FAILURES]
 
 
 def _passing(view: View, agent: str | None) -> State:
@@ -173,6 +180,7 @@ def _passing(view: View, agent: str | None) -> State:
         broken_since=None,
         reason="",
         failures=(),
+        began=(),
         passed_after=view.last_event,
         updated_at=view.now,
     )
@@ -195,7 +203,7 @@ def _event(
         state.number,
         agent,
         reason=reason,
-        failures=state.failures or (run.failures if run else ()),
+        failures=state.began or state.failures or (run.failures if run else ()),
         check=state.check or (run.check if run else ""),
     )
     if after is Status.PASSING and state.broken_since is not None:

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 
-from buildguard import git, reports, travel, trial, words
+from buildguard import git, reports, scope, travel, trial, words
 from buildguard.call import Call
 from buildguard.check import Command
 from buildguard.fix import fix
 from buildguard.guard import Answer, Guard, Moment
 from buildguard.reports import Report
 from buildguard.states import Outcome, View
+from buildguard.travel import Waiter
 from buildguard.trial import Trial
 from buildguard.ui import Countdown, Voice
 
@@ -18,6 +19,8 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
     more than 0. `again` is the command line that repeats this."""
     deadline = time.monotonic() + wait
+    waiting = _waiting(again)
+    waiter = Waiter(trial.always, lambda: max(travel.LANDING, deadline - time.monotonic()), waiting)
     reruns = 1
     while True:
         index = git.index(call.repository) if call.repository else None
@@ -25,7 +28,7 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
         report = trial.settled(call, tried, again)
         if report is not None:
             return report
-        found = travel.elsewhere(call, tried.run, index, trial.always)
+        found = travel.elsewhere(call, tried.run, index, waiter)
         if isinstance(found, Report):
             return found
         answer = trial.elect(call, found, claiming)
@@ -40,8 +43,8 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
         left = deadline - time.monotonic()
         moment = await_turn(call, left, scope=answer.view.state.scope) if left > 0 else None
         if moment is None or moment.holder is not None:
-            return _busy(call, tried, as_of(moment, answer), wait)
-        report = travel.after_waking(call, tried.run, answer.snapshot.last_event, moment.snapshot.now, trial.always)
+            return _busy(call, tried, as_of(moment, answer), wait, waiting)
+        report = travel.after_waking(call, tried.run, answer.snapshot.last_event, moment.snapshot.now, waiter)
         if report is not None:
             return report
         call = call.up_to_date()
@@ -54,9 +57,22 @@ def as_of(moment: Moment | None, answer: Answer) -> Answer:
     return answer._replace(view=moment.holder, snapshot=moment.snapshot, placement=None)
 
 
-def _busy(call: Call, tried: Trial, answer: Answer, wait: float) -> Report:
+def _busy(call: Call, tried: Trial, answer: Answer, wait: float, waiting: str | None) -> Report:
     why = [f"the wait of {words.span(wait)} ran out"] if wait > 0 else []
-    return reports.busy(answer, tried.ended, call.checkout, call.voice.build, why, "buildguard wait")
+    me, snapshot = answer.agent.id if answer.agent else None, answer.snapshot
+    first = scope.holding_up(snapshot, frozenset(), me, call.checkout, call.guard.asked if call.guard else None)
+    # A bare wait knows no failure: it may wait for somebody else's than the one that this run shares.
+    same = first is not None and first.state.scope == answer.view.state.scope
+    following = "buildguard wait" if same else waiting
+    return reports.busy(answer, tried.ended, call.checkout, call.voice.build, why, following)
+
+
+def _waiting(again: str | None) -> str | None:
+    """The command line that repeats this run and waits."""
+    start = "buildguard run "
+    if again is None or not again.startswith(start) or "--wait" in again.partition(" -- ")[0]:
+        return again
+    return f"{start}--wait 5m {again.removeprefix(start)}"
 
 
 def await_turn(

@@ -56,7 +56,14 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     if new.claim is not None:
         moved = moved._replace(superseded_agent=new.claim.agent, superseded_number=new.number)
     left = old._replace(
-        status=Status.PASSING, claim=None, broken_since=None, failures=(), check="", reason="", opened_after=-1
+        status=Status.PASSING,
+        claim=None,
+        broken_since=None,
+        failures=(),
+        began=(),
+        check="",
+        reason="",
+        opened_after=-1,
     )
     event = Event(
         Outcome.SHARED,
@@ -77,7 +84,7 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
 
 def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, run: Run) -> Event | None:
     """The newest of the `fixes` (newest first), made in another checkout, of what now fails in this run: of a
-    breakage that was shared, or of one that is known to be in HEAD here."""
+    breakage that was shared, or of one that is known to be in the HEAD that both began on."""
     proof = _proof(snapshot, run)
     in_head = proof is not None and not proof.passed
     for fix in fixes:
@@ -85,7 +92,7 @@ def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, r
         # What passed on some branch while nobody was fixing may never have been broken there.
         fixed = fix.before is Status.FIXING or same_head
         same = _same_failure(fix, run) and (bool(run.failures) or same_head)
-        if fix.checkout != checkout and (fix.scope == REPO or in_head) and fixed and same:
+        if fix.checkout != checkout and (fix.scope == REPO or (in_head and same_head)) and fixed and same:
             return fix
     return None
 

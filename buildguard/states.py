@@ -64,9 +64,10 @@ class Claim(NamedTuple):
 class State(NamedTuple):
     """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
 
-    `head` is the one that the fixer's claim began on, else the one that was found broken. `opened_after` and
-    `passed_after` are the ids of the last event *before* the breakage was opened and before
-    the last transition to passing: what tells whether a run began before or after either.
+    `head` is the one that the fixer's claim began on, else the one that was found broken. `began` are the failures
+    that the breakage began with, `failures` those and the last run's. `opened_after` and `passed_after` are the
+    ids of the last event *before* the breakage was opened and before the last transition to passing: what tells
+    whether a run began before or after either.
     """
 
     scope: str
@@ -84,6 +85,7 @@ class State(NamedTuple):
     passed_after: int = -1
     superseded_agent: str | None = None
     superseded_number: int | None = None
+    began: tuple[str, ...] = ()
     revision: int = 0
 
 

@@ -12,7 +12,7 @@ from buildguard.check import Command, Result, Verdict
 from buildguard.git import Cleanness, Index, Repository
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
-from buildguard.states import Evidence, Run, Status
+from buildguard.states import REPO, Evidence, Run, Snapshot, Status
 
 SIGN_OF_LIFE = 30.0
 """Seconds between two signs of life while a check or a fix runs."""
@@ -26,15 +26,13 @@ def always() -> bool:
 
 
 class Trial(NamedTuple):
-    """One finished run of a check. `seen` is the last event's id from before it began (-1: not known), `began`
-    the time in seconds since the epoch; `run` is what the rules need of it, `breakage_open` whether there was
-    anything to resolve when it began."""
+    """One finished run of a check. `began` is the time in seconds since the epoch, `run` what the rules need of
+    it."""
 
     command: Command
     result: Result
     began: float
     run: Run
-    breakage_open: bool
 
     @property
     def passed(self) -> bool:
@@ -47,16 +45,21 @@ class Trial(NamedTuple):
         return f"failed: {self.command.text} (exit status {self.result.status}, {words.span(self.result.seconds)})"
 
 
-def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[], bool] = always) -> Trial:
-    """Run the check once, on the tree that the index holds."""
+def attempt(
+    call: Call,
+    command: Command,
+    index: Index | None,
+    lives: Callable[[], bool] = always,
+    committing: bool = False,
+) -> Trial:
+    """Run the check once. In a commit's hook (`committing`) the index holds what is to be checked, elsewhere the
+    work tree."""
     repository = call.repository
     snapshot = call.coordinate(Guard.read)
     clean = Cleanness(repository) if repository and index and snapshot else None
     began = time.time()
     result = start(call, command, {}, lives, call.settings.check_timeout)
-    run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout)
-    states = snapshot.states.values() if snapshot else ()
-    breakage_open = any(state.status is not Status.PASSING for state in states)
+    run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout, committing=committing)
     if repository is not None:
         run = run._replace(head=repository.head, branch=repository.branch)
     if repository is not None and result.verdict is Verdict.FAILED:
@@ -64,12 +67,19 @@ def attempt(call: Call, command: Command, index: Index | None, lives: Callable[[
 
         failures = failure_ids(result.output, call.settings.junit, began, repository.top)
         run = run._replace(failures=failures, head_tree=repository.tree_of_head())
-    if repository and index and result.verdict is Verdict.PASSED and breakage_open:
-        run = run._replace(tree=index.edited_tree(repository))
+    if repository and index and result.verdict is Verdict.PASSED and _may_resolve(snapshot, call.checkout):
+        # Only whoever waits for a fix needs to know its tree: a plain pass does without.
+        run = run._replace(tree=index.tree(repository) if committing else index.edited_tree(repository))
     if repository and index and clean and _proves(result, clean, repository):
         evidence = Evidence(command.text, index.tree(repository), result.verdict is Verdict.PASSED, began)
         run = run._replace(evidence=(evidence,))
-    return Trial(command, result, began, run, breakage_open)
+    return Trial(command, result, began, run)
+
+
+def _may_resolve(snapshot: Snapshot | None, checkout: str) -> bool:
+    """Whether there was anything that a pass in this checkout could resolve."""
+    states = snapshot.states.values() if snapshot else ()
+    return any(state.status is not Status.PASSING and state.scope in (checkout, REPO) for state in states)
 
 
 def _proves(result: Result, clean: Cleanness, repository: Repository) -> bool:

@@ -158,13 +158,37 @@ def election(answer: Answer, checkout: str, build: str) -> tuple[str, ...]:
 
 def told_apart(answer: Answer) -> list[str]:
     """What of a busy run's failures is being fixed by somebody else, and what is its own."""
-    theirs, claim = answer.view.state.failures, answer.view.state.claim
+    theirs = answer.view.state.failures
     own = [failure for failure in answer.failures if failure not in theirs]
-    if not theirs or claim is None or not own:
+    if not theirs or not own:
         return failing(theirs)
-    both = [failure for failure in answer.failures if failure in theirs]
-    shared = [f"being fixed by {claim.agent}: {some(both or theirs)}"]
-    return [*shared, f"your own, nobody else fixes them: {some(own)}"]
+    lines = []
+    for view in (answer.view, *_others_fixing(answer)):
+        both = [failure for failure in answer.failures if failure in view.state.failures]
+        if view.state.claim is not None and (both or view is answer.view):
+            lines.append(f"being fixed by {view.state.claim.agent}: {some(both or theirs)}")
+            own = [failure for failure in own if failure not in both]
+    return [*lines, f"your own, nobody else fixes them: {some(own)}"] if own else lines
+
+
+def _others_fixing(answer: Answer) -> list[View]:
+    """The other scopes that somebody else than the caller is fixing."""
+    me = answer.agent.id if answer.agent else None
+    views = [
+        answer.snapshot.view(name) for name in sorted(answer.snapshot.states) if name != answer.view.state.scope
+    ]
+    return [view for view in views if view.held_live_by_another(me)]
+
+
+def still_held(answer: Answer, checkout: str) -> list[str]:
+    """What a caller has to know whose pass did not end its claim: others go on waiting for it."""
+    held = [state for state in answer.snapshot.states.values() if answer.agent and state.claim]
+    mine = [state for state in held if state.claim and answer.agent and state.claim.agent == answer.agent.id]
+    return [
+        f"you still hold claim {state.number} on {place(state.scope, checkout)}: it ends when"
+        f" {shortened(state.check) or 'its check'} passes where you claimed it, or with: buildguard release"
+        for state in mine
+    ]
 
 
 def reason(answer: Answer) -> list[str]:

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from support import Checkout, new_repository
@@ -48,6 +50,12 @@ def fix(checkout: Checkout, **more: str) -> None:
         checkout.write(name, text)
     checkout.ok("add", "-A")
     checkout.ok("commit", "-q", "-m", "fix", agent="alice")
+
+
+def later(checkout: Checkout, seconds: float) -> None:
+    """Let all that has happened lie further back."""
+    with closing(sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")) as db, db:
+        db.execute("UPDATE event SET at = at - ?", (seconds,))
 
 
 def status(checkout: Checkout, agent: str) -> dict[str, object]:

@@ -152,17 +152,20 @@ class EveryCallIsPredicted(Machine):
     @rule(agent=AGENTS, checkout=PLACES, wanted=SCOPES, check=CHECKS, age=AGE)
     def passes(self, agent: str, checkout: str, wanted: str, check: str, age: int) -> None:
         scope = self.scope(checkout, wanted)
-        model, run = self.models[scope], self.run(check, checkout, age)
+        run, before = self.run(check, checkout, age), len(self.events)
         known = any(other.holder for other in self.models.values())
-        saw_it = run.seen > model.opened_at_event and model.check in ("", check)
-        may = not model.holder or agent == model.holder or checkout == model.made_in
-        expected = "passed"
-        if model.status != "passing" and saw_it and may:
-            expected, event = "fixed", len(self.events)
-            self.happens("fixed", scope, agent if known else "", model.number)
-            model.ends(event)
-        elif agent == model.holder:
-            model.seen_at = self.now
+        repo = self.models[REPO]
+        moved = scope == checkout and self.models[scope].status == "passing" and repo.holder
+        for name in (scope, REPO) if moved and repo.made_in == checkout else (scope,):
+            model = self.models[name]
+            saw_it = run.seen > model.opened_at_event and model.check in ("", check)
+            may = not model.holder or checkout == model.made_in
+            if model.status != "passing" and saw_it and may:
+                self.happens("fixed", name, agent if known else "", model.number)
+                model.ends(before)
+            elif agent == model.holder:
+                model.seen_at = self.now
+        expected = "fixed" if len(self.events) > before else "passed"
         assert self.guard(agent, checkout, scope).passed(run).outcome == expected
 
     @rule(

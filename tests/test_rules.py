@@ -34,6 +34,7 @@ BROKEN = PASSING._replace(
     broken_since=BEGAN_BROKEN,
     opened_after=14,
     failures=("test_a",),
+    began=("test_a",),
     reason="too hard",
 )
 FIXING = BROKEN._replace(status=Status.FIXING, claim=ANN)
@@ -47,6 +48,7 @@ STATES = {
 OTHER_SCOPE = State(THERE, Status.BROKEN, number=7, check="pytest", opened_after=3)
 """Holds the build's highest number, so the next one is 8, in whichever scope."""
 RUN = Run("pytest", LAST_EVENT, HERE, ("test_b",), "head", "head tree", "tree", "refs/heads/main")
+MOVED = RUN._replace(checkout=THERE, seen=99)
 
 
 def view_of(state: State, silent_for: float = 100.0, held_for: float = 300.0, dead: bool = False) -> View:
@@ -114,7 +116,7 @@ TABLE = {
     "passed elsewhere": {
         "passing": "passed: passing 5",
         "broken": "fixed: passing 5, event fixed: broken to passing",
-        "mine": "fixed: passing 5, event fixed: fixing to passing",
+        "mine": "passed: fixing 5 by me",
         "live": "passed: fixing 5 by ann",
         "stale": "passed: fixing 5 by ann",
     },
@@ -445,8 +447,34 @@ def test_a_fix_begins_where_its_claim_began_if_that_was_in_this_checkout() -> No
     later = RUN._replace(seen=99)
     (event,) = rules.passed(view_of(claimed), ME, later).events
     assert (event.head, event.tree) == ("old", "tree")
-    (event,) = rules.passed(view_of(claimed), ME, later._replace(checkout=THERE)).events
+    (event,) = rules.passed(view_of(only(rules.failed(column("broken"), ME, RUN))), ME, MOVED).events
     assert event.head == "head", "another checkout's commits are no part of it"
+
+
+def test_a_fixer_that_moved_ends_its_claim_on_the_head_that_it_began_on() -> None:
+    claimed = only(rules.failed(column("broken"), ME, RUN))
+    assert rules.passed(view_of(claimed), ME, MOVED).outcome is Outcome.FIXED
+    for elsewhere in (MOVED._replace(head="an old branch"), MOVED._replace(head="")):
+        after = only(rules.passed(view_of(claimed._replace(head="")), ME, elsewhere))
+        assert after.status is Status.FIXING
+    another = only(rules.passed(view_of(claimed), ME, MOVED._replace(head="an old branch")))
+    assert another.claim == claimed.claim, "what passes there may never have been broken there"
+
+
+def test_what_the_fixer_broke_and_mended_on_its_way_is_not_the_breakage() -> None:
+    claimed = only(rules.failed(column("passing"), ME, RUN))
+    slipped = only(rules.failed(view_of(claimed), ME, RUN._replace(seen=99, failures=("test_b", "test_slip"))))
+    assert (slipped.began, slipped.failures) == (("test_b",), ("test_b", "test_slip"))
+    mended = only(rules.failed(view_of(slipped), ME, RUN._replace(seen=99, failures=("test_c",))))
+    assert (mended.began, mended.failures) == (("test_b",), ("test_b", "test_c"))
+    (event,) = rules.passed(view_of(mended), ME, RUN._replace(seen=99)).events
+    assert event.failures == ("test_b",)
+
+
+def test_a_claim_by_hand_learns_from_its_first_run_what_it_began_with() -> None:
+    by_hand = only(rules.failed(column("passing"), ME, None))
+    after = only(rules.failed(view_of(by_hand), ME, RUN._replace(seen=99)))
+    assert (after.check, after.began, after.failures) == ("pytest", ("test_b",), ("test_b",))
 
 
 def test_a_claim_by_hand_begins_on_the_head_of_its_checkout() -> None:

@@ -395,6 +395,7 @@ STATES = st.builds(
     passed_after=COUNT,
     superseded_agent=st.none() | TEXT,
     superseded_number=st.none() | COUNT,
+    began=LINES,
 ).map(lambda state: state._replace(status=Status.FIXING) if state.claim else state)
 EVENTS = st.builds(
     Event,
@@ -500,7 +501,8 @@ def test_a_file_of_an_older_schema_is_brought_up_and_loses_nothing(path: Path, c
     claim = Claim("ann", "checkout:a", 900, 950, 900, 3600, None, 2)
     store = Store(path, clock=clock)
     state = store.read("default").state("repo")
-    assert (state.number, state.claim, state.failures, state.revision) == (4, claim, ("test_a",), 3)
+    assert (state.number, state.claim, state.revision) == (4, claim, 3)
+    assert (state.failures, state.began) == (("test_a",), ("test_a",))
     (fixed,) = store.history("default", 10)
     assert (fixed.id, fixed.agent, fixed.lasted, fixed.check) == (7, "bob", 60, "")
     store.update("default", writing(events=(CLAIMED._replace(check="pytest"),)))

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from breakage import RUN, broken_base, fix, history, next_command, repository, shared_breakage, status
+from breakage import RUN, broken_base, fix, history, later, next_command, repository, shared_breakage, status
 from support import Checkout, Done, Following
+
+from buildguard.travel import LANDING, UNCOMMITTED
 
 
 @pytest.fixture
@@ -125,20 +127,74 @@ def put_away(shared: Checkout) -> None:
     shared.ok("stash")
 
 
-def flaky(shared: Checkout) -> None:
+def taken_back(shared: Checkout) -> None:
     shared.write("app.txt", "fine\n")
     assert shared.buildguard(*RUN, agent="alice").status == 0
     shared.write("app.txt", "BROKEN\n")
 
 
-@pytest.mark.parametrize("happens", [dropped, put_away, flaky])
+@pytest.mark.parametrize("happens", [dropped, put_away, taken_back])
 def test_a_fix_that_no_commit_holds_does_not_mislead(shared: Checkout, happens: Callable[[Checkout], None]) -> None:
     other = shared_breakage(shared)
     happens(shared)
+    later(shared, UNCOMMITTED)
     done = bobs(other)
     assert (done.status, status(other, "bob")["mine"]) == (1, True), done
     assert "no commit holds that fix: it does not count" in done.err
     assert "broken again" not in other.buildguard("log").out, "his tree never had the fix"
+
+
+def test_a_flaky_check_leaves_no_commit_to_wait_for(shared: Checkout) -> None:
+    flaky = ("run", "--", "sh", "-c", "echo x >> ../runs; test $(wc -l < ../runs) -gt 2 && exit; sh check.sh")
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard(*flaky, agent="alice").status == 1
+    assert other.buildguard(*flaky, agent="bob").status == 75
+    assert shared.buildguard(*flaky, agent="alice").status == 0
+    done = bobs(other)
+    assert (done.status, status(other, "bob")["mine"]) == (1, True), done
+    assert "no commit holds that fix: it does not count" in done.err
+    assert "still to come" not in done.err
+
+
+def test_a_fix_that_is_not_committed_yet_is_waited_for(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    shared.write("app.txt", "fine\n")
+    passed = shared.buildguard(*RUN, agent="alice")
+    assert "others wait for the commit of this fix: commit it now" in passed.out
+    later(shared, LANDING)
+    other.write("bob.txt", "bob\n")
+    other.ok("add", "bob.txt")
+    bob = Following(other.start("buildguard", "commit", "-m", "bob", "--", "bob.txt", agent="bob"))
+    bob.says("elsewhere; its commit is still to come")
+    other.write("carol.txt", "carol\n")
+    other.ok("add", "carol.txt", agent="carol")
+    shared.ok("commit", "-q", "-am", "fix", agent="alice")
+    done = bob.ends()
+    assert done.status == 75, done
+    assert "has not committed it yet" in done.err
+    assert next_command(done.out) == ["buildguard", "cherry-pick", shared.ok("rev-parse", "main")[:12]]
+    assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
+
+
+def test_a_run_without_a_wait_is_told_how_to_wait_for_the_commit(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    later(shared, LANDING)
+    done = bobs(other)
+    assert (done.status, status(other, "bob")["mine"]) == (75, False)
+    assert next_command(done.both) == ["buildguard", "run", "--wait", "5m", *RUN[1:]]
+
+
+def test_a_fix_that_is_broken_again_before_it_was_committed_is_not_waited_for(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    shared.write("app.txt", "BROKEN\n")
+    assert shared.buildguard("run", "--scope", "repo", *RUN[1:], agent="alice").status == 1
+    done = bobs(other)
+    assert (done.status, "busy: alice is fixing" in done.both) == (75, True), done
 
 
 def test_what_passes_on_another_branch_while_nobody_is_fixing_is_no_fix_to_bring_in(shared: Checkout) -> None:
