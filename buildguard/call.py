@@ -155,7 +155,8 @@ def _guard(repository: Repository, chosen: Settings, who: Callable[[], Agent], s
         store = Store(chosen.db, repository=_origin(repository))
         checkout = f"checkout:{_place(repository)}"
     asked = checkout if scope == "checkout" else scope
-    return Guard(store, chosen.build, checkout, who, chosen.stale_after, chosen.max_claim, asked, repository.head)
+    terms = (chosen.stale_after, chosen.max_claim)
+    return Guard(store, chosen.build, checkout, who, *terms, asked, repository.head, lambda: git.born(repository))
 
 
 def _place(repository: Repository) -> str:

@@ -99,6 +99,15 @@ def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     return Repository(Path(lines[paths[0]]), Path(lines[paths[1]]), top, head, branch, variables, environment)
 
 
+def born(repository: Repository) -> float:
+    """Since when there has been this linked work tree (seconds since the epoch); 0 for the main one. Git writes
+    this file when it adds a work tree, and never again."""
+    try:
+        return (repository.git_dir / "commondir").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None) -> str:
     """What one git command prints. Raises `GitFault` with git's own first line."""
     found = _call(words, environment, cwd, stdin)

@@ -47,7 +47,7 @@ class Guard:
 
     `identify` is asked only when the caller's identity matters: that may cost a walk up the process tree. It may
     raise `agents.Unidentified`, and every verb `store.Unavailable`. `asked` is the scope that was demanded, `head`
-    the checkout's HEAD.
+    the checkout's HEAD, `born` since when there has been this checkout (seconds since the epoch; 0: always).
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class Guard:
         max_claim: float,
         asked: str | None = None,
         head: str = "",
+        born: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.store = store
         self.build = build
         self.checkout = checkout
         self.asked = asked
         self._identify = identify
+        self._born = born
         self._terms = (stale_after, max_claim, head)
 
     @cached_property
@@ -255,9 +257,12 @@ class Guard:
         return self.asked == self.checkout and empty and claim is not None and claim.checkout == self.checkout
 
     def _dead(self, snapshot: Snapshot) -> Dead:
-        """The claims whose own process is known to have ended. `psutil` is paid for only if there is one to ask."""
+        """The claims whose own process is known to have ended, and those made in a work tree that stood here under
+        the same name before. `psutil` is paid for only if there is a process to ask for."""
+        held = [(state, state.claim) for state in snapshot.states.values() if state.claim is not None]
         return frozenset(
             (state.scope, state.number)
-            for state in snapshot.states.values()
-            if state.claim is not None and state.claim.process and processes.known_dead(state.claim.process)
+            for state, claim in held
+            if (claim.checkout == self.checkout and claim.claimed_at < self._born())
+            or (claim.process and processes.known_dead(claim.process))
         )

@@ -45,7 +45,7 @@ class Stale(StrEnum):
 
     SILENT = "silent"
     HELD_TOO_LONG = "held too long"
-    DEAD = "its process has ended"
+    DEAD = "its process has ended, or its work tree is gone"
 
 
 class Claim(NamedTuple):

@@ -1,9 +1,11 @@
 """One trial of the check: started as its author expects, with signs of life, and what it then proves."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from buildguard import check, frameworks, git, reports, words
@@ -59,21 +61,44 @@ def attempt(
     clean = Cleanness(repository) if repository and index and snapshot else None
     began = time.time()
     result = start(call, command, {}, lives, call.settings.check_timeout)
-    run = Run(command.text, snapshot.last_event if snapshot else -1, call.checkout, committing=committing)
+    check = _at_the_top(call, command)
+    run = Run(check, snapshot.last_event if snapshot else -1, call.checkout, committing=committing)
     if repository is not None:
         run = run._replace(head=repository.head, branch=repository.branch)
     if repository is not None and result.verdict is Verdict.FAILED:
         from buildguard.failures import failure_ids
 
-        failures = failure_ids(result.output, call.settings.junit, began, repository.top)
+        failures = failure_ids(result.output, call.settings.junit, began, place(call, command))
+        failures = tuple(f"{_folder(call, command)}{failure}" for failure in failures)
         run = run._replace(failures=failures, head_tree=repository.tree_of_head())
     if repository and index and result.verdict is Verdict.PASSED and _may_resolve(snapshot, call.checkout):
         # Only whoever waits for a fix needs to know its tree: a plain pass does without.
         run = run._replace(tree=index.tree(repository) if committing else index.edited_tree(repository))
     if repository and index and clean and _proves(result, clean, repository):
-        evidence = Evidence(command.text, index.tree(repository), result.verdict is Verdict.PASSED, began)
+        evidence = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
         run = run._replace(evidence=(evidence,))
     return Trial(command, result, began, run)
+
+
+def place(call: Call, command: Command) -> Path:
+    """Where a command runs: the configured check where the git hook runs it, whoever calls from wherever."""
+    top = call.repository.top if call.repository else None
+    return top if top is not None and command == call.settings.check else call.cwd
+
+
+def _folder(call: Call, command: Command) -> str:
+    """The folder that a command runs in, as the start of a path from the top; empty at the top."""
+    top = call.repository.top if call.repository else None
+    if top is None:
+        return ""
+    path = os.path.relpath(place(call, command), top)
+    return "" if path == "." or path.startswith("..") else f"{path}/"
+
+
+def _at_the_top(call: Call, command: Command) -> str:
+    """The check as a person would type it at the top: in another folder the same words check something else."""
+    folder = _folder(call, command)
+    return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text
 
 
 def _may_resolve(snapshot: Snapshot | None, checkout: str) -> bool:
@@ -117,7 +142,7 @@ def start(
     return check.run(
         command,
         environment={**environment, **variables},
-        cwd=call.cwd,
+        cwd=place(call, command),
         timeout=timeout,
         inconclusive=call.settings.inconclusive_exit_codes,
         stdout=2 if call.voice.json else 1,

@@ -301,6 +301,50 @@ def test_a_private_failure_that_somebody_else_had_and_fixed_is_not_broken_again(
     assert "broken again" not in shared.buildguard("log").out
 
 
+def test_a_work_tree_that_is_made_anew_does_not_wait_for_its_namesake(shared: Checkout) -> None:
+    old = shared.work_tree("other")
+    old.write("app.txt", "BROKEN\n")
+    assert old.buildguard(*RUN, agent="alice").status == 1
+    shared.ok("worktree", "remove", "--force", str(old.path))
+    shared.ok("branch", "-D", "other")
+    new = shared.work_tree("other")
+    new.write("app.txt", "BROKEN by bob\n")
+    done = new.buildguard(*RUN, agent="bob")
+    assert (done.status, status(new, "bob")["mine"]) == (1, True), done
+    assert "taken over from alice (its process has ended, or its work tree is gone)" in done.both
+
+
+# A check in a folder
+
+
+def test_the_configured_check_runs_at_the_top_whoever_calls_from_wherever(shared: Checkout) -> None:
+    shared.write("sub/file.txt", "x\n")
+    below = Checkout(shared.path / "sub", shared.home)
+    shared.write("app.txt", "BROKEN\n")
+    assert below.buildguard("run", agent="alice").status == 1
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard("run", agent="alice").status == 0
+    assert status(shared, "alice")["status"] == "passing"
+
+
+def test_the_same_words_in_another_folder_are_another_check(shared: Checkout) -> None:
+    check = ("run", "--", "sh", "-c", "if grep -q BROKEN a.txt; then echo 'FAILED test_a.py::test_a'; exit 1; fi")
+    for folder in ("back", "front"):
+        shared.write(f"{folder}/a.txt", "BROKEN\n")
+    shared.ok("add", "-A")
+    shared.ok("commit", "-q", "--no-verify", "-m", "two folders")
+    other = shared.work_tree("other")
+    back, front = (Checkout(place.path / name, shared.home) for place, name in ((shared, "back"), (other, "front")))
+    assert back.buildguard(*check, agent="alice").status == 1
+    assert status(shared, "alice")["failures"] == ["back/test_a.py::test_a"]
+    assert front.buildguard(*check, agent="bob").status == 1, "its failure has the same name, in another folder"
+    shared.write("front/a.txt", "fine\n")
+    done = Checkout(shared.path / "front", shared.home).buildguard(*check, agent="alice")
+    assert done.status == 0
+    assert "you still hold claim 1 on this checkout: it ends when cd back/ && sh -c" in done.both
+    assert status(shared, "alice")["status"] == "fixing"
+
+
 # Evidence
 
 
