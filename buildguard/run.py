@@ -69,10 +69,10 @@ def _busy(call: Call, tried: Trial, answer: Answer, wait: float, waiting: str | 
 
 def _waiting(again: str | None) -> str | None:
     """The command line that repeats this run and waits."""
-    start = "buildguard run "
+    start = "buildguard run"
     if again is None or not again.startswith(start) or "--wait" in again.partition(" -- ")[0]:
         return again
-    return f"{start}--wait 5m {again.removeprefix(start)}"
+    return f"{start} --wait 5m{again.removeprefix(start)}"
 
 
 def await_turn(

@@ -40,6 +40,7 @@ STEPS = (
         "ALTER TABLE event ADD COLUMN check_command TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE build_state ADD COLUMN began_with TEXT NOT NULL DEFAULT ''",
         "UPDATE build_state SET began_with = failures",
+        "ALTER TABLE evidence ADD COLUMN failures TEXT NOT NULL DEFAULT ''",
     ),
 )
 """The statements that bring a file from one schema to the next: from none to 1, from 1 to 2, …"""
@@ -57,8 +58,8 @@ _EVENT_COLUMNS = (
 
 _STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i T I"
 _EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r T"
-_EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id"
-_EVIDENCE_KINDS = "T T I R T"
+_EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id, failures"
+_EVIDENCE_KINDS = "T T I R T T"
 """What a column holds: text, an integer, a real number of seconds; in small letters it may be NULL."""
 
 
@@ -90,7 +91,8 @@ INSERT_EVENT = f"INSERT INTO event (build, at, {_EVENT_COLUMNS}) VALUES (?, ?, {
 SELECT_EVIDENCE = f"SELECT {_EVIDENCE_COLUMNS} FROM evidence WHERE build = ? AND at > ?"  # noqa: S608
 DELETE_EVIDENCE = "DELETE FROM evidence WHERE build = ? AND check_command = ? AND tree = ? AND agent_id = ?"
 INSERT_EVIDENCE = (
-    "INSERT OR REPLACE INTO evidence (build, check_command, tree, agent_id, passed, at) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO evidence (build, check_command, tree, agent_id, passed, at, failures)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 PRUNE_EVIDENCE = (
     "DELETE FROM evidence WHERE build = ? AND (at <= ? OR rowid NOT IN"
@@ -277,8 +279,13 @@ def event_of(row: tuple[Any, ...]) -> Event:
 
 def evidence_of(row: tuple[Any, ...]) -> Evidence:
     """The evidence that a row of `SELECT_EVIDENCE` holds. Raises `Garbage`."""
-    check, tree, passed, at, agent = _believed(row, _EVIDENCE_COLUMNS, _EVIDENCE_KINDS)
-    return Evidence(check, tree, bool(passed), at, agent)
+    check, tree, passed, at, agent, failures = _believed(row, _EVIDENCE_COLUMNS, _EVIDENCE_KINDS)
+    return Evidence(check, tree, bool(passed), at, agent, _lines(failures))
+
+
+def evidence_values(evidence: Evidence, at: float) -> tuple[object, ...]:
+    """The values of `INSERT_EVIDENCE` after the build; `at` is the store's time."""
+    return (*evidence_key(evidence), evidence.passed, at, stored("\n".join(evidence.failures)))
 
 
 def evidence_key(evidence: Evidence) -> tuple[object, ...]:

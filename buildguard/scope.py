@@ -85,8 +85,7 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
 def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, run: Run) -> Event | None:
     """The newest of the `fixes` (newest first), made in another checkout, of what now fails in this run: of a
     breakage that was shared, or of one that is known to be in the HEAD that both began on."""
-    proof = _proof(snapshot, run)
-    in_head = proof is not None and not proof.passed
+    in_head = _in_head(_proof(snapshot, run), run)
     for fix in fixes:
         same_head = bool(run.head) and fix.head == run.head
         # What passed on some branch while nobody was fixing may never have been broken there.
@@ -98,9 +97,16 @@ def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, r
 
 
 def own_change(snapshot: Snapshot, run: Run) -> bool:
-    """Whether only what is not committed here can have failed: HEAD is known to pass."""
+    """Whether only what is not committed here can have failed: HEAD is known to pass, or to fail otherwise."""
     proof = _proof(snapshot, run)
-    return proof is not None and proof.passed
+    return proof is not None and not _in_head(proof, run)
+
+
+def _in_head(proof: Evidence | None, run: Run) -> bool:
+    """Whether HEAD is known to have what fails in this run: one of its failures or, where neither has any, all."""
+    if proof is None or proof.passed:
+        return False
+    return not set(run.failures).isdisjoint(proof.failures) if run.failures or proof.failures else True
 
 
 def _same_failure(fix: Event, run: Run) -> bool:
@@ -204,9 +210,7 @@ def _proof(snapshot: Snapshot, run: Run) -> Evidence | None:
 def _private(proof: Evidence | None, run: Run) -> tuple[str, float | None]:
     if proof is None or not run.head:
         return "", None
-    if proof.passed:
-        return (
-            f"HEAD {run.head[:7]} passed this check at {{at}}: the breakage is in this checkout's changes",
-            proof.at,
-        )
-    return f"HEAD {run.head[:7]} failed this check at {{at}} too: the breakage was there before", proof.at
+    if _in_head(proof, run):
+        return f"HEAD {run.head[:7]} failed this check at {{at}} too: the breakage was there before", proof.at
+    known = "passed this check at {at}" if proof.passed else "failed this check at {at}, but not so"
+    return f"HEAD {run.head[:7]} {known}: the breakage is in this checkout's changes", proof.at

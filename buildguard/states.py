@@ -127,14 +127,16 @@ class Silence(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a finished run proved about one tree. With an `agent`, it is that agent's alone: a pass that is good for
-    one commit, or (not passed, `check` names a fix) the state of the fix's files when it was sent for it."""
+    """What a finished run proved about one tree, and what failed there. With an `agent`, it is that agent's alone:
+    a pass that is good for one commit, or (not passed, `check` names a fix) the state of the fix's files when it
+    was sent for it."""
 
     check: str
     tree: str
     passed: bool
     at: float
     agent: str = ""
+    failures: tuple[str, ...] = ()
 
 
 class Snapshot(NamedTuple):

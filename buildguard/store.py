@@ -240,8 +240,7 @@ class Store:
         for used in step.used:
             db.execute(schema.DELETE_EVIDENCE, (key, *schema.evidence_key(used)))
         for found in step.evidence:
-            values = (key, *schema.evidence_key(found), found.passed, self._clock())
-            db.execute(schema.INSERT_EVIDENCE, values)
+            db.execute(schema.INSERT_EVIDENCE, (key, *schema.evidence_values(found, self._clock())))
         if step.evidence:
             db.execute(schema.PRUNE_EVIDENCE, (key, self._clock() - EVIDENCE_SECONDS, key, EVIDENCE_KEPT))
         if step.events or step.evidence or step.used:

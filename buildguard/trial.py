@@ -75,8 +75,8 @@ def attempt(
         # Only whoever waits for a fix needs to know its tree: a plain pass does without.
         run = run._replace(tree=index.tree(repository) if committing else index.edited_tree(repository))
     if repository and index and clean and _proves(result, clean, repository):
-        evidence = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
-        run = run._replace(evidence=(evidence,))
+        proof = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
+        run = run._replace(evidence=(proof._replace(failures=run.failures),))
     return Trial(command, result, began, run)
 
 

@@ -27,7 +27,8 @@ HEAD = "1a2b3c4d5e6f"
 RUN = Run("pytest", 20, HERE, ("test_a", "test_b"), HEAD, "head tree")
 NO_IDS = RUN._replace(failures=())
 CLEAN_PASS = Evidence("pytest", "head tree", True, 500.0)
-CLEAN_FAILURE = CLEAN_PASS._replace(passed=False)
+CLEAN_FAILURE = CLEAN_PASS._replace(passed=False, failures=("test_b", "test_a"))
+OTHER_FAILURE = CLEAN_FAILURE._replace(failures=("test_c",))
 DEAD = frozenset({(THERE, 3)})
 
 
@@ -78,6 +79,7 @@ class Case:
 
 
 PRIVATE = "HEAD 1a2b3c4 passed this check at {at}: the breakage is in this checkout's changes"
+OTHERWISE = "HEAD 1a2b3c4 failed this check at {at}, but not so: the breakage is in this checkout's changes"
 INHERITED = "HEAD 1a2b3c4 failed this check at {at} too: the breakage was there before"
 PLACES = [
     Case("nothing known", (), HERE),
@@ -114,7 +116,8 @@ PLACES = [
     Case("no ids on either side, but HEAD is known to pass", (held(THERE, failures=()),), HERE, PRIVATE, run=NO_IDS,
          evidence=(CLEAN_PASS,), at=500.0),
     Case("no ids on either side, and HEAD is known to fail", (held(THERE, failures=()),), REPO,
-         "ann started from the same commit 1a2b3c4", run=NO_IDS, evidence=(CLEAN_FAILURE,), moved_from=THERE),
+         "ann started from the same commit 1a2b3c4", run=NO_IDS, evidence=(CLEAN_FAILURE._replace(failures=()),),
+         moved_from=THERE),
     Case("no ids on either side, the same commit, another check", (held(THERE, failures=()),), HERE,
          run=NO_IDS._replace(check="ruff")),
     Case("no ids on either side, claimed by hand without a check", (held(THERE, failures=())._replace(check=""),),
@@ -125,6 +128,9 @@ PLACES = [
          "test_a fails for ann too", evidence=(CLEAN_PASS,), moved_from=THERE),
     Case("HEAD is known to pass", (), HERE, PRIVATE, evidence=(CLEAN_PASS,), at=500.0),
     Case("HEAD is known to fail", (), HERE, INHERITED, evidence=(CLEAN_FAILURE,), at=500.0),
+    Case("HEAD is known to fail, as a whole", (), HERE, INHERITED, run=NO_IDS,
+         evidence=(CLEAN_FAILURE._replace(failures=()),), at=500.0),
+    Case("HEAD is known to fail, but otherwise", (), HERE, OTHERWISE, evidence=(OTHER_FAILURE,), at=500.0),
     Case("what is known of another check says nothing", (), HERE, evidence=(CLEAN_PASS._replace(check="ruff"),)),
     Case("what is known of another tree says nothing", (), HERE, evidence=(CLEAN_PASS._replace(tree="other"),)),
     Case("what one agent kept for itself says nothing", (), HERE, evidence=(CLEAN_PASS._replace(agent="me"),)),
@@ -176,6 +182,8 @@ TRAVELLING = [
     Travelling("one of a private breakage that began on the same HEAD", (PRIVATE_FIX._replace(head=HEAD),), None),
     Travelling("one of a private breakage that is known to be in the HEAD that both began on",
                (PRIVATE_FIX._replace(head=HEAD),), PRIVATE_FIX._replace(head=HEAD), evidence=(CLEAN_FAILURE,)),
+    Travelling("one of a private breakage, on a HEAD that is known to fail otherwise",
+               (PRIVATE_FIX._replace(head=HEAD),), None, evidence=(OTHER_FAILURE,)),
     Travelling("one of a private breakage that began elsewhere", (PRIVATE_FIX,), None, evidence=(CLEAN_FAILURE,)),
     Travelling("what is known of another check says nothing of HEAD", (PRIVATE_FIX._replace(head=HEAD),), None,
                evidence=(CLEAN_FAILURE._replace(check="ruff"),)),
@@ -203,7 +211,7 @@ def test_which_fix_elsewhere_is_this_runs(case: Travelling) -> None:
     [((), False), ((CLEAN_PASS,), True), ((CLEAN_FAILURE,), False)],
     ids=["none", "pass", "fail"],
 )
-def test_only_an_own_change_can_fail_on_a_head_that_is_known_to_pass(
+def test_what_is_known_of_head_tells_whether_only_an_own_change_can_have_failed(
     evidence: tuple[Evidence, ...], own: bool
 ) -> None:
     assert scope.own_change(seen(evidence=evidence), RUN) == own

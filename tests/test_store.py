@@ -418,7 +418,7 @@ EVENTS = st.builds(
     fixed_at=st.none() | SECONDS,
     check=TEXT,
 )
-EVIDENCE = st.builds(Evidence, TEXT, TEXT, st.booleans(), SECONDS, TEXT)
+EVIDENCE = st.builds(Evidence, TEXT, TEXT, st.booleans(), SECONDS, TEXT, LINES)
 ROUND_TRIP = settings(max_examples=60, deadline=None, database=None)
 
 

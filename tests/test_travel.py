@@ -232,6 +232,34 @@ def test_a_fix_that_was_made_again_by_hand_and_not_staged_is_there(shared: Check
     assert (done.status, status(other, "bob")["mine"]) == (1, True), done
 
 
+def test_whoever_shares_two_breakages_waits_for_the_right_one(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    third = shared.work_tree("third")
+    third.write("app.txt", "fine\n")
+    for place in (third, other):
+        place.write("private-x.txt", "BAD\n")
+    assert third.buildguard(*RUN, agent="carol").status == 1
+    done = bobs(other)
+    assert done.status == 75
+    for line in (
+        "being fixed by carol: tests/test_own.py::test_private-x.txt",
+        "being fixed by alice: tests/test_app.py::test_app",
+    ):
+        assert f"buildguard: {line}\n" in done.both
+    assert "nobody else fixes them" not in done.both
+    other.write("app.txt", "fine\n")
+    done = bobs(other)
+    assert (done.status, "busy: carol is fixing" in done.both) == (75, True), done
+    command = next_command(done.both)
+    assert command == ["buildguard", "run", "--wait", "5m", *RUN[1:]], "a bare wait would wait for alice"
+    waiter = Following(other.start(*command, agent="bob"))
+    waiter.says("waiting: carol is fixing")
+    third.write("private-x.txt", "good\n")
+    assert third.buildguard(*RUN, agent="carol").status == 0
+    other.write("private-x.txt", "good\n")
+    assert waiter.ends().status in (0, 75), "alice goes on fixing, and that is nothing to him"
+
+
 def test_whoever_is_sent_for_a_fix_is_told_what_is_its_own(shared: Checkout) -> None:
     other = shared_breakage(shared)
     fix(shared)
