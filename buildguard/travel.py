@@ -11,13 +11,14 @@ from buildguard.exits import Exit
 from buildguard.git import GitFault, Index, Repository
 from buildguard.guard import Guard
 from buildguard.reports import Report
-from buildguard.states import Event, Run, Snapshot, Status
+from buildguard.states import Event, Run, Status
 from buildguard.ui import Countdown
 
 LANDING = 10.0
-"""Seconds that the fixer's commit is given to land: its hook resolves before git writes the commit."""
+"""Seconds that a commit is given to land whose hook has passed: git writes it afterwards."""
 UNCOMMITTED = 300.0
-"""The same for a fix that was checked before it was committed: its agent has yet to do that."""
+"""Seconds for which the commit of a fix is expected: its agent may write a message first, be refused by another
+hook and try again, or have checked before it commits."""
 LOOK_EVERY = 0.1
 
 
@@ -43,20 +44,114 @@ def elsewhere(call: Call, run: Run, index: Index | None, waiter: Waiter) -> Repo
         fix = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
         if fix is None:
             return run
-        if not call.same_clone(fix.checkout):
-            # A branch of that name is another one here.
-            fix = fix._replace(branch="")
-        own_change = scope.own_change(snapshot, run)
-        expected = 0.0 if own_change else _expected(call, repository, fix, snapshot)
-        wait = min(expected, waiter.patience()) if expected else 0.0
-        commits = _landed(call, repository, guard, fix, run, wait, waiter.lives)
-        if commits:
-            return _handed_on(repository, guard, fix, commits, run, index, own_change)
-        if own_change or guard.read().state(fix.scope).status is not Status.PASSING:
-            return run
-        return _awaited(call, repository, guard, fix, run, waiter.again) or _lost(call, guard, fix) or run
+        return _Search(call, repository, guard, fix, run).answer(index, waiter, scope.own_change(snapshot, run))
 
     return call.coordinate(look) or run
+
+
+class _Search:
+    """The search for what one fix, made in another checkout, has become."""
+
+    def __init__(self, call: Call, repository: Repository, guard: Guard, fix: Event, run: Run) -> None:
+        self.call = call
+        self.repository = repository
+        self.guard = guard
+        self.run = run
+        self.near = call.same_clone(fix.checkout)
+        # In another clone a branch of that name is another one.
+        self.fix = fix if self.near else fix._replace(branch="")
+
+    def answer(self, index: Index | None, waiter: Waiter, own_change: bool) -> Report | Run:
+        """As `elsewhere`. With an `own_change` the fix is not handed on: it would mend nothing."""
+        left = 0.0 if own_change else self._expected_for()
+        commits = self._landed(min(left, waiter.patience()) if left else 0.0, waiter.lives)
+        if commits:
+            return self._handed_on(commits, index, own_change)
+        if own_change or self._open_again():
+            return self.run
+        if self._expected_for():
+            return self._awaited(waiter.again)
+        return self._lost() or self.run
+
+    @property
+    def _fixed(self) -> str:
+        at = words.clock(self.fix.at, self.guard.read().now)
+        return f"{self.fix.agent or 'somebody'} fixed this at {at}"
+
+    @property
+    def _own(self) -> list[str]:
+        """What of the run's failures the fix had nothing to do with."""
+        own = [failure for failure in self.run.failures if failure not in self.fix.failures]
+        return [f"your own, nobody fixed them: {words.some(own)}"] if own else []
+
+    def _open_again(self) -> bool:
+        return self.guard.read().state(self.fix.scope).status is not Status.PASSING
+
+    def _expected_for(self) -> float:
+        """Seconds for which the fix's commit may still be expected to appear."""
+        if not self.near or self._open_again() or landed.nothing_to_commit(self.repository, self.fix):
+            return 0.0
+        return max(0.0, UNCOMMITTED - (self.guard.read().now - self.fix.at))
+
+    def _landed(self, wait: float, lives: Callable[[], bool]) -> tuple[str, ...]:
+        """The commits of the fix, waiting at most `wait` seconds for them; none if there are none, or if meanwhile
+        it is broken again."""
+        deadline = time.monotonic() + wait
+        with Countdown(self.call.voice) as countdown:
+            while True:
+                commits, left = self._commits(), deadline - time.monotonic()
+                if commits or left <= 0 or self._open_again() or not lives():
+                    return commits
+                countdown.show(f"{self._fixed} elsewhere; its commit is still to come", left, time.monotonic())
+                time.sleep(min(LOOK_EVERY, left))
+
+    def _commits(self) -> tuple[str, ...]:
+        evidence = self.guard.read().evidence
+        good = {one.tree for one in evidence if one.passed and not one.agent and one.check == self.run.check}
+        return landed.commits_of(self.repository, self.fix, good)
+
+    def _handed_on(self, commits: tuple[str, ...], index: Index | None, own_change: bool) -> Report | Run:
+        """The command that brings in what is not here yet. With nothing to bring in, or for who was sent for it
+        before and has changed its files since, the run that knows the fix that it has."""
+        with _checked(self.repository, index, self.run) as checked:
+            wanted = [commit for commit in commits if not _contains(self.repository, commit, checked)]
+            touched = _touched(self.repository, wanted, checked) if wanted else ""
+        about = f"fix {commits[-1]}"
+        if not wanted or _told(self.guard, about, but=touched):
+            return self.run._replace(has_fix=self.fix.id)
+        if own_change:
+            return self.run
+        self.guard.remember(about, touched, False)
+        shorts = [commit[:12] for commit in wanted]
+        branch = f" on {self.fix.branch.removeprefix('refs/heads/')}" if self.fix.branch else ""
+        what = f"{self._fixed} in {words.some(shorts)}{branch}; it is not in this tree yet"
+        todo = "bring the fix in, then commit again"
+        return self._report(what, todo, _bring_in(self.repository, " ".join(shorts)), wanted[-1])
+
+    def _awaited(self, again: str | None) -> Report:
+        """That the fix is not committed yet."""
+        report = self._report(f"{self._fixed}, but has not committed it yet", "wait for that commit", again)
+        return report._replace(run=self.run)
+
+    def _lost(self) -> Report | None:
+        """What becomes of a fix that no commit here holds: one of another clone may only need to be fetched, which
+        this agent is told once. None: it does not count."""
+        if self.near:
+            self.call.voice.say(f"{self._fixed} elsewhere, but no commit holds that fix: it does not count")
+            return None
+        fetch = f"fetch {self.fix.id}"
+        if _told(self.guard, fetch):
+            why = "it cannot be fetched from there yet: it does not count"
+            self.call.voice.say(f"{self._fixed} in another clone, but {why}")
+            return None
+        self.guard.remember(fetch, "", False)
+        what = f"{self._fixed} in another clone; this one has no commit of it yet"
+        return self._report(what, "fetch, then commit again", "git fetch --all")
+
+    def _report(self, what: str, todo: str, following: str | None, commit: str | None = None) -> Report:
+        lines = (f"fixed elsewhere: {what}", *self._own, f"nobody has to fix it again: {todo}")
+        extra = {"fix": commit, "fixer_was": self.fix.agent}
+        return Report("fixed_elsewhere", Exit.BUSY, lines, following, extra=extra)
 
 
 def after_waking(call: Call, run: Run, since: int, now: float, waiter: Waiter) -> Report | None:
@@ -86,110 +181,6 @@ def _let_land(call: Call, fix: Event, lives: Callable[[], bool]) -> None:
         if safety.head_moved(repository) and not gitlock.held(repository):
             return
         time.sleep(LOOK_EVERY)
-
-
-def _expected(call: Call, repository: Repository, fix: Event, snapshot: Snapshot) -> float:
-    """Seconds for which the fix's commit may still be expected to appear."""
-    if not call.same_clone(fix.checkout) or landed.nothing_to_commit(repository, fix):
-        return 0.0
-    if snapshot.state(fix.scope).status is not Status.PASSING:
-        return 0.0
-    return max(0.0, (LANDING if fix.committing else UNCOMMITTED) - (snapshot.now - fix.at))
-
-
-def _landed(
-    call: Call,
-    repository: Repository,
-    guard: Guard,
-    fix: Event,
-    run: Run,
-    wait: float,
-    lives: Callable[[], bool],
-) -> tuple[str, ...]:
-    """The commits of a fix, waiting at most `wait` seconds for them; none if there are none, or if meanwhile it is
-    broken again."""
-    deadline = time.monotonic() + wait
-    with Countdown(call.voice) as countdown:
-        while True:
-            snapshot = guard.read()
-            good = {
-                one.tree for one in snapshot.evidence if one.passed and not one.agent and one.check == run.check
-            }
-            commits, left = landed.commits_of(repository, fix, good), deadline - time.monotonic()
-            open_again = snapshot.state(fix.scope).status is not Status.PASSING
-            if commits or left <= 0 or open_again or not lives():
-                return commits
-            countdown.show(
-                f"{_fixed(fix, snapshot.now)} elsewhere; its commit is still to come", left, time.monotonic()
-            )
-            time.sleep(min(LOOK_EVERY, left))
-
-
-def _handed_on(
-    repository: Repository,
-    guard: Guard,
-    fix: Event,
-    commits: tuple[str, ...],
-    run: Run,
-    index: Index | None,
-    own_change: bool,
-) -> Report | Run:
-    """The command that brings in what of a fix is not here yet. Nothing to bring in, or sent for it before and
-    changed since: the run knows the fix that it has."""
-    with _checked(repository, index, run) as checked:
-        wanted = [commit for commit in commits if not _contains(repository, commit, checked)]
-        touched = _touched(repository, wanted, checked) if wanted else ""
-    about = f"fix {commits[-1]}"
-    if not wanted or _told(guard, about, but=touched):
-        return run._replace(has_fix=fix.id)
-    if own_change:
-        return run
-    guard.remember(about, touched, False)
-    shorts = [commit[:12] for commit in wanted]
-    branch = f" on {fix.branch.removeprefix('refs/heads/')}" if fix.branch else ""
-    fixed = _fixed(fix, guard.read().now)
-    lines = (
-        f"fixed elsewhere: {fixed} in {words.some(shorts)}{branch}; it is not in this tree yet",
-        *_own(fix, run),
-        "nobody has to fix it again: bring the fix in, then commit again",
-    )
-    extra = {"fix": wanted[-1], "fixer_was": fix.agent}
-    return Report("fixed_elsewhere", Exit.BUSY, lines, _bring_in(repository, " ".join(shorts)), extra=extra)
-
-
-def _awaited(
-    call: Call, repository: Repository, guard: Guard, fix: Event, run: Run, again: str | None
-) -> Report | None:
-    """That the fix is not committed yet; None once it need not be expected any more."""
-    snapshot = guard.read()
-    if _expected(call, repository, fix, snapshot) <= 0:
-        return None
-    lines = (
-        f"fixed elsewhere: {_fixed(fix, snapshot.now)}, but has not committed it yet",
-        *_own(fix, run),
-        "nobody has to fix it again: wait for that commit",
-    )
-    extra = {"fix": None, "fixer_was": fix.agent}
-    return Report("fixed_elsewhere", Exit.BUSY, lines, again, extra=extra, run=run)
-
-
-def _lost(call: Call, guard: Guard, fix: Event) -> Report | None:
-    """What becomes of a fix that no commit here holds: one of another clone may only need to be fetched, which
-    this agent is told once. None: it does not count."""
-    fixed, fetch = _fixed(fix, guard.read().now), f"fetch {fix.id}"
-    if call.same_clone(fix.checkout):
-        call.voice.say(f"{fixed} elsewhere, but no commit holds that fix: it does not count")
-        return None
-    if _told(guard, fetch):
-        call.voice.say(f"{fixed} in another clone, but it cannot be fetched from there yet: it does not count")
-        return None
-    guard.remember(fetch, "", False)
-    lines = (
-        f"fixed elsewhere: {fixed} in another clone; this one has no commit of it yet",
-        "nobody has to fix it again: fetch, then commit again",
-    )
-    extra = {"fix": None, "fixer_was": fix.agent}
-    return Report("fixed_elsewhere", Exit.BUSY, lines, "git fetch --all", extra=extra)
 
 
 @contextmanager
@@ -235,16 +226,6 @@ def _told(guard: Guard, what: str, but: str | None = None) -> bool:
     return any(
         kept.agent == guard.me.id and kept.check == what and kept.tree != but for kept in guard.read().evidence
     )
-
-
-def _fixed(fix: Event, now: float) -> str:
-    return f"{fix.agent or 'somebody'} fixed this at {words.clock(fix.at, now)}"
-
-
-def _own(fix: Event, run: Run) -> list[str]:
-    """What of a run's failures that fix had nothing to do with."""
-    own = [failure for failure in run.failures if failure not in fix.failures]
-    return [f"your own, nobody fixed them: {words.some(own)}"] if own else []
 
 
 def _bring_in(repository: Repository, commit: str) -> str:

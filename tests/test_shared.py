@@ -7,7 +7,7 @@ import pytest
 from breakage import RUN, broken_base, fix, history, later, next_command, repository, shared_breakage, status
 from support import Checkout, Following, ended, eventually
 
-from buildguard.travel import LANDING
+from buildguard.travel import UNCOMMITTED
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_fix_that_never_became_a_commit_does_not_mislead(shared: Checkout) -> 
     refusing.chmod(0o755)
     shared.write("app.txt", "fine\n")
     assert shared.git("commit", "-a", "-m", "fix", agent="alice").status == 1
-    later(shared, LANDING)
+    later(shared, UNCOMMITTED)
     done = other.buildguard(*RUN, agent="bob")
     assert done.status == 1
     assert "no commit holds that fix" in done.both

@@ -8,7 +8,7 @@ import pytest
 from breakage import RUN, broken_base, fix, history, later, next_command, repository, shared_breakage, status
 from support import Checkout, Done, Following
 
-from buildguard.travel import LANDING, UNCOMMITTED
+from buildguard.travel import UNCOMMITTED
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_fix_that_is_not_committed_yet_is_waited_for(shared: Checkout) -> None
     shared.write("app.txt", "fine\n")
     passed = shared.buildguard(*RUN, agent="alice")
     assert "others wait for the commit of this fix: commit it now" in passed.out
-    later(shared, LANDING)
+    later(shared, 60.0)
     other.write("bob.txt", "bob\n")
     other.ok("add", "bob.txt")
     bob = Following(other.start("buildguard", "commit", "-m", "bob", "--", "bob.txt", agent="bob"))
@@ -181,7 +181,7 @@ def test_a_run_without_a_wait_is_told_how_to_wait_for_the_commit(shared: Checkou
     other = shared_breakage(shared)
     shared.write("app.txt", "fine\n")
     assert shared.buildguard(*RUN, agent="alice").status == 0
-    later(shared, LANDING)
+    later(shared, 60.0)
     done = bobs(other)
     assert (done.status, status(other, "bob")["mine"]) == (75, False)
     assert next_command(done.both) == ["buildguard", "run", "--wait", "5m", *RUN[1:]]
