@@ -41,6 +41,8 @@ _PLACE: Final = r"(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
 _COLOUR: Final = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])"
 _TEMPORARY: Final = r"(?<![\w.…/-])(?:/private)?/(?:tmp|var/tmp|var/folders|dev/shm)/[^\s'\"`,;:()\[\]]*"
 _ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
+_REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
+_SAID: Final = r"(?:[^`:]|`[^`]*`|`|:(?! ))++"  # up to a colon that is not in code
 
 
 class Recogniser(NamedTuple):
@@ -57,7 +59,7 @@ class Recogniser(NamedTuple):
 
     name: str
     line: str
-    ids: tuple[str, ...] = ("{file} {code}", "{file}: {message}")
+    ids: tuple[str, ...] = ("{file} {code}: {message}", "{file}: {message}")
     above: str | None = None
     below: str | None = None
     reach: int = 0
@@ -113,27 +115,37 @@ RECOGNISERS: Final = (
         above=r"(?P<file>[^\s:][^:]*\.\w+)$",
         reach=_FAR,
     ),
-    Recogniser("eslint -f unix", _FILE + _PLACE + r": (?P<message>.*) \[Error(?:/(?P<code>[^\]\s]+))?\]$"),
+    Recogniser("eslint -f unix", _FILE + _PLACE + r": (?P<message>.*?)\.? \[Error(?:/(?P<code>[^\]\s]+))?\]$"),
     Recogniser(
         "rustc and its like, the place in the next line",
         _ARROW,
         above=r"error(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)",
     ),
     Recogniser(
+        "rustc in short, where the label of the place follows the message",
+        _FILE + _PLACE + rf": error\[(?P<code>\w+)\]: (?P<message>{_SAID}(?:: {_SAID})*?)(?:: {_SAID})?$",
+    ),
+    Recogniser(
         "ruff in full, the place in the next line",
         _ARROW,
-        above=r"(?!(?:error|warning|note|help)\b)(?P<code>[A-Z]{1,9}\d+(?= )|[a-z][a-z-]*(?=: ))",
-    ),
-    Recogniser("black, and ruff format of old", r"[Ww]ould reformat:? (?P<file>\S+)$", ("{file} unformatted",)),
-    Recogniser(
-        "file:line:col: CODE message, as of ruff, flake8, pylint, with `error` tsc, and rustc in short",
-        _FILE + _PLACE + r"(?::| -) (?:error[ \[])?(?P<code>[A-Z]{1,9}\d{1,5}\b|[a-z]+(?:-[a-z]+)+(?=: ))",
+        above=r"(?!(?:error|warning|note|help)\b)(?P<code>[A-Z]{1,9}\d+(?= )|[a-z][a-z-]*(?=: )):? " + _REMARK,
     ),
     Recogniser(
-        "file:line:col: error: message [code], as of mypy (which may wrap it), gcc, clang, pyright",
-        _FILE + _PLACE + r"?(?::| -) (?:fatal )?error: (?P<message>.*?)"
+        "black, and ruff format of old",
+        r"[Ww]ould reformat:? (?P<file>\S+)$",
+        ("{file} unformatted: File would be reformatted",),
+    ),
+    Recogniser(
+        "file:line:col: CODE message, as of ruff, flake8, pylint, and with `error` tsc",
+        _FILE + _PLACE + r"(?::| -) (?:error )?(?P<code>[A-Z]{1,9}\d{1,5}\b|[a-z]+(?:-[a-z]+)+(?=: )):? " + _REMARK,
+    ),
+    Recogniser(
+        "file:line:col: error: message [code], as of mypy, gcc, clang, pyright",
+        _FILE + _PLACE + r"(?::| -) (?:fatal )?error: (?P<message>.*?)"
         r"(?:(?<!\s)\s++[\[(](?P<code>[a-zA-Z-][\w.,=+/-]+)[\])])?$",
-        below=r"(?!\S+:\d+: )\S.*  \[(?P<code>[a-z][a-z-]+)\]$",
+        # Where mypy --pretty wraps a message depends on the terminal and on the length of the line's number.
+        ("{file} {code}: {message}", "{file} {wrapped}", "{file}: {message}"),
+        below=r"(?!\S+:\d+: )(?:\S.*  | ?)\[(?P<wrapped>[a-z][a-z-]+)\]$",
         reach=2,
     ),
     Recogniser("tsc, of the project", r"error (?P<code>TS\d+): (?P<message>.+)", ("{code}: {message}",)),

@@ -37,13 +37,27 @@ LINES = {
     "ERROR: test_a (tests.Case)": "test_a (tests.Case)",
     "FAIL: test_a (a.Case.test_a) (of=<A at 0x7f00deadbeef>)": "test_a (a.Case.test_a) (of=<A at 0x…>)",
     "--- FAIL: TestOfNoPackage (0.10s)": "TestOfNoPackage",
-    "app.py:3:1: C0116: Missing docstring (missing-function-docstring)": "app.py C0116",
-    "/home/me/project/app.py:5:2 - error: No attribute (reportX)": "app.py reportX",
-    "app/models.py:1:8: F401 [*] `os` imported but unused": "app/models.py F401",
-    "error[invalid-assignment]: Not assignable\n --> app.py:1:1": "app.py invalid-assignment",
-    "would reformat /home/me/project/app.py": "app.py unformatted",
-    "Would reformat: app.py": "app.py unformatted",
-    "cart.cpp(12): error C2065: 'x': undeclared identifier": "cart.cpp C2065",
+    "app.py:3:1: C0116: Missing docstring (missing-function-docstring)": (
+        "app.py C0116: Missing docstring (missing-function-docstring)"
+    ),
+    "/home/me/project/app.py:5:2 - error: No attribute (reportX)": "app.py reportX: No attribute",
+    "app/models.py:1:8: F401 [*] `os` imported but unused": "app/models.py F401: `os` imported but unused",
+    "F401 [*] `os` imported but unused\n --> app/models.py:1:8": "app/models.py F401: `os` imported but unused",
+    "app.py:9:1: F811 `total` of line 3 redefined": "app.py F811: `total` of line N redefined",
+    "error[invalid-assignment]: Not assignable\n --> app.py:1:1": "app.py invalid-assignment: Not assignable",
+    "would reformat /home/me/project/app.py": "app.py unformatted: File would be reformatted",
+    "Would reformat: app.py": "app.py unformatted: File would be reformatted",
+    "unformatted: File would be reformatted\n --> app.py:1:2": "app.py unformatted: File would be reformatted",
+    "cart.cpp(12): error C2065: 'x': undeclared identifier": "cart.cpp C2065: 'x': undeclared identifier",
+    "app/cart.ts(6,7): error TS2345: No `a`: b.": "app/cart.ts TS2345: No `a`: b.",
+    "app/cart.ts:6:7 - error TS2345: No `a`: b.": "app/cart.ts TS2345: No `a`: b.",
+    "error[E0433]: unresolved: no type `A`\n --> src/a.rs:1:2": "src/a.rs E0433: unresolved: no type `A`",
+    "src/a.rs:1:2: error[E0433]: unresolved: no type `A`: not found": "src/a.rs E0433: unresolved: no type `A`",
+    "src/a.rs:1:2: error[E0277]: the bound `A: B` fails": "src/a.rs E0277: the bound `A: B` fails",
+    "src/a.rs:1:2: error[E0001]: a ` alone: b: c": "src/a.rs E0001: a ` alone: b",
+    "app.js:1:7: 'a' is never used. [Error/no-unused-vars]": "app.js no-unused-vars: 'a' is never used",
+    "app.js\n  1:7  error  'a' is never used  no-unused-vars": "app.js no-unused-vars: 'a' is never used",
+    "cart.c:3:1: error: unused variable 'a' [-Werror,-Wunused]": "cart.c -Werror,-Wunused: unused variable 'a'",
     "cart.c:3: error: expected 2 arguments, got 13": "cart.c: expected N arguments, got N",
     "./a//b/./c.c:1:2: error: no": "a/b/c.c: no",
     "/tmp/pytest-7/run3/a.c:1:2: error: no": "…/a.c: no",
@@ -54,6 +68,8 @@ LINES = {
     "a.c:1:2: error: see /tmp/ccXYZ.o": "a.c: see …",
     "error TS5083: Cannot read file '/home/me/project/tsconfig.json'.": "TS5083: Cannot read file 'tsconfig.json'.",
     "a.py:1:1: error: It is\nwrapped and\nwrapped  [arg-type]": "a.py arg-type",
+    "a.py:1:1: error: It is wrapped just\n[arg-type]": "a.py arg-type",
+    "a.py:1:1: error: It is wrapped just\n [arg-type]": "a.py arg-type",
     "FAIL unit app/a.test.js (5.302 s)\n  ● adds": "app/a.test.js › adds",
     " FAIL  |unit| app/a.test.ts > adds": "app/a.test.ts > adds",
 }
@@ -75,11 +91,13 @@ NO_FAILURES = (
     "ERROR    app:server.py:5 connection lost",
     "12:03:04: E100 from a log",
     "make: *** [Makefile:5: all] Error 2",
+    "run_tests.py: error: the following arguments are required: name",
     "http://localhost:80: error: refused",
 )
 HOSTILE = (
     *("a\n", " ", "1", "[", "a.c:1: error: x  [", "x(1,1", "x:1:1", "ERROR a.b.", "FAILED a.py::x[", "FAIL "),
     *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
+    *("a.rs:1: error[E1]: ", "a.rs:1: error[E1]: `` : `", ": `", ": a: "),
     *(
         "/home/me/project",
         "--- FAIL: a/",
@@ -159,6 +177,23 @@ def test_a_test_around_failed_subtests_is_not_named_itself() -> None:
     assert ids("".join(f"--- FAIL: {name} (0.00s)\n" for name in names)) == ("TestA-b", "TestA/x/y", "TestAb")
 
 
+def test_a_message_that_is_not_wrapped_keeps_its_own_code() -> None:
+    wrapped = "b.py:1:1: error: It does\nnot  [arg-type]\n"
+    assert ids(f"{wrapped}a.py:1:1: error: It fits  [misc]\n{wrapped}") == ("a.py misc: It fits", "b.py arg-type")
+
+
+def test_failures_of_one_kind_in_one_file_differ_by_what_is_said_of_them() -> None:
+    assert ids("app.py:1:8: F401 `os` imported but unused") != ids("app.py:1:8: F401 `json` imported but unused")
+
+
+FORMATS = [("ruff", "ruff-concise"), ("cargo-build", "cargo-build-short"), ("eslint", "eslint-unix")]
+
+
+@pytest.mark.parametrize(("one", "other"), FORMATS)
+def test_the_formats_of_one_tool_name_a_failure_alike(one: str, other: str) -> None:
+    assert captured(f"{one}.txt") == captured(f"{other}.txt")
+
+
 def test_line_ends_of_other_systems_and_progress_lines_make_no_difference() -> None:
     plain_text = (OUTPUTS / "ruff.txt").read_bytes()
     for end in (b"\r\n", b"\r\r\n", b"\r"):
@@ -167,8 +202,10 @@ def test_line_ends_of_other_systems_and_progress_lines_make_no_difference() -> N
 
 def test_of_a_long_output_only_the_end_is_read_and_its_first_line_may_be_half_a_line() -> None:
     line = "app/long_name.py:1:2: F401 unused\n"
-    assert ids("a.py:1:2: F401 unused\n" * 99 + line * (MAX_OUTPUT // len(line))) == ("app/long_name.py F401",)
-    assert ids("ng_name.py:1:2: F401 unused\n" + line * 3000) == ("app/long_name.py F401",)
+    assert ids("a.py:1:2: F401 unused\n" * 99 + line * (MAX_OUTPUT // len(line))) == (
+        "app/long_name.py F401: unused",
+    )
+    assert ids("ng_name.py:1:2: F401 unused\n" + line * 3000) == ("app/long_name.py F401: unused",)
 
 
 def test_output_that_is_not_utf_8_is_read_all_the_same() -> None:
