@@ -68,7 +68,8 @@ class Recogniser(NamedTuple):
 RECOGNISERS: Final = (
     Recogniser(
         "pytest's short summary",
-        r"(?:FAILED|ERROR|SUBFAIL) "
+        # What a subtest is of stays out: pytest-xdist prints `i='1'` where pytest prints `i=1`.
+        r"(?:FAILED |ERROR |SUBFAIL |(?>SUBFAILED[\[(].*?[\])] (?=[^\s:\[]+\.\w+::))|(?>[\[(].*?[\])] SUBFAIL ))"
         r"(?P<test>[^\s:\[]+(?:\.py(?= - |$)|\.\w+::[^\[]*?(?:\[.*?\])?(?= - |$)))",
         ("{test}",),
     ),

@@ -3,8 +3,9 @@
 `outputs/` holds what tools really printed, run on small failing projects on Debian 12: pytest 9.2.0 with
 pytest-xdist 3.8.0, unittest of Python 3.11.7, mypy 2.4.1, ruff 0.17.6, flake8 7.5.0, go 1.19.8, cargo and rustc
 1.95.0, gcc 12.2.0, clang 14.0.6 (both with GNU ld), TypeScript 5.9.3, eslint 9.39.5 with eslint-formatter-unix
-9.0.1, jest 30.5.2 with jest-junit 17.0.0, vitest 3.2.7, node 20.20.2. Not run, and here as lines in their shape:
-pylint, pyright, black, ty, MSVC, Gradle, Surefire, go-junit-report.
+9.0.1, jest 30.5.2 with jest-junit 17.0.0, vitest 3.2.7, node 20.20.2. Of pytest-subtests 0.15.0 there are
+lines only. Not run, and here as lines in their shape: pylint, pyright, black, ty, MSVC, Gradle, Surefire,
+go-junit-report.
 
 `TOOL.txt` (or `.xml`, a JUnit report) is a failing run in ROOT and `TOOL.txt.ids` what failed there, one id a line;
 `TOOL.moved.txt` the same failures some lines further down and in another work tree, `TOOL.colour.txt` with colour
@@ -34,6 +35,11 @@ HOSTILE_DEADLINE = 6.0
 LINES = {
     "FAILED test_a.py::test_b": "test_a.py::test_b",
     "SUBFAIL test_a.py::test_b - assert 1": "test_a.py::test_b",
+    "[part] (i=1) SUBFAIL test_a.py::test_b - assert 1": "test_a.py::test_b",
+    "(<subtest>) SUBFAIL test_a.py::A::test_b": "test_a.py::A::test_b",
+    "SUBFAILED[part] (i=1) test_a.py::A::test_b - assert 1": "test_a.py::A::test_b",
+    "SUBFAILED[of (a) [b] c] test_a.py::test_b[x y]": "test_a.py::test_b[x y]",
+    "SUBFAILED(at='/tmp/x.py: 1') test_a.py::test_b": "test_a.py::test_b",
     "ERROR: test_a (tests.Case)": "test_a (tests.Case)",
     "FAIL: test_a (a.Case.test_a) (of=<A at 0x7f00deadbeef>)": "test_a (a.Case.test_a) (of=<A at 0x…>)",
     "--- FAIL: TestOfNoPackage (0.10s)": "TestOfNoPackage",
@@ -87,6 +93,8 @@ NO_FAILURES = (
     "PASS app/a.test.js\n  ● Console",
     "FAIL app/a.test.js\nPASS app/b.test.js\n  ● note",
     "FAILED (failures=2, errors=3)",
+    "SUBFAILED[part] (i=1) of no test",
+    "SUBFAILED test_a.py::test_b",
     "ERROR app.server - connection lost",
     "ERROR    app:server.py:5 connection lost",
     "12:03:04: E100 from a log",
@@ -96,6 +104,7 @@ NO_FAILURES = (
 )
 HOSTILE = (
     *("a\n", " ", "1", "[", "a.c:1: error: x  [", "x(1,1", "x:1:1", "ERROR a.b.", "FAILED a.py::x[", "FAIL "),
+    *("SUBFAILED[", "SUBFAILED[x] a.py::x[", "x) a.py::x[", "(x) SUBFAIL ", "(x) SUBFAIL a.b."),
     *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
     *("a.rs:1: error[E1]: ", "a.rs:1: error[E1]: `` : `", ": `", ": a: "),
     *(
