@@ -44,6 +44,14 @@ _ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
 _REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
 _SAID: Final = r"(?:[^`:]|`[^`]*`|`|:(?! ))++"  # up to a colon that is not in code
 
+_OF_PYTEST: Final = re.compile(
+    r"(?P<section>=+ (?:ERRORS|X?FAILURES|X?PASSES|warnings summary(?: \(final\))?) =+$)"
+    r"|(?P<part>_+ (?!summary )\S.* _+$|-+ Captured \w+ \w+ -+$)|(?P<summary>=+ short test summary info =+$)"
+    r"|(?P<end>(?:=+ )?(?:no tests|\d+ (?:(?:x?fail|x?pass|skipp|deselect)ed|errors?|warnings?|subtests|rerun)\b).*"
+    r" in [\d.]+s(?: \([\w:, ]{1,40}\))?(?: =+)?$)"
+)
+_SUMMARY: Final = ("FAILED ", "ERROR ", "SUBFAIL", "[", "(")  # how a line begins that pytest's summary has
+
 
 class Recogniser(NamedTuple):
     """How one kind of output tells what failed.
@@ -191,7 +199,36 @@ def _lines(output: bytes, root: Path | None) -> list[str]:
     text = output[-MAX_OUTPUT:].decode("utf-8", "replace")
     lines = re.split(r"[\r\n]+", _without(root, re.sub(_COLOUR, "", text)))
     whole = lines[1:] if len(output) >= _MAY_BE_CUT else lines
-    return [line[:_MAX_LINE].rstrip() for line in whole[-_MAX_LINES:]]
+    return _said([line[:_MAX_LINE].rstrip() for line in whole[-_MAX_LINES:]], whole is not lines)
+
+
+def _said(lines: Iterable[str], cut: bool) -> list[str]:
+    """The lines less what pytest shows of tests: source and what they printed, where anything looks like a failure.
+
+    They may have printed another pytest's report, whose end then seems to be the end of what is shown.
+    """
+    kept: list[str] = []
+    shows, kind = False, ""
+    shown = 0 if cut else _FAR  # where in `kept` that was first; the header may be in what was cut off
+    summary = _FAR
+    for line in lines:
+        last, hit = kind, _OF_PYTEST.match(line)
+        kind = hit.lastgroup or "" if hit else ""
+        if kind == "section":
+            if last == "end" and "ERRORS" not in line:  # no run begins without a line of its progress
+                del kept[shown:]
+            shows, shown = True, min(shown, len(kept))
+        elif kind == "summary" or (kind == "part" and shown < _FAR):
+            if not shows:  # nor did it before, whatever seemed to end it
+                del kept[shown:]
+            shows, summary = kind == "part", len(kept)
+        elif kind == "end":
+            # Where $CI is set, the summary has every line of a message.
+            kept[summary:] = [one for one in kept[summary:] if one.startswith(_SUMMARY)]
+            shows, summary = False, _FAR
+        if not shows:
+            kept.append(line)
+    return kept
 
 
 def _matches(recogniser: Recogniser, lines: list[str]) -> Iterator[dict[str, str]]:

@@ -106,6 +106,14 @@ HOSTILE = (
     *("a\n", " ", "1", "[", "a.c:1: error: x  [", "x(1,1", "x:1:1", "ERROR a.b.", "FAILED a.py::x[", "FAIL "),
     *("SUBFAILED[", "SUBFAILED[x] a.py::x[", "x) a.py::x[", "(x) SUBFAIL ", "(x) SUBFAIL a.b."),
     *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
+    *(
+        "=== FAILURES ===\n",
+        "== short test summary info ==\n",
+        "_ a ",
+        "- Captured a ",
+        "1 failed in 1s (1 ",
+        "=" * 9,
+    ),
     *("a.rs:1: error[E1]: ", "a.rs:1: error[E1]: `` : `", ": `", ": a: "),
     *(
         "/home/me/project",
@@ -201,6 +209,68 @@ FORMATS = [("ruff", "ruff-concise"), ("cargo-build", "cargo-build-short"), ("esl
 @pytest.mark.parametrize(("one", "other"), FORMATS)
 def test_the_formats_of_one_tool_name_a_failure_alike(one: str, other: str) -> None:
     assert captured(f"{one}.txt") == captured(f"{other}.txt")
+
+
+PRINTED = "app.py:3:1: F401 printed\nFAILED tests/other.py::test_other\n"
+HEADER = "=================================== FAILURES ==================================="
+SHOWN = f"_______________ test_a ________________\n---------- Captured stdout call -----------\n{PRINTED}"
+SUMMARY = "=================== short test summary info ====================\nFAILED a.py::test_a - assert 0\n"
+END = "1 failed in 0.03s\n"
+WARNINGS = f"============== warnings summary ==============\na.py::test_a\n{PRINTED}"
+RUN = f"F        [100%]\n{HEADER}\n{SHOWN}"
+QUIET = f"{RUN}{SUMMARY}{END}"
+RUFF, MYPY = "ruff.py:1:8: F401 unused\n", "mypy.py:1: error: No  [misc]\n"
+FOUND_BY_RUFF, FOUND_BY_MYPY = "ruff.py F401: unused", "mypy.py misc: No"
+
+
+def test_other_tools_keep_their_ids_beside_pytests_report() -> None:
+    loud_end = "================== 1 failed, 2 warnings in 75.20s (0:01:15) ==================\n"
+    for run in (QUIET, f"{RUN}{WARNINGS}{SUMMARY}{loud_end}", f"{RUN}{SUMMARY}{WARNINGS}{END}"):
+        assert ids(f"{RUFF}{run}{MYPY}") == ("a.py::test_a", FOUND_BY_MYPY, FOUND_BY_RUFF)
+
+
+def test_other_tools_keep_their_ids_after_a_report_without_a_summary() -> None:
+    assert ids(f"{RUFF}{RUN}{END}{MYPY}") == (FOUND_BY_MYPY, FOUND_BY_RUFF)
+    assert ids(f"{RUFF}.   [100%]\n{WARNINGS}1 passed, 2 warnings in 0.03s\n{MYPY}") == (
+        FOUND_BY_MYPY,
+        FOUND_BY_RUFF,
+    )
+
+
+def test_of_a_report_whose_end_is_not_to_be_seen_nothing_is_believed() -> None:
+    assert ids(f"{RUFF}{RUN}{MYPY}") == (FOUND_BY_RUFF,)
+
+
+def test_runs_of_pytest_in_one_output_keep_their_ids() -> None:
+    other = QUIET.replace("a.py::test_a", "b.py::test_b")
+    uncollected = other.partition("\n")[2].replace("FAILURES", "ERRORS")
+    for run in (other, uncollected, f"======== test session starts ========\n{other}"):
+        assert (
+            ids(f"{QUIET}{RUFF}{run}")
+            == ids(f"{QUIET}{run}{RUFF}")
+            == ("a.py::test_a", "b.py::test_b", FOUND_BY_RUFF)
+        )
+
+
+def test_a_report_that_a_test_printed_has_no_ids() -> None:
+    printed = f"{PRINTED}{QUIET.replace('a.py::test_a', 'tests/other.py::test_other')}"
+    for rest in ("", WARNINGS, SHOWN):
+        assert ids(f"{RUFF}{RUN}{printed}{printed}{rest}{SUMMARY}{END}") == ("a.py::test_a", FOUND_BY_RUFF)
+
+
+def test_of_a_report_that_lacks_its_header_what_tests_printed_has_no_ids() -> None:
+    printed = PRINTED * 2000
+    for shown in (printed, printed + SHOWN, printed + SHOWN + WARNINGS):
+        assert ids(f"{shown}{SUMMARY}{END}{MYPY}") == ("a.py::test_a", FOUND_BY_MYPY)
+
+
+def test_a_long_output_of_another_tool_keeps_its_ids_before_pytests_report() -> None:
+    assert ids(f"{RUFF * 4000}{QUIET}") == ("a.py::test_a", FOUND_BY_RUFF)
+    assert ids(RUFF * 4000 + "1 passed in 0.03s\n") == (FOUND_BY_RUFF,)
+
+
+def test_the_lines_of_a_message_in_pytests_summary_have_no_ids() -> None:
+    assert ids(f"{RUN}{SUMMARY}a.py:3:1: F401 in the message\n{END}{RUFF}") == ("a.py::test_a", FOUND_BY_RUFF)
 
 
 def test_line_ends_of_other_systems_and_progress_lines_make_no_difference() -> None:
