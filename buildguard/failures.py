@@ -41,6 +41,8 @@ _PLACE: Final = r"(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
 _COLOUR: Final = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])"
 _TEMPORARY: Final = r"(?<![\w.…/-])(?:/private)?/(?:tmp|var/tmp|var/folders|dev/shm)/[^\s'\"`,;:()\[\]]*"
 _ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
+# With -q nothing tells the crate: one crate's tests end here, lest its name be put on the tests of another.
+_CRATE: Final = r"test result: |\s+(?:Running .*[/\\]|Doc-tests )(?P<crate>\w+)(?:-[0-9a-f]{16}(?:\.exe)?\))?$"
 _REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
 _SAID: Final = r"(?:[^`:]|`[^`]*`|`|:(?! ))++"  # up to a colon that is not in code
 
@@ -60,6 +62,7 @@ class Recogniser(NamedTuple):
     the first of the templates `ids` for which there are enough. More groups come from another line: the
     nearest one before that matches `above` (without one, `line` names nothing) or the nearest one after that
     matches `below` (without one, they are missing), where at most `reach` other lines stand between.
+    The nearest line before that matches `under`, however far, adds its groups, where there is such a line.
 
     Positions and absolute paths go out of the groups `file` and `message`; a `file` that does not look like
     one counts as missing. Every pattern must be linear in its line, since anything may stand in an output.
@@ -71,6 +74,7 @@ class Recogniser(NamedTuple):
     above: str | None = None
     below: str | None = None
     reach: int = 0
+    under: str | None = None
 
 
 RECOGNISERS: Final = (
@@ -98,13 +102,15 @@ RECOGNISERS: Final = (
     Recogniser(
         "cargo test",
         r"test (?P<test>\S.*?)(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)? \.\.\. FAILED$",
-        ("{test}",),
+        ("{crate} {test}", "{test}"),
+        under=_CRATE,
     ),
     Recogniser(
         "cargo test's closing list",
         r" {4}(?P<test>\S.*?)(?: \(line \d+\))?$",
-        ("{test}",),
+        ("{crate} {test}", "{test}"),
         above=r"failures:$",
+        under=_CRATE,
     ),
     Recogniser(
         "jest",
@@ -236,12 +242,16 @@ def _matches(recogniser: Recogniser, lines: list[str]) -> Iterator[dict[str, str
     line = re.compile(recogniser.line)
     beside = recogniser.above or recogniser.below
     other = re.compile(beside) if beside else None
+    under = re.compile(recogniser.under) if recogniser.under else None
+    heading: dict[str, str] = {}
     alone: dict[str, str] | None = None if recogniser.above else {}
     context, left = alone, 0
     for text in reversed(lines) if recogniser.below else lines:
+        if under and (hit := under.match(text)):
+            heading = _groups(hit)
         if hit := line.match(text):
             if context is not None:
-                yield context | _groups(hit)
+                yield heading | context | _groups(hit)
         elif other and (hit := other.match(text)):
             context, left = _groups(hit), recogniser.reach
         elif left:

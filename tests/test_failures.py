@@ -76,6 +76,10 @@ LINES = {
     "a.py:1:1: error: It is\nwrapped and\nwrapped  [arg-type]": "a.py arg-type",
     "a.py:1:1: error: It is wrapped just\n[arg-type]": "a.py arg-type",
     "a.py:1:1: error: It is wrapped just\n [arg-type]": "a.py arg-type",
+    "     Running unittests src/lib.rs (/t/debug/deps/a-0123456789abcdef)\ntest b::c ... FAILED": "a b::c",
+    "     Running tests/a.rs (t\\debug\\deps\\a-0123456789abcdef.exe)\ntest b ... FAILED": "a b",
+    "   Doc-tests a\nfailures:\n    src/lib.rs - b (line 3)": "a src/lib.rs - b",
+    "   Doc-tests a\ntest result: ok. 1 passed\nfailures:\n    b::c": "b::c",
     "FAIL unit app/a.test.js (5.302 s)\n  ● adds": "app/a.test.js › adds",
     " FAIL  |unit| app/a.test.ts > adds": "app/a.test.ts > adds",
 }
@@ -104,25 +108,13 @@ NO_FAILURES = (
 )
 HOSTILE = (
     *("a\n", " ", "1", "[", "a.c:1: error: x  [", "x(1,1", "x:1:1", "ERROR a.b.", "FAILED a.py::x[", "FAIL "),
-    *("SUBFAILED[", "SUBFAILED[x] a.py::x[", "x) a.py::x[", "(x) SUBFAIL ", "(x) SUBFAIL a.b."),
     *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
-    *(
-        "=== FAILURES ===\n",
-        "== short test summary info ==\n",
-        "_ a ",
-        "- Captured a ",
-        "1 failed in 1s (1 ",
-        "=" * 9,
-    ),
+    *("/home/me/project", "--- FAIL: a/", "  1:2  error  a  ", "\u202e", "a.c:1: error: 1./a/0x1234567"),
+    *("ld: a:((", "SUBFAILED[", "SUBFAILED[x] a.py::x[", "x) a.py::x[", "(x) SUBFAIL ", "(x) SUBFAIL a.b."),
+    *("=== FAILURES ===\n", "== short test summary info ==\n", "=" * 9, "_ a ", "- Captured a "),
+    *("1 failed in 1s (1 ", "== FAILURES ==\n1 failed in 1s\n_ a _\n", "== PASSES ==\na\n"),
     *("a.rs:1: error[E1]: ", "a.rs:1: error[E1]: `` : `", ": `", ": a: "),
-    *(
-        "/home/me/project",
-        "--- FAIL: a/",
-        "  1:2  error  a  ",
-        "\u202e",
-        "a.c:1: error: 1./a/0x1234567",
-        "ld: a:((",
-    ),
+    *("   Running a/", "   Running /a-01234567", "   Doc-tests a\nfailures:\n    b\n"),
 )
 
 
@@ -315,7 +307,12 @@ def test_any_root_will_do(root: str) -> None:
 
 @pytest.mark.parametrize("kind", RECOGNISERS, ids=lambda kind: kind.name)
 def test_every_group_of_a_recogniser_has_a_place_in_its_ids(kind: Recogniser) -> None:
-    groups = {name for text in (kind.line, kind.above, kind.below) if text for name in re.compile(text).groupindex}
+    groups = {
+        name
+        for text in (kind.line, kind.above, kind.below, kind.under)
+        if text
+        for name in re.compile(text).groupindex
+    }
     assert groups <= set(re.findall(r"{(\w+)}", "".join(kind.ids)))
 
 
