@@ -4,9 +4,9 @@ An id is the same for the same failure in every run and in every work tree of a 
 be printed: no line number, duration, address or absolute path is in it, no colour, control character or bidi
 mark.
 
-Ids come from a JUnit XML report, else from what the check printed, by the rows of `RECOGNISERS`: another tool
-is another row. Where nothing is recognised there are none, and the check as a whole is what failed: a missing
-id costs a coarser answer, a wrong one makes somebody wait for the wrong fix.
+Ids come from a JUnit XML report, else from what the check printed, by the rows of `recognisers.py`. Where nothing
+is recognised there are none, and the check as a whole is what failed: a missing id costs a coarser answer, a wrong
+one makes somebody wait for the wrong fix.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import os
 import re
 import stat
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from buildguard.recognisers import FAR, RECOGNISERS, Recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,17 +36,9 @@ _MAY_BE_CUT: Final = 1 << 16  # bytes: a tail this long may start inside a line,
 _MAX_LINES: Final = 50_000
 _MAX_LINE: Final = 2000  # characters
 _CLOCK_GRAIN: Final = 0.02  # seconds: a file is stamped with the last tick, up to 10 ms before time.time()
-_FAR: Final = 1 << 30  # lines
 
-_FILE: Final = r"\s*(?P<file>[^\s:]+?)"
-_PLACE: Final = r"(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
 _COLOUR: Final = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])"
 _TEMPORARY: Final = r"(?<![\w.…/-])(?:/private)?/(?:tmp|var/tmp|var/folders|dev/shm)/[^\s'\"`,;:()\[\]]*"
-_ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
-# With -q nothing tells the crate: one crate's tests end here, lest its name be put on the tests of another.
-_CRATE: Final = r"test result: |\s+(?:Running .*[/\\]|Doc-tests )(?P<crate>\w+)(?:-[0-9a-f]{16}(?:\.exe)?\))?$"
-_REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
-_SAID: Final = r"(?:[^`:]|`[^`]*`|`|:(?! ))++"  # up to a colon that is not in code
 
 _OF_PYTEST: Final = re.compile(
     r"(?P<section>=+ (?:ERRORS|X?FAILURES|X?PASSES|warnings summary(?: \(final\))?) =+$)"
@@ -53,124 +47,6 @@ _OF_PYTEST: Final = re.compile(
     r" in [\d.]+s(?: \([\w:, ]{1,40}\))?(?: =+)?$)"
 )
 _SUMMARY: Final = ("FAILED ", "ERROR ", "SUBFAIL", "[", "(")  # how a line begins that pytest's summary has
-
-
-class Recogniser(NamedTuple):
-    """How one kind of output tells what failed.
-
-    `line` is the pattern of a line that names a failure, matched from the line's start. Its named groups fill
-    the first of the templates `ids` for which there are enough. More groups come from another line: the
-    nearest one before that matches `above` (without one, `line` names nothing) or the nearest one after that
-    matches `below` (without one, they are missing), where at most `reach` other lines stand between.
-    The nearest line before that matches `under`, however far, adds its groups, where there is such a line.
-
-    Positions and absolute paths go out of the groups `file` and `message`; a `file` that does not look like
-    one counts as missing. Every pattern must be linear in its line, since anything may stand in an output.
-    """
-
-    name: str
-    line: str
-    ids: tuple[str, ...] = ("{file} {code}: {message}", "{file}: {message}")
-    above: str | None = None
-    below: str | None = None
-    reach: int = 0
-    under: str | None = None
-
-
-RECOGNISERS: Final = (
-    Recogniser(
-        "pytest's short summary",
-        # What a subtest is of stays out: pytest-xdist prints `i='1'` where pytest prints `i=1`.
-        r"(?:FAILED |ERROR |SUBFAIL |(?>SUBFAILED[\[(].*?[\])] (?=[^\s:\[]+\.\w+::))|(?>[\[(].*?[\])] SUBFAIL ))"
-        r"(?P<test>[^\s:\[]+(?:\.py(?= - |$)|\.\w+::[^\[]*?(?:\[.*?\])?(?= - |$)))",
-        ("{test}",),
-    ),
-    Recogniser("unittest", r"(?:FAIL|ERROR): (?P<test>[\w.]+ \([\w.]+\)(?: .*)?)$", ("{test}",)),
-    Recogniser(
-        "go test",
-        r"\s*--- FAIL: (?P<test>\S+) \(",
-        ("{package} {test}", "{test}"),
-        below=r"(?:FAIL|ok)\s*\t(?P<package>\S+)",
-        reach=_FAR,
-    ),
-    Recogniser(
-        "go test, of a package that does not build",
-        r"FAIL\t(?P<package>\S+) \[(?P<reason>\w+ failed)\]$",
-        ("{package} [{reason}]",),
-    ),
-    Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):\d+:\d+: (?P<message>.+)"),
-    Recogniser(
-        "cargo test",
-        r"test (?P<test>\S.*?)(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)? \.\.\. FAILED$",
-        ("{crate} {test}", "{test}"),
-        under=_CRATE,
-    ),
-    Recogniser(
-        "cargo test's closing list",
-        r" {4}(?P<test>\S.*?)(?: \(line \d+\))?$",
-        ("{crate} {test}", "{test}"),
-        above=r"failures:$",
-        under=_CRATE,
-    ),
-    Recogniser(
-        "jest",
-        r"\s*● (?!Console$)(?P<test>.+)",
-        ("{file} › {test}",),
-        above=r"\s*(?:PASS\s|FAIL\s++(?:.* )?(?P<file>\S+\.\w+)(?: \([\d.]+ m?s\))?$)",
-        reach=_FAR,
-    ),
-    Recogniser(
-        "vitest",
-        r"\s*FAIL\s++(?:\S+\s++)?(?P<file>\S+\.\w+) (?:> (?P<test>.+)|\[ \S+ \]$)",
-        ("{file} > {test}", "{file}"),
-    ),
-    Recogniser(
-        "eslint, under the file's name",
-        r"\s+\d+:\d+\s+error\s+(?P<message>.*?\S)(?:\s{2,}+(?P<code>\S+))?$",
-        above=r"(?P<file>[^\s:][^:]*\.\w+)$",
-        reach=_FAR,
-    ),
-    Recogniser("eslint -f unix", _FILE + _PLACE + r": (?P<message>.*?)\.? \[Error(?:/(?P<code>[^\]\s]+))?\]$"),
-    Recogniser(
-        "rustc and its like, the place in the next line",
-        _ARROW,
-        above=r"error(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)",
-    ),
-    Recogniser(
-        "rustc in short, where the label of the place follows the message",
-        _FILE + _PLACE + rf": error\[(?P<code>\w+)\]: (?P<message>{_SAID}(?:: {_SAID})*?)(?:: {_SAID})?$",
-    ),
-    Recogniser(
-        "ruff in full, the place in the next line",
-        _ARROW,
-        above=r"(?!(?:error|warning|note|help)\b)(?P<code>[A-Z]{1,9}\d+(?= )|[a-z][a-z-]*(?=: )):? " + _REMARK,
-    ),
-    Recogniser(
-        "black, and ruff format of old",
-        r"[Ww]ould reformat:? (?P<file>\S+)$",
-        ("{file} unformatted: File would be reformatted",),
-    ),
-    Recogniser(
-        "file:line:col: CODE message, as of ruff, flake8, pylint, and with `error` tsc",
-        _FILE + _PLACE + r"(?::| -) (?:error )?(?P<code>[A-Z]{1,9}\d{1,5}\b|[a-z]+(?:-[a-z]+)+(?=: )):? " + _REMARK,
-    ),
-    Recogniser(
-        "file:line:col: error: message [code], as of mypy, gcc, clang, pyright",
-        _FILE + _PLACE + r"(?::| -) (?:fatal )?error: (?P<message>.*?)"
-        r"(?:(?<!\s)\s++[\[(](?P<code>[a-zA-Z-][\w.,=+/-]+)[\])])?$",
-        # Where mypy --pretty wraps a message depends on the terminal and on the length of the line's number.
-        ("{file} {code}: {message}", "{file} {wrapped}", "{file}: {message}"),
-        below=r"(?!\S+:\d+: )(?:\S.*  | ?)\[(?P<wrapped>[a-z][a-z-]+)\]$",
-        reach=2,
-    ),
-    Recogniser("tsc, of the project", r"error (?P<code>TS\d+): (?P<message>.+)", ("{code}: {message}",)),
-    Recogniser(
-        "ld",
-        r"(?:.*\bld: )?(?P<file>[^\s:()]+):(?:\d+|\([^)\s]*\)): "
-        r"(?P<message>(?:undefined reference to|multiple definition of) [^\s;]+)",
-    ),
-)
-"""The kinds of output that are understood."""
 
 
 def failure_ids(
@@ -215,8 +91,8 @@ def _said(lines: Iterable[str], cut: bool) -> list[str]:
     """
     kept: list[str] = []
     shows, kind = False, ""
-    shown = 0 if cut else _FAR  # where in `kept` that was first; the header may be in what was cut off
-    summary = _FAR
+    shown = 0 if cut else FAR  # where in `kept` that was first; the header may be in what was cut off
+    summary = FAR
     for line in lines:
         last, hit = kind, _OF_PYTEST.match(line)
         kind = hit.lastgroup or "" if hit else ""
@@ -224,14 +100,14 @@ def _said(lines: Iterable[str], cut: bool) -> list[str]:
             if last == "end" and "ERRORS" not in line:  # no run begins without a line of its progress
                 del kept[shown:]
             shows, shown = True, min(shown, len(kept))
-        elif kind == "summary" or (kind == "part" and shown < _FAR):
+        elif kind == "summary" or (kind == "part" and shown < FAR):
             if not shows:  # nor did it before, whatever seemed to end it
                 del kept[shown:]
             shows, summary = kind == "part", len(kept)
         elif kind == "end":
             # Where $CI is set, the summary has every line of a message.
             kept[summary:] = [one for one in kept[summary:] if one.startswith(_SUMMARY)]
-            shows, summary = False, _FAR
+            shows, summary = False, FAR
         if not shows:
             kept.append(line)
     return kept

@@ -24,7 +24,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildguard.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, RECOGNISERS, Recogniser, failure_ids
+from buildguard.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, failure_ids
+from buildguard.recognisers import RECOGNISERS, Recogniser
 
 OUTPUTS = Path(__file__).parent / "outputs"
 ROOT = Path("/home/me/project")
