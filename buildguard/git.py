@@ -13,8 +13,11 @@ from typing import NamedTuple
 
 ANSWER_SECONDS = 10.0
 """How long git may take to answer before coordination counts as unavailable."""
-
-
+_PATCH = (
+    *("-p", "--binary", "--full-index", "--no-renames", "--ignore-submodules=none", "--no-color"),
+    *("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"),
+)
+"""The options of a diff that `git apply` takes, said even where they are git's own: a setting may say otherwise."""
 CLEANNESS_SECONDS = 0.005
 """How long a passed check waits for git to say whether the work tree was clean."""
 PATIENCE_SECONDS = 1.0
@@ -50,11 +53,22 @@ class Repository(NamedTuple):
         """What git prints, without the last newline. Raises `GitFault`."""
         return answer(words, {**self.environment, **variables}, self.top or self.git_dir, stdin)
 
-    def patch(self, before: str, after: str) -> str:
-        """What makes the tree of one commit that of another, as `git apply` takes it. Raises `GitFault`."""
-        found = self.git("diff-tree", "-p", "--binary", "--full-index", before, after)
-        # A binary file's part ends with an empty line.
-        return f"{found}\n\n" if found else ""
+    def verbatim(self, *words: str, **variables: str) -> str:
+        """What git prints, to its last byte. Raises `GitFault`."""
+        return _said(words, {**self.environment, **variables}, self.top or self.git_dir, None, ANSWER_SECONDS)
+
+    def write(self, *words: str, stdin: str | None = None, **variables: str) -> str:
+        """The same as `git`, for what writes index, work tree or objects: it takes its time. Killed, it would leave
+        an index lock that nobody holds and a work tree half changed; a filter may fetch files from far away."""
+        return _said(words, {**self.environment, **variables}, self.top or self.git_dir, stdin, None).rstrip("\n")
+
+    def patch(self, before: str, after: str, *paths: str) -> str:
+        """What makes the tree of one commit that of another, as `git apply` takes it, whatever the user's settings
+        for diffs are; only of these paths, if any are named. Raises `GitFault`."""
+        named = [utf8(path) for path in paths]
+        return self.verbatim(
+            "--literal-pathspecs", "diff-tree", *_PATCH, before, after, "--", *named, GIT_DIFF_OPTS=""
+        )
 
     @contextmanager
     def index_of(self, tree: str) -> Iterator[str]:
@@ -88,7 +102,9 @@ class Repository(NamedTuple):
 def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
     words = ["rev-parse", "--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir"]
-    found = _call([*words, "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd)
+    found = _call(
+        [*words, "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd, None, ANSWER_SECONDS
+    )
     lines = found.stdout.splitlines()
     paths = [number for number, line in enumerate(lines) if line.startswith("/")]
     if len(paths) < 2:
@@ -109,12 +125,24 @@ def born(repository: Repository) -> float:
 
 
 def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None) -> str:
-    """What one git command prints. Raises `GitFault` with git's own first line."""
-    found = _call(words, environment, cwd, stdin)
-    if found.returncode != 0:
-        said = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
-        raise GitFault(f"git {words[0]}: {said[0]}")
-    return found.stdout.rstrip("\n")
+    """What one git command prints, without the last newline. Raises `GitFault` with git's own first line."""
+    return _said(words, environment, cwd, stdin, ANSWER_SECONDS).rstrip("\n")
+
+
+def utf8(text: str) -> str:
+    """That text as an argument or a variable for git, which reads UTF-8 whatever the locale of this process is."""
+    return os.fsdecode(text.encode(errors="surrogateescape"))
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Put INT, TERM and HUP off until the end, for us and for the git that is started meanwhile: what is between
+    two writes that belong together would stay half done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def commit(
@@ -216,9 +244,33 @@ def index(repository: Repository) -> Index | None:
         return None
 
 
+def _said(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    stdin: str | None,
+    within: float | None,
+) -> str:
+    found = _call(words, environment, cwd, stdin, within)
+    if found.returncode != 0:
+        said = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
+        raise GitFault(f"git {_verb(words)}: {said[0]}")
+    return found.stdout
+
+
+def _verb(words: Sequence[str]) -> str:
+    """Which git command that is, behind the options that are git's own."""
+    return next((word for word in words if not word.startswith("-") and "=" not in word), "")
+
+
 def _call(
-    words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    stdin: str | None,
+    within: float | None,
 ) -> "subprocess.CompletedProcess[str]":
+    """One git command, killed if it takes longer than `within` seconds."""
     try:
         done = subprocess.run(
             ["git", *words],
@@ -227,7 +279,7 @@ def _call(
             input=None if stdin is None else stdin.encode(errors="surrogateescape"),
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            timeout=ANSWER_SECONDS,
+            timeout=within,
             check=False,
         )
     except FileNotFoundError as error:
@@ -235,7 +287,7 @@ def _call(
     except OSError as error:
         raise GitFault(f"git cannot be run: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise GitFault(f"git {words[0]} did not answer within {ANSWER_SECONDS:g} s") from error
+        raise GitFault(f"git {_verb(words)} did not answer within {within:g} s") from error
     # Not in text mode, which takes the carriage returns out of a patch.
     out, err = (text.decode(errors="surrogateescape") for text in (done.stdout, done.stderr))
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
@@ -275,10 +327,10 @@ def _asking(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:
-    found = _call(["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd)
+    found = _call(["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd, None, ANSWER_SECONDS)
     if found.returncode == 0:
         return _named(found.stdout.splitlines())
-    unborn = _call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd)
+    unborn = _call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd, None, ANSWER_SECONDS)
     return "", unborn.stdout.strip()
 
 
