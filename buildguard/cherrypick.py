@@ -1,12 +1,17 @@
-"""`buildguard cherry-pick`: bring a fix in, among agents that share this work tree.
+"""`buildguard cherry-pick`: bring fixes in, among agents that share this work tree.
 
-As git's own it makes one commit and runs no check. But it waits for the index lock instead of failing on it,
-commits nothing that others have staged, and what does not go in cleanly changes nothing.
+As git's own it makes one commit of each. But it waits for the index lock instead of failing on it, commits nothing
+that others have staged, and what does not go in cleanly changes nothing: the commit is made first, as an object
+that no branch has, then index and work tree are changed, then the branch moves. No hooks of git commit run, as in
+git's own: a fix was checked where it was made, and the next commit is checked here.
+
+While a merge, cherry-pick, revert or rebase is under way, the change is only staged and becomes part of that; in a
+rebase that stopped at an edit too, where git would let one commit: its commits are for who rebases to make.
 """
 
-import tempfile
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from buildguard import git, gitlock, words
 from buildguard.call import Call
@@ -15,31 +20,70 @@ from buildguard.git import GitFault, Repository
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
 
-UNDER_WAY = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
-"""What stands in a git dir while git commits no single paths."""
+UNDER_WAY = {
+    "rebase-merge": "rebase",
+    "rebase-apply/applying": "git am",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+}
+"""What stands in a git dir while git is in the middle of something, and what that is. A rebase first: its own picks
+leave the others' marks."""
+APPLY = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
+"""`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
+
+TAKING_OUT = 10.0
+"""Seconds to wait for another git's index lock with a change that could not be committed."""
 
 
-def cherry_pick(call: Call, name: str, timeout: float) -> Report:
-    """Make that commit's change a commit of this branch, waiting at most `timeout` seconds for other git commands
-    of this work tree. Raises `SettingsError` for a name that is no commit."""
+class Done(NamedTuple):
+    """What became of one commit: `picked`, `staged` or `here`, and the line that says so."""
+
+    outcome: str
+    line: str
+
+
+class Change(NamedTuple):
+    """A commit's change here: the tree that it makes of `base`, and the paths in which those two differ."""
+
+    base: str
+    wanted: str
+    paths: Sequence[str]
+
+
+class Original(NamedTuple):
+    """Whose commit it is, with the date as git writes it (seconds and zone), and its message."""
+
+    name: str
+    mail: str
+    date: str
+    message: str
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return self.message.strip().partition("\n")[0]
+
+
+def cherry_pick(call: Call, names: Sequence[str], timeout: float) -> Report:
+    """Make the change of each of these commits a commit of this branch, in that order, up to the first that does
+    not go in. Waits at most `timeout` seconds in all for other git commands of this work tree. Raises
+    `SettingsError` for a name that is no commit, before anything is changed."""
     repository = call.required_repository()
-    commit = _resolved(repository, name)
+    commits = [_resolved(repository, name) for name in names]
     deadline = time.monotonic() + timeout
-    while True:
-        gitlock.await_free(call, repository, deadline)
-        head = repository.where()[0]
+    done: list[Done] = []
+    for commit in commits:
         try:
-            with gitlock.alone(repository):
-                return _pick(repository._replace(head=head), commit)
+            done.append(_patiently(call, repository, commit, deadline))
         except GitFault as error:
-            locked, moved = gitlock.is_about(error), head != repository.where()[0]
-            lines = (f"not picked: {error}", "make its change by hand, and commit")
-        if (locked or moved) and time.monotonic() < deadline:
-            continue
-        if locked:
-            line = "not picked: another git command still holds this work tree's index lock"
-            return Report("busy", Exit.BUSY, (line,), f"buildguard cherry-pick {commit[:12]}")
-        return Report("failed", Exit.FAILED, lines, f"git show {commit[:12]}")
+            return _stopped(error, done, commits)
+    outcome = "staged" if any(one.outcome == "staged" for one in done) else "picked"
+    lines = [one.line for one in done]
+    if outcome == "picked":
+        lines[-1] += "; commit again"
+    return Report(outcome, Exit.OK, tuple(lines), extra=_sorted(commits, len(commits)))
 
 
 def _resolved(repository: Repository, name: str) -> str:
@@ -49,66 +93,180 @@ def _resolved(repository: Repository, name: str) -> str:
         raise SettingsError(f"there is no commit {name!r} here", "git log --oneline --all -10") from None
 
 
-def _pick(repository: Repository, commit: str) -> Report:
-    """One try. Raises `GitFault` where git would not have it."""
-    for name in UNDER_WAY:
-        if (repository.git_dir / name).exists():
-            raise GitFault(f"git is in the middle of something else here ({name}), which comes first")
-    short = commit[:12]
-    wanted = _with_it(repository, commit)
-    paths = _changed(repository, wanted)
-    if not paths:
-        return Report("picked", Exit.OK, (f"already here: this branch has what {short} changes; commit again",))
-    if not _holds(repository, wanted, paths):
-        if not _holds(repository, repository.head, paths):
-            raise GitFault(f"somebody is changing {words.some(paths)} here, which {short} changes too")
-        change = repository.patch(repository.head, wanted)
-        repository.git("apply", "--index", "--whitespace=nowarn", "-", stdin=change)
-    _commit(repository, commit, paths)
-    made = repository.where()[0][:12]
-    return Report("picked", Exit.OK, (f"picked: {short} is {made} on this branch; commit again",))
+def _stopped(error: GitFault, done: Sequence[Done], commits: Sequence[str]) -> Report:
+    """The report that the commit after those that are done did not go in."""
+    first, *rest = (commit[:12] for commit in commits[len(done) :])
+    lines = [one.line for one in done]
+    extra = _sorted(commits, len(done))
+    if gitlock.is_about(error):
+        lines.append("not picked: another git command still holds this work tree's index lock")
+        again = words.command(["buildguard", "cherry-pick", first, *rest])
+        return Report("busy", Exit.BUSY, tuple(lines), again, extra=extra)
+    lines.append(f"not picked: {error}")
+    if rest:
+        lines.append(f"not tried: {', '.join(rest)}")
+    if error.next_command is None:
+        lines.append("make its change by hand, and commit")
+    return Report("failed", Exit.FAILED, tuple(lines), error.next_command or f"git show {first}", extra=extra)
 
 
-def _with_it(repository: Repository, commit: str) -> str:
-    """The tree of HEAD with the commit's change, merged where its lines have moved. Touches nothing."""
-    change = repository.patch(f"{commit}^", commit)
-    with repository.index_of(repository.head) as scratch:
+def _sorted(commits: Sequence[str], done: int) -> dict[str, Sequence[str]]:
+    return {"picked": commits[:done], "not_picked": commits[done:]}
+
+
+def _patiently(call: Call, repository: Repository, commit: str, deadline: float) -> Done:
+    """Try until it is done or cannot be; until `deadline` where another git only was in the way. Raises
+    `GitFault`."""
+    while True:
+        gitlock.await_free(call, repository, deadline)
+        head = repository.head
         try:
-            if change:
-                repository.git("apply", "--cached", "--3way", "-", stdin=change, GIT_INDEX_FILE=scratch)
-            return repository.git("write-tree", GIT_INDEX_FILE=scratch)
+            with gitlock.alone(repository):
+                head = repository.where()[0]
+                return _try(call, repository._replace(head=head), commit)
+        except GitFault as error:
+            passing = gitlock.is_about(error) or head != repository.where()[0]
+            if not passing or time.monotonic() >= deadline:
+                raise
+
+
+def _try(call: Call, repository: Repository, commit: str) -> Done:
+    """One try. Raises `GitFault` where git would not have it."""
+    short = commit[:12]
+    doing = next((UNDER_WAY[name] for name in UNDER_WAY if (repository.git_dir / name).exists()), None)
+    change = _change(repository, commit, doing)
+    if not change.paths:
+        return Done("here", f"already here: this branch has what {short} changes")
+    if doing is not None:
+        with git.unbroken():
+            _bring(repository, short, change)
+        return Done("staged", f"staged: {short} becomes part of the {doing} that is under way; finish it")
+    original = _original(repository, commit)
+    made = _commit(repository, original, change.wanted)
+    log = git.utf8(f"buildguard cherry-pick: {original.subject}")
+    with git.unbroken():
+        brought = _bring(repository, short, change)
+        try:
+            repository.write("update-ref", "-m", log, "HEAD", made, repository.head)
+        except GitFault:
+            if brought:
+                _take_out(call, repository, short, change)
+            raise
+    return Done("picked", f"picked: {short} is {made[:12]} on this branch")
+
+
+def _change(repository: Repository, commit: str, doing: str | None) -> Change:
+    """What the commit changes here, merged where its lines have moved. Touches nothing."""
+    before = _before(repository, commit)
+    base = _staged(repository, before, commit) if doing else repository.head or _no_files(repository)
+    patch = _patch(repository, before, commit, base)
+    with repository.index_of(base) as scratch:
+        try:
+            if patch:
+                repository.write(*APPLY, "--cached", "--3way", "-", stdin=patch, GIT_INDEX_FILE=scratch)
         except GitFault:
             raise GitFault(f"{commit[:12]} does not go in cleanly here; nothing was changed") from None
+        wanted = repository.write("write-tree", GIT_INDEX_FILE=scratch)
+    return Change(base, wanted, _differing(repository, base, wanted))
 
 
-def _changed(repository: Repository, wanted: str) -> Sequence[str]:
-    listed = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", repository.head, wanted)
-    return [path for path in listed.split("\0") if path]
+def _patch(repository: Repository, before: str, commit: str, base: str) -> str:
+    """What a commit changed, but for the files that `base` has as the commit has them: to `git apply` a new file
+    that is there already, or a removed one that is gone, is one that does not fit."""
+    lacking = set(_differing(repository, base, commit)).intersection(_differing(repository, before, commit))
+    return repository.patch(before, commit, *sorted(lacking)) if lacking else ""
+
+
+def _before(repository: Repository, commit: str) -> str:
+    """What a commit changed: its first parent, or no files at all. Not `commit^`, which a shallow clone lacks as
+    it does of a first commit: all files of such a commit would be taken for its change."""
+    header = repository.git("cat-file", "commit", commit).partition("\n\n")[0]
+    parents = [line.removeprefix("parent ") for line in header.split("\n") if line.startswith("parent ")]
+    return parents[0] if parents else _no_files(repository)
+
+
+def _no_files(repository: Repository) -> str:
+    return repository.git("mktree", stdin="")
+
+
+def _staged(repository: Repository, before: str, commit: str) -> str:
+    """The tree of what is staged, but for unmerged paths. Raises `GitFault` if the commit
+    changes one of those."""
+    index = git.index(repository) or git.Index(repository.git_dir / "index", b"")
+    with index.copy(repository) as copy:
+        listed = repository.git("ls-files", "-z", "--unmerged", GIT_INDEX_FILE=copy)
+        unmerged = {entry.partition("\t")[2] for entry in listed.split("\0") if entry}
+        both = sorted(unmerged.intersection(_differing(repository, before, commit)))
+        if both:
+            raise GitFault(f"{words.some(both)} is unmerged here, and {commit[:12]} changes it too")
+        gone = "\0".join(unmerged)
+        repository.write("update-index", "--force-remove", "-z", "--stdin", stdin=gone, GIT_INDEX_FILE=copy)
+        return repository.write("write-tree", GIT_INDEX_FILE=copy)
+
+
+def _differing(repository: Repository, one: str, other: str) -> Sequence[str]:
+    words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", one, other)
+    return [path for path in repository.git(*words).split("\0") if path]
+
+
+def _original(repository: Repository, commit: str) -> Original:
+    # The last field ends with a zero too: git adds a line to an empty message.
+    shape = "--format=format:%an%x00%ae%x00%ad%x00%B%x00"
+    words = ("show", "-s", "--no-show-signature", "--encoding=UTF-8", "--date=raw", shape, commit)
+    name, mail, date, message = repository.verbatim(*words).split("\0")[:4]
+    return Original(name, mail, date, message)
+
+
+def _commit(repository: Repository, original: Original, tree: str) -> str:
+    """A commit of that tree on HEAD, which no branch has yet. Raises `GitFault` where git has no name or no key
+    for it."""
+    parents = ("-p", repository.head) if repository.head else ()
+    signed = repository.git("config", "--type=bool", "--default=false", "--get", "commit.gpgSign") == "true"
+    author = {
+        "GIT_AUTHOR_NAME": git.utf8(original.name),
+        "GIT_AUTHOR_EMAIL": git.utf8(original.mail),
+        "GIT_AUTHOR_DATE": f"@{original.date}",
+    }
+    words = ("-c", "i18n.commitEncoding=UTF-8", "commit-tree", *parents, *(("-S",) if signed else ()), tree)
+    try:
+        return repository.write(*words, stdin=original.message, **author)
+    except GitFault as error:
+        why = "git config --show-origin --get-regexp gpg" if signed else "git var GIT_COMMITTER_IDENT"
+        raise GitFault(f"{error}; nothing was changed", why) from None
+
+
+def _bring(repository: Repository, short: str, change: Change) -> bool:
+    """Make index and work tree what is wanted; whether they were not so already. Raises `GitFault`, with nothing
+    changed, where others are at the same files."""
+    if _holds(repository, change.wanted, change.paths):
+        return False
+    if not _holds(repository, change.base, change.paths):
+        raise GitFault(f"somebody is changing {words.some(change.paths)} here, which {short} changes too")
+    repository.write(*APPLY, "--index", "-", stdin=repository.patch(change.base, change.wanted))
+    return True
 
 
 def _holds(repository: Repository, tree: str, paths: Sequence[str]) -> bool:
-    """Whether index and work tree have just what that tree has under these paths."""
-    staged = repository.git("--literal-pathspecs", "diff", "--cached", "--name-only", tree, "--", *paths)
-    edited = repository.git("--literal-pathspecs", "diff", "--name-only", "--", *paths)
+    """Whether index and work tree have just what that tree has under these paths. What is checked out in a
+    submodule does not matter: no commit here changes it."""
+    asked, named = ("--literal-pathspecs", "diff", "--name-only"), [git.utf8(path) for path in paths]
+    staged = repository.git(*asked, "--cached", "--ignore-submodules=none", tree, "--", *named)
+    edited = repository.git(*asked, "--ignore-submodules=all", "--", *named)
     return not staged and not edited
 
 
-def _commit(repository: Repository, commit: str, paths: Sequence[str]) -> None:
-    """Commit these paths and nothing else, with that commit's author and message."""
-    with tempfile.NamedTemporaryFile(prefix="buildguard-") as named, tempfile.TemporaryFile() as said:
-        named.write("\0".join(paths).encode(errors="surrogateescape"))
-        named.flush()
-        words = (
-            "--quiet",
-            "--no-verify",
-            "-C",
-            commit,
-            f"--pathspec-from-file={named.name}",
-            "--pathspec-file-nul",
-        )
-        environment = {**repository.environment, "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
-        place = repository.top or repository.git_dir
-        if git.commit(words, environment, place, said.fileno(), said.fileno()) != 0:
-            said.seek(0)
-            first = said.readline().decode(errors="replace").strip()
-            raise GitFault(f"git commit: {first}; what {commit[:12]} changes is staged")
+def _take_out(call: Call, repository: Repository, short: str, change: Change) -> None:
+    """Make index and work tree again what they were, but for what another's commit has taken along: taken out, it
+    would be staged to be undone. Raises `GitFault`."""
+    left = set(_differing(repository, repository.where()[0], change.wanted)).intersection(change.paths)
+    if not left:
+        return
+    patch, deadline = repository.patch(change.base, change.wanted, *left), time.monotonic() + TAKING_OUT
+    while True:
+        gitlock.await_free(call, repository, deadline)
+        try:
+            repository.write(*APPLY, "--index", "--reverse", "-", stdin=patch)
+            return
+        except GitFault as error:
+            if not gitlock.is_about(error) or time.monotonic() >= deadline:
+                raise GitFault(f"the branch cannot be moved to it, and what {short} changes is staged") from error

@@ -82,14 +82,14 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
 @cli.command("cherry-pick")
 @click.option("--timeout", metavar="SPAN", help="How long to wait for other git commands here [5m].")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
-@click.argument("commit")
-def cherry_pick_command(commit: str, **options: Any) -> None:
-    """Bring the fix in COMMIT into this branch, whatever others have staged here."""
+@click.argument("commits", metavar="COMMIT...", nargs=-1, required=True)
+def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
+    """Bring the fix in each COMMIT into this branch, whatever others have staged here."""
     from buildguard import cherrypick
 
     call = start.opened(options)
     call.coordinate(Guard.alive)
-    _end(call, cherrypick.cherry_pick(call, commit, _timeout(call, options)))
+    _end(call, cherrypick.cherry_pick(call, commits, _timeout(call, options)))
 
 
 @cli.command("claim")

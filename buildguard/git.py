@@ -150,16 +150,13 @@ def commit(
     environment: Mapping[str, str],
     cwd: Path,
     stdout: int | None = None,
-    stderr: int | None = None,
 ) -> int:
     """Run `git commit` with the terminal, editor and arguments untouched; its exit status as a shell says it.
-    `stdout` and `stderr` are the descriptors that its words go to, if they are not to go to ours. INT is git's own
-    affair meanwhile; TERM and HUP to us are passed on to it."""
+    `stdout` is the descriptor that its words go to, if they are not to go to ours. INT is git's own affair
+    meanwhile; TERM and HUP to us are passed on to it."""
     handlers = {}
     try:
-        process = subprocess.Popen(
-            ["git", "commit", *arguments], env=environment, cwd=cwd, stdout=stdout, stderr=stderr
-        )
+        process = subprocess.Popen(["git", "commit", *arguments], env=environment, cwd=cwd, stdout=stdout)
     except OSError as error:
         raise GitFault(f"git cannot be run: {error.strerror}") from error
 
