@@ -126,7 +126,7 @@ class _Search:
         branch = f" on {self.fix.branch.removeprefix('refs/heads/')}" if self.fix.branch else ""
         what = f"{self._fixed} in {words.some(shorts)}{branch}; it is not in this tree yet"
         todo = "bring the fix in, then commit again"
-        return self._report(what, todo, _bring_in(self.repository, " ".join(shorts)), wanted[-1])
+        return self._report(what, todo, f"buildguard cherry-pick {' '.join(shorts)}", wanted[-1])
 
     def _awaited(self, again: str | None) -> Report:
         """That the fix is not committed yet."""
@@ -226,10 +226,3 @@ def _told(guard: Guard, what: str, but: str | None = None) -> bool:
     return any(
         kept.agent == guard.me.id and kept.check == what and kept.tree != but for kept in guard.read().evidence
     )
-
-
-def _bring_in(repository: Repository, commit: str) -> str:
-    """The command that makes the fix a commit of this branch; while git merges, a part of that merge."""
-    if (repository.git_dir / "MERGE_HEAD").exists():
-        return f"git show --binary {commit} | git apply --index"
-    return f"buildguard cherry-pick {commit}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from breakage import fix, next_command, repository, shared_breakage
 from support import Checkout, Following, ended, eventually, new_repository
 
 FIX = "Mend the café"
@@ -488,6 +489,31 @@ def test_what_does_not_go_into_a_merge_changes_nothing(here: Checkout, place: st
         (here.path / "app.txt").read_text(),
         here.ok("ls-files", "-s"),
     )
+
+
+@pytest.mark.parametrize("way", ["merge", "cherry-pick"])
+def test_an_agent_in_the_middle_of_something_is_not_sent_in_a_circle(tmp_path: Path, way: str) -> None:
+    shared = repository(tmp_path)
+    shared.write("docs/conf.txt", "0\n")
+    shared.ok("add", "-A")
+    shared.ok("commit", "-q", "--no-verify", "-m", "conf")
+    other = shared_breakage(shared)
+    third = shared.work_tree("third")
+    for checkout in (other, third):
+        checkout.write("docs/conf.txt", f"{checkout.path.name}\n")
+        checkout.ok("commit", "-q", "--no-verify", "-am", "conf")
+    fix(shared)
+    shared.ok("config", "diff.noprefix", "true")
+    assert other.git(way, "third").status == 1
+    other.write("docs/conf.txt", "both\n")
+    other.ok("add", "docs/conf.txt")
+    refused = other.git("commit", "--no-edit", agent="bob")
+    below = Checkout(other.path / "docs", other.home)
+    assert next_command(refused.both)[:2] == ["buildguard", "cherry-pick"]
+    assert below.run(*next_command(refused.both), agent="bob").status == 0
+    done = below.git("commit", "--no-edit", agent="bob")
+    assert done.status == 0, done
+    assert other.ok("show", "HEAD:app.txt") == "fine"
 
 
 # Several.
