@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildguard import git, gitlock, words
+from buildguard import changes, git, gitlock, words
 from buildguard.call import Call
+from buildguard.changes import APPLY, Change
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Repository
 from buildguard.reports import Report
@@ -30,9 +31,6 @@ UNDER_WAY = {
 }
 """What stands in a git dir while git is in the middle of something, and what that is. A rebase first: its own picks
 leave the others' marks."""
-APPLY = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
-"""`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
-
 TAKING_OUT = 10.0
 """Seconds to wait for another git's index lock with a change that could not be committed."""
 
@@ -42,14 +40,6 @@ class Done(NamedTuple):
 
     outcome: str
     line: str
-
-
-class Change(NamedTuple):
-    """A commit's change here: the tree that it makes of `base`, and the paths in which those two differ."""
-
-    base: str
-    wanted: str
-    paths: Sequence[str]
 
 
 class Original(NamedTuple):
@@ -134,7 +124,7 @@ def _try(call: Call, repository: Repository, commit: str) -> Done:
     """One try. Raises `GitFault` where git would not have it."""
     short = commit[:12]
     doing = next((UNDER_WAY[name] for name in UNDER_WAY if (repository.git_dir / name).exists()), None)
-    change = _change(repository, commit, doing)
+    change = changes.of(repository, commit, staged=doing is not None)
     if not change.paths:
         return Done("here", f"already here: this branch has what {short} changes")
     if doing is not None:
@@ -153,60 +143,6 @@ def _try(call: Call, repository: Repository, commit: str) -> Done:
                 _take_out(call, repository, short, change)
             raise
     return Done("picked", f"picked: {short} is {made[:12]} on this branch")
-
-
-def _change(repository: Repository, commit: str, doing: str | None) -> Change:
-    """What the commit changes here, merged where its lines have moved. Touches nothing."""
-    before = _before(repository, commit)
-    base = _staged(repository, before, commit) if doing else repository.head or _no_files(repository)
-    patch = _patch(repository, before, commit, base)
-    with repository.index_of(base) as scratch:
-        try:
-            if patch:
-                repository.write(*APPLY, "--cached", "--3way", "-", stdin=patch, GIT_INDEX_FILE=scratch)
-        except GitFault:
-            raise GitFault(f"{commit[:12]} does not go in cleanly here; nothing was changed") from None
-        wanted = repository.write("write-tree", GIT_INDEX_FILE=scratch)
-    return Change(base, wanted, _differing(repository, base, wanted))
-
-
-def _patch(repository: Repository, before: str, commit: str, base: str) -> str:
-    """What a commit changed, but for the files that `base` has as the commit has them: to `git apply` a new file
-    that is there already, or a removed one that is gone, is one that does not fit."""
-    lacking = set(_differing(repository, base, commit)).intersection(_differing(repository, before, commit))
-    return repository.patch(before, commit, *sorted(lacking)) if lacking else ""
-
-
-def _before(repository: Repository, commit: str) -> str:
-    """What a commit changed: its first parent, or no files at all. Not `commit^`, which a shallow clone lacks as
-    it does of a first commit: all files of such a commit would be taken for its change."""
-    header = repository.git("cat-file", "commit", commit).partition("\n\n")[0]
-    parents = [line.removeprefix("parent ") for line in header.split("\n") if line.startswith("parent ")]
-    return parents[0] if parents else _no_files(repository)
-
-
-def _no_files(repository: Repository) -> str:
-    return repository.git("mktree", stdin="")
-
-
-def _staged(repository: Repository, before: str, commit: str) -> str:
-    """The tree of what is staged, but for unmerged paths. Raises `GitFault` if the commit
-    changes one of those."""
-    index = git.index(repository) or git.Index(repository.git_dir / "index", b"")
-    with index.copy(repository) as copy:
-        listed = repository.git("ls-files", "-z", "--unmerged", GIT_INDEX_FILE=copy)
-        unmerged = {entry.partition("\t")[2] for entry in listed.split("\0") if entry}
-        both = sorted(unmerged.intersection(_differing(repository, before, commit)))
-        if both:
-            raise GitFault(f"{words.some(both)} is unmerged here, and {commit[:12]} changes it too")
-        gone = "\0".join(unmerged)
-        repository.write("update-index", "--force-remove", "-z", "--stdin", stdin=gone, GIT_INDEX_FILE=copy)
-        return repository.write("write-tree", GIT_INDEX_FILE=copy)
-
-
-def _differing(repository: Repository, one: str, other: str) -> Sequence[str]:
-    words = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", one, other)
-    return [path for path in repository.git(*words).split("\0") if path]
 
 
 def _original(repository: Repository, commit: str) -> Original:
@@ -258,7 +194,7 @@ def _holds(repository: Repository, tree: str, paths: Sequence[str]) -> bool:
 def _take_out(call: Call, repository: Repository, short: str, change: Change) -> None:
     """Make index and work tree again what they were, but for what another's commit has taken along: taken out, it
     would be staged to be undone. Raises `GitFault`."""
-    left = set(_differing(repository, repository.where()[0], change.wanted)).intersection(change.paths)
+    left = set(repository.differing(repository.where()[0], change.wanted)).intersection(change.paths)
     if not left:
         return
     patch, deadline = repository.patch(change.base, change.wanted, *left), time.monotonic() + TAKING_OUT

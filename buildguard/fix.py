@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from buildguard import git, trial, words
+from buildguard import gitindex, trial, words
 from buildguard.call import Call
 from buildguard.check import Command, Result, Verdict
 from buildguard.exits import Exit
@@ -27,7 +27,9 @@ def fix(
     if ended.verdict in (Verdict.INTERRUPTED, Verdict.INCONCLUSIVE):
         code = Exit.INTERRUPTED if ended.verdict is Verdict.INTERRUPTED else Exit.FAILED
         return _give_up(call, f"the fix command could not run ({ended.why})", code, again)
-    second = trial.attempt(call, failed.command, git.index(call.repository) if call.repository else None, lives)
+    second = trial.attempt(
+        call, failed.command, gitindex.current(call.repository) if call.repository else None, lives
+    )
     report = trial.settled(call, second, again)
     if report is not None and report.exit == Exit.OK:
         return report

@@ -70,12 +70,10 @@ class Repository(NamedTuple):
             "--literal-pathspecs", "diff-tree", *_PATCH, before, after, "--", *named, GIT_DIFF_OPTS=""
         )
 
-    @contextmanager
-    def index_of(self, tree: str) -> Iterator[str]:
-        """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
-        with Index(self.git_dir / "index", b"").copy(self) as scratch:
-            self.git("read-tree", tree, GIT_INDEX_FILE=scratch)
-            yield scratch
+    def differing(self, before: str, after: str) -> list[str]:
+        """The paths in which two trees differ. Raises `GitFault`."""
+        listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
+        return [path for path in self.git(*listing, before, after).split("\0") if path]
 
     def has(self, patch: str, **variables: str) -> bool:
         """Whether the index has what a patch makes: it can be taken out again. True of an empty patch."""
@@ -175,70 +173,6 @@ def commit(
         for number, old in handlers.items():
             signal.signal(number, old)
     return status if status >= 0 else 128 - status
-
-
-class Index(NamedTuple):
-    """The index that a commit is made from, as it was at one moment."""
-
-    path: Path
-    content: bytes
-
-    @property
-    def locked(self) -> bool:
-        """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
-        return self.path.name.endswith(".lock")
-
-    def tree(self, repository: Repository) -> str:
-        """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
-        private copy, so it takes no lock and works while another holds it."""
-        try:
-            with self.copy(repository) as copy:
-                return repository.git("write-tree", GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-
-    def edited_tree(self, repository: Repository) -> str:
-        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock."""
-        try:
-            with self.copy(repository) as copy:
-                repository.git("add", "--update", GIT_INDEX_FILE=copy)
-                return repository.git("write-tree", GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-
-    @contextmanager
-    def copy(self, repository: Repository) -> Iterator[str]:
-        """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
-        # Not from `tempfile`: its import alone costs what the rest of this does.
-        temporary = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
-        for folder in (temporary, repository.git_dir):
-            copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
-            try:
-                with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                    file.write(self.content)
-            except OSError:  # no such folder, or no right or room to write there
-                with suppress(OSError):
-                    copy.unlink()
-                continue
-            try:
-                yield str(copy)
-            finally:
-                with suppress(OSError):
-                    copy.unlink()
-            return
-        raise GitFault("no copy of the index can be written")
-
-
-def index(repository: Repository) -> Index | None:
-    """The index as it is now; None where it does not exist."""
-    named = repository.environment.get("GIT_INDEX_FILE")
-    path = Path(named) if named else repository.git_dir / "index"
-    if not path.is_absolute():
-        path = (repository.top or Path.cwd()) / path
-    try:
-        return Index(path, path.read_bytes())
-    except OSError:
-        return None
 
 
 def _said(

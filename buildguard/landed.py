@@ -6,6 +6,7 @@ not be there yet, may have been rebased, amended or squashed since, and may neve
 
 from collections.abc import Collection
 
+from buildguard import gitindex
 from buildguard.git import GitFault, Repository
 from buildguard.states import Event
 
@@ -56,7 +57,7 @@ def _with_its_change(repository: Repository, fix: Event, _: Collection[str]) -> 
         return ""
     change = repository.patch(fix.head, fix.tree)
     for commit in repository.git(*_ONE_BY_ONE, *_ANYWHERE, *_after(fix), "--", *paths).splitlines():
-        with repository.index_of(commit) as index:
+        with gitindex.holding(repository, commit) as index:
             if repository.has(change, GIT_INDEX_FILE=index):
                 return commit
     return ""
@@ -85,7 +86,7 @@ def _with_earlier(repository: Repository, fix: Event, last: str) -> tuple[str, .
     if not paths:
         return (last,)
     listed = repository.git(*_ONE_BY_ONE, last, *_after(fix), "--", *paths).splitlines()
-    with repository.index_of(fix.tree) as index:
+    with gitindex.holding(repository, fix.tree) as index:
         earlier = [
             commit
             for commit in listed
@@ -109,5 +110,4 @@ def _paths(repository: Repository, fix: Event) -> list[str]:
     """The paths that the fix touches; none where its tree is not known."""
     if not (fix.tree and fix.head):
         return []
-    listed = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", fix.head, fix.tree)
-    return [path for path in listed.split("\0") if path]
+    return repository.differing(fix.head, fix.tree)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from buildguard import git, reports, scope, travel, trial, words
+from buildguard import gitindex, reports, scope, travel, trial, words
 from buildguard.call import Call
 from buildguard.check import Command
 from buildguard.fix import fix
@@ -23,7 +23,7 @@ def run(call: Call, command: Command, again: str | None, wait: float = 0.0, clai
     waiter = Waiter(trial.always, lambda: max(travel.LANDING, deadline - time.monotonic()), waiting)
     reruns = 1
     while True:
-        index = git.index(call.repository) if call.repository else None
+        index = gitindex.current(call.repository) if call.repository else None
         tried = trial.attempt(call, command, index)
         report = trial.settled(call, tried, again)
         if report is not None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard import git
-from buildguard.git import GitFault, Index, Repository
+from buildguard import gitindex
+from buildguard.git import GitFault, Repository
+from buildguard.gitindex import Index
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files, in repositories that use SHA-1."""
@@ -38,7 +39,7 @@ Harm = Moved | Gone | Changed
 
 def harm(repository: Repository, index: Index) -> Harm | None:
     """What would make this commit another one than it was at the start, or None. Raises `GitFault`."""
-    now = git.index(repository)
+    now = gitindex.current(repository)
     if now is None:
         return Gone(index.path)
     moved = head_moved(repository)
@@ -84,7 +85,6 @@ def _paths(repository: Repository, before: str, after: str) -> tuple[str, ...]:
     if not before or not after:
         return ()
     try:
-        listed = repository.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+        return tuple(repository.differing(before, after))
     except GitFault:
         return ()
-    return tuple(path for path in listed.split("\0") if path)

@@ -5,8 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildguard import git, processes
-from buildguard.git import Index, Repository
+from buildguard import gitindex, processes
+from buildguard.git import Repository
+from buildguard.gitindex import Index
 
 GIT_GONE = "the git that called this hook is gone"
 
@@ -38,5 +39,5 @@ class Situation(NamedTuple):
 def read(repository: Repository) -> Situation:
     """Look once, before anything else runs."""
     committing = bool(repository.environment.get("GIT_INDEX_FILE"))
-    index = git.index(repository) if committing else None
+    index = gitindex.current(repository) if committing else None
     return Situation(repository, index, processes.calling_git(), time.monotonic())

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from buildguard import git, gitlock, landed, safety, scope, words
+from buildguard import gitindex, gitlock, landed, safety, scope, words
 from buildguard.call import Call
 from buildguard.exits import Exit
-from buildguard.git import GitFault, Index, Repository
+from buildguard.git import GitFault, Repository
+from buildguard.gitindex import Index
 from buildguard.guard import Guard
 from buildguard.reports import Report
 from buildguard.states import Event, Run, Status
@@ -164,7 +165,7 @@ def after_waking(call: Call, run: Run, since: int, now: float, waiter: Waiter) -
                 call.voice.say(words.history_line(fix, now))
                 _let_land(call, fix, waiter.lives)
         present = call.up_to_date()
-        index = git.index(present.repository) if present.repository else None
+        index = gitindex.current(present.repository) if present.repository else None
         found = elsewhere(present, run, index, waiter)
         return found if isinstance(found, Report) else None
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard import check, frameworks, git, reports, words
+from buildguard import check, frameworks, git, gitindex, reports, words
 from buildguard.call import Call
 from buildguard.check import Command, Result, Verdict
-from buildguard.git import Cleanness, Index, Repository
+from buildguard.git import Cleanness, Repository
+from buildguard.gitindex import Index
 from buildguard.guard import Answer, Guard
 from buildguard.reports import Report
 from buildguard.states import REPO, Evidence, Run, Snapshot, Status
@@ -121,7 +122,7 @@ def left_behind(call: Call) -> Run:
     run = Run("", -1, call.checkout)
     if call.repository is None:
         return run
-    index = git.index(call.repository)
+    index = gitindex.current(call.repository)
     tree = index.edited_tree(call.repository) if index else ""
     return run._replace(head=call.repository.head, tree=tree, branch=call.repository.branch)
 
