@@ -38,6 +38,18 @@ class Index(NamedTuple):
         except GitFault:
             return ""
 
+    def staged(self, repository: Repository) -> str:
+        """What committing this would change of HEAD, as one short word; an empty string where that is not known."""
+        import hashlib
+
+        try:
+            with self.copy(repository) as copy:
+                asked = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", repository.head)
+                listed = repository.git(*asked, GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
     @contextmanager
     def copy(self, repository: Repository) -> Iterator[str]:
         """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
@@ -71,6 +83,17 @@ def current(repository: Repository) -> Index | None:
         return Index(path, path.read_bytes())
     except OSError:
         return None
+
+
+def with_change(repository: Repository, before: str, after: str) -> str:
+    """HEAD's tree with what makes one tree of another; an empty string if that does not go in."""
+    try:
+        with holding(repository, repository.head) as scratch:
+            change = repository.patch(before, after)
+            repository.git("apply", "--cached", "--whitespace=nowarn", "-", stdin=change, GIT_INDEX_FILE=scratch)
+            return repository.git("write-tree", GIT_INDEX_FILE=scratch)
+    except GitFault:
+        return ""
 
 
 @contextmanager

@@ -28,13 +28,14 @@ def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -
 
 def passed(view: View, caller: Caller | None, run: Run) -> Step:
     """A check passed. It resolves the breakage only if it began after it, ran the same check, and ran where the
-    claim was made: in its checkout or, if the fixer moved, on the HEAD that it began on."""
+    claim was made: in its checkout or, if the fixer moved, on the HEAD that it began on. What passed only with
+    edits that are not committed ends no other live fixer's claim: they may be its fix, half done."""
     state = view.state
     mine = caller is not None and view.held_by(caller.agent)
     seen = state._replace(last_check=view.now, updated_at=view.now)
     if mine and seen.claim is not None:
         seen = seen._replace(claim=seen.claim._replace(seen_at=view.now))
-    if state.status is Status.PASSING or not _resolves(state, mine, run):
+    if state.status is Status.PASSING or not _resolves(view, mine, run):
         return Step(Outcome.PASSED, state.scope, (seen,))
     event = _event(view, Outcome.FIXED, Status.PASSING, caller, run)
     after = _passing(view, caller.agent if caller else None)._replace(last_check=view.now)
@@ -85,11 +86,14 @@ def alive(view: View, agent: str) -> State | None:
     return view.state._replace(claim=claim._replace(seen_at=view.now), updated_at=view.now)
 
 
-def _resolves(state: State, mine: bool, run: Run) -> bool:
+def _resolves(view: View, mine: bool, run: Run) -> bool:
+    state = view.state
     if run.seen <= state.opened_after or state.check not in ("", run.check):
         return False
-    if state.claim is None or state.claim.checkout == run.checkout:
+    if state.claim is None:
         return True
+    if state.claim.checkout == run.checkout:
+        return mine or view.stale is not None or not run.loose
     # The fixer's other branches may never have been broken.
     return mine and bool(run.head) and run.head == state.head
 
@@ -102,7 +106,7 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     after = state._replace(claim=claim, updated_at=view.now)
     if run is not None:
         claim = claim._replace(attempts=claim.attempts + 1)
-        after = after._replace(claim=claim, last_check=view.now)
+        after = after._replace(claim=claim, last_check=view.now, staged=run.staged)
         if not state.check:
             after = after._replace(check=run.check, began=run.failures)
         if after.check == run.check:
@@ -123,7 +127,8 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
         caller.process,
     )
     head = run.head if run else caller.head
-    after = opened._replace(status=Status.FIXING, number=view.next_number, claim=claim, head=head)
+    staged = run.staged if run else ""
+    after = opened._replace(status=Status.FIXING, number=view.next_number, claim=claim, head=head, staged=staged)
     outcome = Outcome.CLAIMED
     if state.claim is not None:
         outcome = Outcome.TAKEN_OVER
@@ -181,6 +186,7 @@ def _passing(view: View, agent: str | None) -> State:
         reason="",
         failures=(),
         began=(),
+        staged="",
         passed_after=view.last_event,
         updated_at=view.now,
     )
@@ -222,7 +228,11 @@ def _event(
             branch=run.branch,
             committing=run.committing,
         )
-        if after is Status.PASSING and state.claim is not None and state.claim.checkout == run.checkout:
-            # What the fixer has committed since its claim is part of the fix.
+        if run.loose and run.staged and run.staged == state.staged:
+            # This very commit failed before: what mended it is an edit that is not in it.
+            event = event._replace(tree=run.loose, committing=False)
+        here = state.claim is not None and state.claim.checkout == run.checkout
+        if after is Status.PASSING and here and not (run.committing or run.loose):
+            # Nothing is left to be committed: the fix is what was committed since the claim.
             event = event._replace(head=state.head or run.head)
     return event

@@ -40,6 +40,7 @@ STEPS = (
         "ALTER TABLE event ADD COLUMN check_command TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE build_state ADD COLUMN began_with TEXT NOT NULL DEFAULT ''",
         "UPDATE build_state SET began_with = failures",
+        "ALTER TABLE build_state ADD COLUMN staged TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE evidence ADD COLUMN failures TEXT NOT NULL DEFAULT ''",
     ),
 )
@@ -49,14 +50,14 @@ VERSION = len(STEPS)
 _STATE_COLUMNS = (
     "scope, status, claim_number, fixer_agent_id, fixer_checkout, claimed_at, seen_at, stale_after, max_claim,"
     " fixer_process, attempts, check_command, broken_since, last_check, updated_at, reason, failures, head,"
-    " opened_after, passed_after, superseded_agent_id, superseded_number, began_with"
+    " opened_after, passed_after, superseded_agent_id, superseded_number, began_with, staged"
 )
 _EVENT_COLUMNS = (
     "kind, scope, before, after, claim_number, agent_id, other_agent_id, reason, failures, attempts, checkout,"
     " head, tree, branch, committing, lasted, fixed_at, check_command"
 )
 
-_STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i T I"
+_STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i T T I"
 _EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r T"
 _EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id, failures"
 _EVIDENCE_KINDS = "T T I R T T"
@@ -179,6 +180,7 @@ def state_values(state: State) -> tuple[object, ...]:
         stored(state.superseded_agent),
         state.superseded_number,
         stored("\n".join(state.began)),
+        stored(state.staged),
     )
 
 
@@ -202,7 +204,7 @@ def state_of(row: tuple[Any, ...]) -> State:
             raise Garbage("a claim lacks one of its values")
         claim = Claim(agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts)
     check, broken_since, last_check, updated_at, reason, failures, head = believed[11:18]
-    opened_after, passed_after, superseded_agent, superseded_number, began, revision = believed[18:]
+    opened_after, passed_after, superseded_agent, superseded_number, began, staged, revision = believed[18:]
     return State(
         scope,
         _word(Status, status, "status"),
@@ -220,6 +222,7 @@ def state_of(row: tuple[Any, ...]) -> State:
         superseded_agent,
         superseded_number,
         _lines(began),
+        staged,
         revision,
     )
 

@@ -61,6 +61,7 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
         broken_since=None,
         failures=(),
         began=(),
+        staged="",
         check="",
         reason="",
         opened_after=-1,

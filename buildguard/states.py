@@ -65,9 +65,9 @@ class State(NamedTuple):
     """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
 
     `head` is the one that the fixer's claim began on, else the one that was found broken. `began` are the failures
-    that the breakage began with, `failures` those and the last run's. `opened_after` and `passed_after` are the
-    ids of the last event *before* the breakage was opened and before the last transition to passing: what tells
-    whether a run began before or after either.
+    that the breakage began with, `failures` those and the last run's; `staged` is what the fixer's commit held when
+    its check failed last. `opened_after` and `passed_after` are the ids of the last event *before* the breakage was
+    opened and before the last transition to passing: what tells whether a run began before or after either.
     """
 
     scope: str
@@ -86,6 +86,7 @@ class State(NamedTuple):
     superseded_agent: str | None = None
     superseded_number: int | None = None
     began: tuple[str, ...] = ()
+    staged: str = ""
     revision: int = 0
 
 
@@ -193,8 +194,10 @@ class Caller(NamedTuple):
 
 class Run(NamedTuple):
     """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
-    tree; `committing` says that a commit of `tree` on `branch` follows if it passed; `evidence` is what it
-    proves about a tree; `has_fix` is the event of a fix made elsewhere that its tree has, 0 if none is known."""
+    tree; `committing` says that a commit of `tree` on `branch` follows if it passed, with the change `staged`.
+    `loose` is HEAD's tree with what was checked but will not be committed, empty if there is nothing such.
+    `evidence` is what it proves about a tree, `has_fix` the event of a fix made elsewhere that its tree has, 0 if
+    none is known."""
 
     check: str
     seen: int
@@ -207,6 +210,8 @@ class Run(NamedTuple):
     committing: bool = False
     evidence: tuple[Evidence, ...] = ()
     has_fix: int = 0
+    staged: str = ""
+    loose: str = ""
 
 
 class Step(NamedTuple):

@@ -71,14 +71,25 @@ def attempt(
 
         failures = failure_ids(result.output, call.settings.junit, began, place(call, command))
         failures = tuple(f"{_folder(call, command)}{failure}" for failure in failures)
-        run = run._replace(failures=failures, head_tree=repository.tree_of_head())
+        staged = index.staged(repository) if index and committing else ""
+        run = run._replace(failures=failures, head_tree=repository.tree_of_head(), staged=staged)
     if repository and index and result.verdict is Verdict.PASSED and _may_resolve(snapshot, call.checkout):
         # Only whoever waits for a fix needs to know its tree: a plain pass does without.
-        run = run._replace(tree=index.tree(repository) if committing else index.edited_tree(repository))
+        run = _with_trees(run, repository, index)
     if repository and index and clean and _proves(result, clean, repository):
         proof = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
         run = run._replace(evidence=(proof._replace(failures=run.failures),))
     return Trial(command, result, began, run)
+
+
+def _with_trees(run: Run, repository: Repository, index: Index) -> Run:
+    """The run with the trees of what passed: of what is committed of it, and of what is not."""
+    edited = index.edited_tree(repository)
+    if not run.committing:
+        return run._replace(tree=edited, loose=edited if edited != repository.tree_of_head() else "")
+    tree = index.tree(repository)
+    loose = gitindex.with_change(repository, tree, edited) or edited if edited != tree else ""
+    return run._replace(tree=tree, loose=loose, staged=index.staged(repository) if loose else "")
 
 
 def place(call: Call, command: Command) -> Path:
@@ -122,9 +133,9 @@ def left_behind(call: Call) -> Run:
     run = Run("", -1, call.checkout)
     if call.repository is None:
         return run
+    run = run._replace(head=call.repository.head, branch=call.repository.branch)
     index = gitindex.current(call.repository)
-    tree = index.edited_tree(call.repository) if index else ""
-    return run._replace(head=call.repository.head, tree=tree, branch=call.repository.branch)
+    return _with_trees(run, call.repository, index) if index else run
 
 
 def start(

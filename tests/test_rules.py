@@ -442,11 +442,17 @@ def test_the_event_of_a_fix_says_where_and_of_what_it_was_made() -> None:
     assert event.check == "pytest"
 
 
-def test_a_fix_begins_where_its_claim_began_if_that_was_in_this_checkout() -> None:
+def test_a_fix_is_what_was_committed_since_the_claim_where_nothing_is_left_to_commit() -> None:
     claimed = only(rules.failed(column("broken"), ME, RUN._replace(head="old")))
-    later = RUN._replace(seen=99)
-    (event,) = rules.passed(view_of(claimed), ME, later).events
-    assert (event.head, event.tree) == ("old", "tree")
+    heads = {}
+    for name, run in {
+        "all is committed": RUN,
+        "edits are left": RUN._replace(loose="edits"),
+        "a commit follows": RUN._replace(committing=True),
+    }.items():
+        (event,) = rules.passed(view_of(claimed), ME, run._replace(seen=99)).events
+        heads[name] = event.head
+    assert heads == {"all is committed": "old", "edits are left": "head", "a commit follows": "head"}
     (event,) = rules.passed(view_of(only(rules.failed(column("broken"), ME, RUN))), ME, MOVED).events
     assert event.head == "head", "another checkout's commits are no part of it"
 
@@ -459,6 +465,33 @@ def test_a_fixer_that_moved_ends_its_claim_on_the_head_that_it_began_on() -> Non
         assert after.status is Status.FIXING
     another = only(rules.passed(view_of(claimed), ME, MOVED._replace(head="an old branch")))
     assert another.claim == claimed.claim, "what passes there may never have been broken there"
+
+
+def test_what_passes_with_somebodys_uncommitted_edits_does_not_end_the_fixers_claim() -> None:
+    loose = RUN._replace(loose="another tree")
+    assert rules.passed(column("live"), ME, loose).outcome is Outcome.PASSED
+    assert rules.passed(column("stale"), ME, loose).outcome is Outcome.FIXED
+    assert rules.passed(column("broken"), ME, loose).outcome is Outcome.FIXED
+    assert rules.passed(column("mine"), ME, loose).outcome is Outcome.FIXED
+
+
+@pytest.mark.parametrize(
+    ("staged", "loose", "tree", "committing"),
+    [
+        ("as it failed", "edits", "edits", False),
+        ("as it failed", "", "tree", True),
+        ("something else", "edits", "tree", True),
+        ("", "edits", "tree", True),
+    ],
+)
+def test_a_commit_that_failed_before_as_it_is_was_mended_by_what_is_not_in_it(
+    staged: str, loose: str, tree: str, committing: bool
+) -> None:
+    failed = RUN._replace(committing=True, staged="as it failed")
+    claimed = only(rules.failed(column("broken"), ME, failed))
+    again = failed._replace(seen=99, staged=staged, loose=loose)
+    (event,) = rules.passed(view_of(claimed), ME, again).events
+    assert (event.tree, event.committing) == (tree, committing)
 
 
 def test_what_the_fixer_broke_and_mended_on_its_way_is_not_the_breakage() -> None:

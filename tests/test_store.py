@@ -396,6 +396,7 @@ STATES = st.builds(
     superseded_agent=st.none() | TEXT,
     superseded_number=st.none() | COUNT,
     began=LINES,
+    staged=TEXT,
 ).map(lambda state: state._replace(status=Status.FIXING) if state.claim else state)
 EVENTS = st.builds(
     Event,

@@ -177,6 +177,36 @@ def test_a_fix_that_is_not_committed_yet_is_waited_for(shared: Checkout) -> None
     assert [event["agent"] for event in history(shared) if event["kind"] == "claimed"] == ["alice"]
 
 
+def test_anothers_commit_that_passes_with_the_fixers_edits_is_not_the_fix(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    shared.write("app.txt", "fine\n")
+    shared.write("carol.txt", "carol\n")
+    shared.ok("add", "carol.txt")
+    shared.ok("commit", "-q", "-m", "carol", "--", "carol.txt", agent="carol")
+    assert (status(shared, "alice")["mine"], bobs(other).status) == (True, 75)
+    shared.ok("commit", "-q", "-m", "fix", "--", "app.txt", agent="alice")
+    assert_brought_in(other, "main")
+    assert not (other.path / "carol.txt").exists()
+
+
+def test_a_fixer_that_only_repeats_its_commit_has_not_committed_its_fix(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    shared.write("alice.txt", "alice\n")
+    shared.ok("add", "alice.txt")
+    failed = shared.buildguard("commit", "-m", "alice", "--", "alice.txt", agent="alice")
+    assert bobs(other).status == 75
+    shared.write("app.txt", "fine\n")
+    done = shared.run(*next_command(failed.both), agent="alice")
+    assert (done.status, "others wait for the commit of this fix: commit it now" in done.both) == (0, True), done
+    later(shared, 60.0)
+    done = bobs(other)
+    assert (done.status, "but has not committed it yet" in done.both) == (75, True), done
+    shared.ok("commit", "-q", "-m", "fix", "--", "app.txt", agent="alice")
+    assert_brought_in(other, "main")
+    assert not (other.path / "alice.txt").exists()
+
+
 def test_a_run_without_a_wait_is_told_how_to_wait_for_the_commit(shared: Checkout) -> None:
     other = shared_breakage(shared)
     shared.write("app.txt", "fine\n")
