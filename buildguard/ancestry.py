@@ -75,7 +75,7 @@ def _stands_for_an_agent(process: Process) -> bool:
 
 def _passed_over(word: str) -> bool:
     name = plain_name(word)
-    if name in _TOOLS or SCRIPT_SUFFIX.search(word):
+    if name in _TOOLS or re.search(SCRIPT_SUFFIX, word):
         return name in _TOOLS
     return name in _WRAPPERS or name in _HOSTS or name.startswith(("git-", "containerd-shim"))
 

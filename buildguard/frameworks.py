@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from buildguard import processes
 
-_PATCH = re.compile(r"patch[0-9]+-([0-9]+)|[0-9]+-([0-9]+)\.patch", re.ASCII)
+_PATCH = r"patch[0-9]+-([0-9]+)|[0-9]+-([0-9]+)\.patch"
 _PRIVATE_MARKS = (".install_state_v2", ".install_state_v1", ".prek-hook.json")
 """What pre-commit and prek leave in an environment that they made; the names of the folders prove nothing."""
 
@@ -43,7 +43,7 @@ def patches(folder: Path) -> list[tuple[Path, int]]:
         found = sorted(folder.iterdir())
     except OSError:
         return []
-    matched = ((path, _PATCH.fullmatch(path.name)) for path in found)
+    matched = ((path, re.fullmatch(_PATCH, path.name, re.ASCII)) for path in found)
     return [(path, int(match[1] or match[2])) for path, match in matched if match]
 
 

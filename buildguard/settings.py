@@ -10,7 +10,7 @@ from buildguard.check import Command
 
 LONGEST = 7 * 24 * 3600.0
 """The longest duration that is believed, in seconds."""
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?", re.ASCII)
+_DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -71,7 +71,7 @@ def off(environment: Mapping[str, str]) -> str | None:
 
 def duration(value: object, where: str) -> float:
     """Seconds, of `90`, `90s`, `5m` or `1h`. Raises `SettingsError`."""
-    match = _DURATION.fullmatch(str(value)) if isinstance(value, str | int | float) else None
+    match = re.fullmatch(_DURATION, str(value), re.ASCII) if isinstance(value, str | int | float) else None
     if match is None or isinstance(value, bool):
         raise SettingsError(f"{where}: {value!r} is not a duration; write 90, 90s, 5m or 1h")
     seconds = float(match[1]) * _UNITS[match[2]]
