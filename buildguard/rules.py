@@ -220,19 +220,21 @@ def _event(
             event = event._replace(other=state.claim.agent)
     if caller is not None:
         event = event._replace(checkout=caller.checkout)
-    if run is not None:
-        event = event._replace(
-            checkout=run.checkout,
-            head=run.head,
-            tree=run.tree,
-            branch=run.branch,
-            committing=run.committing,
-        )
-        if run.loose and run.staged and run.staged == state.staged:
-            # This very commit failed before: what mended it is an edit that is not in it.
-            event = event._replace(tree=run.loose, committing=False)
-        here = state.claim is not None and state.claim.checkout == run.checkout
-        if after is Status.PASSING and here and not (run.committing or run.loose):
-            # Nothing is left to be committed: the fix is what was committed since the claim.
-            event = event._replace(head=state.head or run.head)
+    return event if run is None else _made_of(event, state, run)
+
+
+def _made_of(event: Event, state: State, run: Run) -> Event:
+    """The event with where it was made and, of a fix, of what."""
+    event = event._replace(
+        checkout=run.checkout, head=run.head, tree=run.tree, branch=run.branch, committing=run.committing
+    )
+    claim = state.claim
+    anothers = claim is not None and claim.agent != event.agent
+    if run.loose and (anothers or (run.staged and run.staged == state.staged)):
+        # The fixer's edits, or this very commit failed before: what mended it is not in this commit.
+        return event._replace(tree=run.loose, committing=False)
+    here = claim is not None and claim.checkout == run.checkout
+    if event.after is Status.PASSING and here and not (run.committing or run.loose):
+        # Nothing is left to be committed: the fix is what was committed since the claim.
+        return event._replace(head=state.head or run.head)
     return event

@@ -470,7 +470,8 @@ def test_a_fixer_that_moved_ends_its_claim_on_the_head_that_it_began_on() -> Non
 def test_what_passes_with_somebodys_uncommitted_edits_does_not_end_the_fixers_claim() -> None:
     loose = RUN._replace(loose="another tree")
     assert rules.passed(column("live"), ME, loose).outcome is Outcome.PASSED
-    assert rules.passed(column("stale"), ME, loose).outcome is Outcome.FIXED
+    (event,) = rules.passed(column("stale"), ME, loose._replace(committing=True)).events
+    assert (event.kind, event.tree, event.committing) == (Outcome.FIXED, "another tree", False)
     assert rules.passed(column("broken"), ME, loose).outcome is Outcome.FIXED
     assert rules.passed(column("mine"), ME, loose).outcome is Outcome.FIXED
 
