@@ -106,7 +106,7 @@ def _renewed(view: View, caller: Caller, run: Run | None) -> Step:
     after = state._replace(claim=claim, updated_at=view.now)
     if run is not None:
         claim = claim._replace(attempts=claim.attempts + 1)
-        after = after._replace(claim=claim, last_check=view.now, staged=run.staged)
+        after = after._replace(claim=claim, last_check=view.now, staged=run.staged or state.staged)
         if not state.check:
             after = after._replace(check=run.check, began=run.failures)
         if after.check == run.check:

@@ -490,8 +490,9 @@ def test_a_commit_that_failed_before_as_it_is_was_mended_by_what_is_not_in_it(
 ) -> None:
     failed = RUN._replace(committing=True, staged="as it failed")
     claimed = only(rules.failed(column("broken"), ME, failed))
+    by_hand = only(rules.failed(view_of(claimed), ME, RUN._replace(seen=99)))
     again = failed._replace(seen=99, staged=staged, loose=loose)
-    (event,) = rules.passed(view_of(claimed), ME, again).events
+    (event,) = rules.passed(view_of(by_hand), ME, again).events
     assert (event.tree, event.committing) == (tree, committing)
 
 

@@ -516,6 +516,22 @@ def test_a_write_brings_a_file_of_an_older_schema_up_too(path: Path, clock: Cloc
     assert (after.last_event, after.state("repo").number) == (8, 4)
 
 
+def test_of_many_that_open_a_file_of_an_older_schema_at_once_all_are_served(path: Path) -> None:
+    of_schema_1(path)
+    script = (
+        "import sys; from pathlib import Path; from buildguard.rules import *; from buildguard.store import Store;"
+        "event = Event(Outcome.CLAIMED, 'repo', Status.PASSING, Status.FIXING, 1, 'bob'); sys.stdin.readline();"
+        "Store(Path(sys.argv[1])).update('default', lambda _: Step(Outcome.CLAIMED, 'repo', events=(event,)))"
+    )
+    argv = [sys.executable, "-c", script, str(path)]
+    at_once = [subprocess.Popen(argv, stdin=subprocess.PIPE) for _ in range(6)]
+    for process in at_once:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert [process.wait(PATIENCE) for process in at_once] == [0] * 6
+    assert len(Store(path).history("default", 10)) == 7
+
+
 def made(path: Path) -> sqlite3.Connection:
     """The file of a store that has written something."""
     store = Store(path)
