@@ -256,7 +256,8 @@ class _Guardian:
     def finish(self, check: Popen[bytes], output: _Output) -> None:
         """End a check that still runs; pass on what there is of its output."""
         with check:
-            if check.returncode is None:
+            # After a signal its main process may end first: the guardian, dismissed then, would leave the rest.
+            if check.returncode is None or self.caught:
                 os.write(self._lifeline, b"T")
                 while not os.waitpid(self._pid, os.WNOHANG)[0]:
                     output.turn()
