@@ -29,11 +29,12 @@ class Index(NamedTuple):
         except GitFault:
             return ""
 
-    def edited_tree(self, repository: Repository) -> str:
-        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock."""
+    def edited_tree(self, repository: Repository, new: bool = False) -> str:
+        """The tree of the tracked files as they now are in the work tree, with the `new` ones if asked so, or an
+        empty string. Takes no lock."""
         try:
             with self.copy(repository) as copy:
-                repository.git("add", "--update", GIT_INDEX_FILE=copy)
+                repository.git("add", "--all" if new else "--update", GIT_INDEX_FILE=copy)
                 return repository.git("write-tree", GIT_INDEX_FILE=copy)
         except GitFault:
             return ""

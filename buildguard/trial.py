@@ -75,19 +75,30 @@ def attempt(
         run = run._replace(failures=failures, head_tree=repository.tree_of_head(), staged=staged)
     if repository and index and result.verdict is Verdict.PASSED and _may_resolve(snapshot, call.checkout):
         # Only whoever waits for a fix needs to know its tree: a plain pass does without.
-        run = _with_trees(run, repository, index)
+        run = _with_trees(run, repository, index, _heads(snapshot))
     if repository and index and clean and _proves(result, clean, repository):
         proof = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
         run = run._replace(evidence=(proof._replace(failures=run.failures),))
     return Trial(command, result, began, run)
 
 
-def _with_trees(run: Run, repository: Repository, index: Index) -> Run:
-    """The run with the trees of what passed: of what is committed of it, and of what is not."""
-    edited = index.edited_tree(repository)
+def _heads(snapshot: Snapshot | None) -> set[str]:
+    """The HEADs on which open breakages were claimed."""
+    states = snapshot.states.values() if snapshot else ()
+    return {state.head for state in states if state.status is not Status.PASSING}
+
+
+def _with_trees(run: Run, repository: Repository, index: Index, heads: set[str]) -> Run:
+    """The run with the trees of what passed: of what is committed of it, and of what is not. `heads` are those on
+    which breakages began."""
     if not run.committing:
-        return run._replace(tree=edited, loose=edited if edited != repository.tree_of_head() else "")
-    tree = index.tree(repository)
+        committed, edited = repository.tree_of_head(), index.edited_tree(repository)
+        if edited == committed and run.head in heads:
+            # Nothing was committed since, and no tracked file is edited: the fix is a new file.
+            edited = index.edited_tree(repository, new=True)
+        return run._replace(tree=edited, loose=edited if edited != committed else "")
+    # New files, too: those that others have staged are none of this commit's.
+    tree, edited = index.tree(repository), index.edited_tree(repository, new=True)
     loose = gitindex.with_change(repository, tree, edited) or edited if edited != tree else ""
     return run._replace(tree=tree, loose=loose, staged=index.staged(repository) if loose else "")
 
@@ -134,8 +145,8 @@ def left_behind(call: Call) -> Run:
     if call.repository is None:
         return run
     run = run._replace(head=call.repository.head, branch=call.repository.branch)
-    index = gitindex.current(call.repository)
-    return _with_trees(run, call.repository, index) if index else run
+    index, snapshot = gitindex.current(call.repository), call.coordinate(Guard.read)
+    return _with_trees(run, call.repository, index, _heads(snapshot)) if index else run
 
 
 def start(

@@ -189,6 +189,38 @@ def test_anothers_commit_that_passes_with_the_fixers_edits_is_not_the_fix(shared
     assert not (other.path / "carol.txt").exists()
 
 
+NEW_FILE = ("run", "--", "sh", "-c", "test -f helper.txt || { echo 'FAILED tests/test_app.py::test_app'; exit 1; }")
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_fix_that_is_a_new_file_is_the_fixers_until_it_is_committed(shared: Checkout, staged: bool) -> None:
+    shared.write("check.sh", NEW_FILE[-1])
+    shared.ok("commit", "-qam", "needs a helper", "--no-verify")
+    other = shared.work_tree("other")
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    assert bobs(other).status == 75
+    for name in ("helper.txt", "carol.txt"):
+        shared.write(name, "new\n")
+    shared.ok("add", "carol.txt", *(["helper.txt"] if staged else []))
+    shared.ok("commit", "-q", "-m", "carol", "--", "carol.txt", agent="carol")
+    assert (status(shared, "alice")["mine"], bobs(other).status) == (True, 75)
+    shared.ok("add", "helper.txt")
+    shared.ok("commit", "-q", "-m", "fix", "--", "helper.txt", agent="alice")
+    assert_brought_in(other, "main")
+
+
+def test_a_new_file_that_a_run_passed_with_is_waited_for(shared: Checkout) -> None:
+    broken_base(shared)
+    other = shared.work_tree("other")
+    assert shared.buildguard(*NEW_FILE, agent="alice").status == 1
+    assert other.buildguard(*NEW_FILE, agent="bob").status == 75
+    shared.write("helper.txt", "new\n")
+    assert shared.buildguard(*NEW_FILE, agent="alice").status == 0
+    later(shared, 60.0)
+    done = other.buildguard(*NEW_FILE, agent="bob")
+    assert (done.status, "has not committed it yet" in done.both) == (75, True), done
+
+
 def test_a_fixer_that_only_repeats_its_commit_has_not_committed_its_fix(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
