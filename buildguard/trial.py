@@ -5,11 +5,12 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from buildguard import check, frameworks, git, gitindex, reports, words
-from buildguard.call import Call
+from buildguard.call import FAULTS, Call
 from buildguard.check import Command, Result, Verdict
 from buildguard.git import Cleanness, Repository
 from buildguard.gitindex import Index
@@ -145,7 +146,9 @@ def left_behind(call: Call) -> Run:
     if call.repository is None:
         return run
     run = run._replace(head=call.repository.head, branch=call.repository.branch)
-    index, snapshot = gitindex.current(call.repository), call.coordinate(Guard.read)
+    index, snapshot = gitindex.current(call.repository), None
+    with suppress(*FAULTS):  # the release itself says so
+        snapshot = call.required().read()
     return _with_trees(run, call.repository, index, _heads(snapshot)) if index else run
 
 
