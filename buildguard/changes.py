@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from buildguard import gitindex, words
-from buildguard.git import GitFault, Repository
+from buildguard.git import APPLY, GitFault, Repository
 from buildguard.gitindex import Index
-
-APPLY = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
-"""`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
 
 
 class Change(NamedTuple):

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from buildguard import changes, git, gitlock, words
 from buildguard.call import Call
-from buildguard.changes import APPLY, Change
+from buildguard.changes import Change
 from buildguard.exits import Exit
-from buildguard.git import GitFault, Repository
+from buildguard.git import APPLY, GitFault, Repository
 from buildguard.reports import Report
 from buildguard.settings import SettingsError
 

@@ -18,6 +18,8 @@ _PATCH = (
     *("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"),
 )
 """The options of a diff that `git apply` takes, said even where they are git's own: a setting may say otherwise."""
+APPLY = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
+"""`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
 CLEANNESS_SECONDS = 0.005
 """How long a passed check waits for git to say whether the work tree was clean."""
 PATIENCE_SECONDS = 1.0
@@ -80,7 +82,7 @@ class Repository(NamedTuple):
         if not patch:
             return True
         try:
-            self.git("apply", "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
+            self.git(*APPLY, "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
         except GitFault:
             return False
         return True

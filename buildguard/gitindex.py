@@ -6,14 +6,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.git import GitFault, Repository
+from buildguard.git import APPLY, GitFault, Repository
 
 
 class Index(NamedTuple):
-    """The index that a commit is made from, as it was at one moment."""
+    """The index that a commit is made from, as it was at one moment; `written` is when git wrote it (nanoseconds
+    since the epoch, 0: not known)."""
 
     path: Path
     content: bytes
+    written: int = 0
 
     @property
     def locked(self) -> bool:
@@ -30,11 +32,19 @@ class Index(NamedTuple):
             return ""
 
     def edited_tree(self, repository: Repository, new: bool = False) -> str:
-        """The tree of the tracked files as they now are in the work tree, with the `new` ones if asked so, or an
-        empty string. Takes no lock."""
+        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock. The
+        `new` ones, if asked for, are in it as empty files: what nobody has added may be large, or a secret, and git
+        would keep a copy of it."""
         try:
             with self.copy(repository) as copy:
-                repository.git("add", "--all" if new else "--update", GIT_INDEX_FILE=copy)
+                repository.git("add", "--update", GIT_INDEX_FILE=copy)
+                if new:
+                    empty = repository.git("hash-object", "-w", "--stdin", stdin="")
+                    found = repository.git("ls-files", "--others", "--exclude-standard", "-z", GIT_INDEX_FILE=copy)
+                    # What ends in a slash is another repository.
+                    names = [name for name in found.split("\0") if name and not name.endswith("/")]
+                    entries = "".join(f"100644 {empty} 0\t{name}\0" for name in names)
+                    repository.git("update-index", "-z", "--index-info", stdin=entries, GIT_INDEX_FILE=copy)
                 return repository.git("write-tree", GIT_INDEX_FILE=copy)
         except GitFault:
             return ""
@@ -61,6 +71,9 @@ class Index(NamedTuple):
             try:
                 with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(self.content)
+                if self.written:
+                    # Of a newer index git would believe that what was edited in the same second is unchanged.
+                    os.utime(copy, ns=(self.written, self.written))
             except OSError:  # no such folder, or no right or room to write there
                 with suppress(OSError):
                     copy.unlink()
@@ -81,7 +94,7 @@ def current(repository: Repository) -> Index | None:
     if not path.is_absolute():
         path = (repository.top or Path.cwd()) / path
     try:
-        return Index(path, path.read_bytes())
+        return Index(path, path.read_bytes(), path.stat().st_mtime_ns)
     except OSError:
         return None
 
@@ -91,7 +104,7 @@ def with_change(repository: Repository, before: str, after: str) -> str:
     try:
         with holding(repository, repository.head) as scratch:
             change = repository.patch(before, after)
-            repository.git("apply", "--cached", "--whitespace=nowarn", "-", stdin=change, GIT_INDEX_FILE=scratch)
+            repository.git(*APPLY, "--cached", "-", stdin=change, GIT_INDEX_FILE=scratch)
             return repository.git("write-tree", GIT_INDEX_FILE=scratch)
     except GitFault:
         return ""

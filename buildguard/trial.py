@@ -98,9 +98,10 @@ def _with_trees(run: Run, repository: Repository, index: Index, heads: set[str])
             # Nothing was committed since, and no tracked file is edited: the fix is a new file.
             edited = index.edited_tree(repository, new=True)
         return run._replace(tree=edited, loose=edited if edited != committed else "")
-    # New files, too: those that others have staged are none of this commit's.
+    # New files, too: those that others have staged are none of this commit's. Where it cannot be told what is not
+    # committed, something is.
     tree, edited = index.tree(repository), index.edited_tree(repository, new=True)
-    loose = gitindex.with_change(repository, tree, edited) or edited if edited != tree else ""
+    loose = gitindex.with_change(repository, tree, edited) or edited or tree if edited != tree else ""
     return run._replace(tree=tree, loose=loose, staged=index.staged(repository) if loose else "")
 
 

@@ -209,6 +209,28 @@ def test_a_fix_that_is_a_new_file_is_the_fixers_until_it_is_committed(shared: Ch
     assert_brought_in(other, "main")
 
 
+def test_what_nobody_has_added_is_not_kept_by_git(shared: Checkout) -> None:
+    shared_breakage(shared)
+    shared.write(".env", "a secret\n")
+    shared.write("app.txt", "fine\n")
+    shared.write("carol.txt", "carol\n")
+    shared.ok("add", "carol.txt")
+    shared.ok("commit", "-q", "-m", "carol", "--", "carol.txt", agent="carol")
+    assert status(shared, "alice")["mine"]
+    secret = shared.ok("hash-object", ".env")
+    assert shared.git("cat-file", "-e", secret).status != 0
+
+
+def test_where_it_cannot_be_told_what_is_uncommitted_the_claim_stays(shared: Checkout) -> None:
+    shared_breakage(shared)
+    shared.ok("init", "-q", "nested")
+    shared.write("app.txt", "fine\n")
+    shared.write("carol.txt", "carol\n")
+    shared.ok("add", "carol.txt")
+    shared.ok("commit", "-q", "-m", "carol", "--", "carol.txt", agent="carol")
+    assert status(shared, "alice")["mine"]
+
+
 def test_a_new_file_that_a_run_passed_with_is_waited_for(shared: Checkout) -> None:
     broken_base(shared)
     other = shared.work_tree("other")
