@@ -4,6 +4,7 @@ A fix is known by the HEAD that it began from and, if it could be told, by the t
 not be there yet, may have been rebased, amended or squashed since, and may never come.
 """
 
+import time
 from collections.abc import Collection
 
 from buildguard import gitindex
@@ -12,6 +13,8 @@ from buildguard.states import Event
 
 SEARCHED = 1000
 """How many of the newest commits are looked through."""
+LOOKING = 1.0
+"""Seconds that one look at what commits hold may take: the caller may hold the index lock."""
 MOST_COMMITS = 20
 """How many commits of one fix are handed on, the newest of them."""
 _ANYWHERE = ("--exclude=refs/stash", "--all")
@@ -19,10 +22,14 @@ _ANYWHERE = ("--exclude=refs/stash", "--all")
 _ONE_BY_ONE = ("--literal-pathspecs", "rev-list", "--reverse", "--no-merges", f"--max-count={SEARCHED}")
 
 
-def commits_of(repository: Repository, fix: Event, good: Collection[str]) -> tuple[str, ...]:
+def commits_of(repository: Repository, fix: Event, good: Collection[str], rejected: set[str]) -> tuple[str, ...]:
     """The commits of a fix, oldest first; none while there are none. `good` are trees that are known to pass the
-    check."""
-    for look in (_of_its_tree, _with_its_change, _of_good_tree, _first_since):
+    check. Commits that do not have the fix's change are added to `rejected`, and not looked at again."""
+
+    def with_its_change(repository: Repository, fix: Event, _: Collection[str]) -> str:
+        return _with_its_change(repository, fix, rejected)
+
+    for look in (_of_its_tree, with_its_change, _of_good_tree, _first_since):
         try:
             last = look(repository, fix, good)
             if last:
@@ -49,17 +56,22 @@ def _of_its_tree(repository: Repository, fix: Event, _: Collection[str]) -> str:
     return dict(_trees(repository, *_ANYWHERE, *_after(fix), f"--max-count={SEARCHED}")).get(fix.tree, "")
 
 
-def _with_its_change(repository: Repository, fix: Event, _: Collection[str]) -> str:
+def _with_its_change(repository: Repository, fix: Event, rejected: set[str]) -> str:
     """The oldest commit that has the fix's change, though its tree is another one: it was rebased, amended,
     squashed, or committed without what else lay in the work tree."""
     paths = _paths(repository, fix)
     if not paths:
         return ""
-    change = repository.patch(fix.head, fix.tree)
+    change, deadline = repository.patch(fix.head, fix.tree), time.monotonic() + LOOKING
     for commit in repository.git(*_ONE_BY_ONE, *_ANYWHERE, *_after(fix), "--", *paths).splitlines():
+        if commit in rejected:
+            continue
+        if time.monotonic() >= deadline:
+            break
         with gitindex.holding(repository, commit) as index:
             if repository.has(change, GIT_INDEX_FILE=index):
                 return commit
+        rejected.add(commit)
     return ""
 
 

@@ -107,8 +107,9 @@ def status(answer: Answer, checkout: str, build: str, everything: bool, gate: bo
     return _about(answer, code, lines, _after_status(answer, check), {"scopes": scopes})
 
 
-def passed(answer: Answer | None, check: str, took: float, checkout: str) -> Report:
-    """A green check; more if it ended a breakage. Without an answer coordination was unavailable."""
+def passed(answer: Answer | None, check: str, took: float, checkout: str, loose: bool = False) -> Report:
+    """A green check; more if it ended a breakage. Without an answer coordination was unavailable. `loose`: it
+    passed with what is not committed."""
     lines = [f"passed: {check} ({words.span(took)})"]
     if answer is None:
         return Report("passed", Exit.OK, tuple(lines))
@@ -118,7 +119,7 @@ def passed(answer: Answer | None, check: str, took: float, checkout: str) -> Rep
         lines.append(
             f"fixed: {words.place(state.scope, checkout)} is passing again, claim {answer.event.number} is over"
         )
-        if state.scope == REPO and not answer.event.committing:
+        if state.scope == REPO and loose and not answer.event.committing:
             lines.append("others wait for the commit of this fix: commit it now")
     lines += words.superseded(answer.view.state, answer.agent)
     lines += words.still_held(answer, checkout)

@@ -6,7 +6,7 @@ Only a breakage that others share makes others wait; in doubt, nobody outside th
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
+from buildguard.states import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, State, Status, Step, View
 
 Dead = frozenset[tuple[str, int]]
 """(scope, number) of the claims whose process is known to have ended."""
@@ -83,24 +83,25 @@ def move(snapshot: Snapshot, placement: Placement, agent: str) -> tuple[Snapshot
     return snapshot._replace(states=states, silences=silences), Step(Outcome.SHARED, REPO, (left, moved), (event,))
 
 
-def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, run: Run) -> Event | None:
-    """The newest of the `fixes` (newest first), made in another checkout, of what now fails in this run: of a
-    breakage that was shared, or of one that is known to be in the HEAD that both began on."""
+def fixed_elsewhere(snapshot: Snapshot, fixes: Iterable[Event], checkout: str, run: Run) -> Iterator[Event]:
+    """Those of the `fixes`, in their order, that were made in another checkout, of what now fails in this run: of
+    a breakage that was shared, or of one that is known to be in the HEAD that both began on."""
     in_head = _in_head(_proof(snapshot, run), run)
     for fix in fixes:
         same_head = bool(run.head) and fix.head == run.head
         # What passed on some branch while nobody was fixing may never have been broken there.
         fixed = fix.before is Status.FIXING or same_head
-        same = _same_failure(fix, run) and (bool(run.failures) or same_head)
+        same = same_failure(fix, run) and (bool(run.failures) or same_head)
         if fix.checkout != checkout and (fix.scope == REPO or (in_head and same_head)) and fixed and same:
-            return fix
-    return None
+            yield fix
 
 
-def own_change(snapshot: Snapshot, run: Run) -> bool:
-    """Whether only what is not committed here can have failed: HEAD is known to pass, or to fail otherwise."""
+def own_change(snapshot: Snapshot, run: Run, fix: Event) -> bool:
+    """Whether only what is not committed here can have failed, and not what that fix is of: HEAD is known to pass,
+    or to fail otherwise. A shared breakage that was fixed since, on the same HEAD, says that this holds no more."""
     proof = _proof(snapshot, run)
-    return proof is not None and not _in_head(proof, run)
+    since = proof is not None and fix.scope == REPO and fix.head == run.head and fix.at > proof.at
+    return proof is not None and not since and not _in_head(proof, run)
 
 
 def _in_head(proof: Evidence | None, run: Run) -> bool:
@@ -110,11 +111,11 @@ def _in_head(proof: Evidence | None, run: Run) -> bool:
     return not set(run.failures).isdisjoint(proof.failures) if run.failures or proof.failures else True
 
 
-def _same_failure(fix: Event, run: Run) -> bool:
+def same_failure(breakage: Event | State, run: Run) -> bool:
     """By failure ids or, where neither has any, as the whole check."""
-    if run.failures or fix.failures:
-        return not set(run.failures).isdisjoint(fix.failures)
-    return fix.check in ("", run.check)
+    if run.failures or breakage.failures:
+        return not set(run.failures).isdisjoint(breakage.failures)
+    return breakage.check in ("", run.check)
 
 
 def opened_again(step: Step, fixes: Iterable[Event], run: Run | None) -> Step:
@@ -124,7 +125,7 @@ def opened_again(step: Step, fixes: Iterable[Event], run: Run | None) -> Step:
     if run is None or not opens:
         return step
     here = (one for one in fixes if one.checkout == run.checkout or one.id == run.has_fix)
-    fix = next((one for one in here if _same_failure(one, run)), None)
+    fix = next((one for one in here if same_failure(one, run)), None)
     if fix is None:
         return step
     events = (one._replace(other=fix.agent, fixed_at=fix.at) if one in opens else one for one in step.events)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from buildguard import gitindex, gitlock, landed, safety, scope, words
+from buildguard import changes, gitindex, gitlock, landed, safety, scope, words
 from buildguard.call import Call
 from buildguard.exits import Exit
 from buildguard.git import GitFault, Repository
@@ -42,10 +42,13 @@ def elsewhere(call: Call, run: Run, index: Index | None, waiter: Waiter) -> Repo
 
     def look(guard: Guard) -> Report | Run:
         snapshot = guard.read()
-        fix = scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run)
-        if fix is None:
+        fixes = list(scope.fixed_elsewhere(snapshot, guard.fixes(snapshot.now), guard.checkout, run))
+        if not fixes:
             return run
-        return _Search(call, repository, guard, fix, run).answer(index, waiter, scope.own_change(snapshot, run))
+        # A pass that changed nothing must not hide the fix before it.
+        fix = next((one for one in fixes if not landed.nothing_to_commit(repository, one)), fixes[0])
+        own_change = scope.own_change(snapshot, run, fix)
+        return _Search(call, repository, guard, fix, run).answer(index, waiter, own_change)
 
     return call.coordinate(look) or run
 
@@ -61,6 +64,7 @@ class _Search:
         self.near = call.same_clone(fix.checkout)
         # In another clone a branch of that name is another one.
         self.fix = fix if self.near else fix._replace(branch="")
+        self._rejected: set[str] = set()
 
     def answer(self, index: Index | None, waiter: Waiter, own_change: bool) -> Report | Run:
         """As `elsewhere`. With an `own_change` the fix is not handed on: it would mend nothing."""
@@ -86,7 +90,9 @@ class _Search:
         return [f"your own, nobody fixed them: {words.some(own)}"] if own else []
 
     def _open_again(self) -> bool:
-        return self.guard.read().state(self.fix.scope).status is not Status.PASSING
+        """Whether this very failure is: another one of the same scope is nothing to who waits for this fix."""
+        state = self.guard.read().state(self.fix.scope)
+        return state.status is not Status.PASSING and scope.same_failure(state, self.run)
 
     def _expected_for(self) -> float:
         """Seconds for which the fix's commit may still be expected to appear."""
@@ -109,7 +115,7 @@ class _Search:
     def _commits(self) -> tuple[str, ...]:
         evidence = self.guard.read().evidence
         good = {one.tree for one in evidence if one.passed and not one.agent and one.check == self.run.check}
-        return landed.commits_of(self.repository, self.fix, good)
+        return landed.commits_of(self.repository, self.fix, good, self._rejected)
 
     def _handed_on(self, commits: tuple[str, ...], index: Index | None, own_change: bool) -> Report | Run:
         """The command that brings in what is not here yet. With nothing to bring in, or for who was sent for it
@@ -117,7 +123,8 @@ class _Search:
         with _checked(self.repository, index, self.run) as checked:
             wanted = [commit for commit in commits if not _contains(self.repository, commit, checked)]
             touched = _touched(self.repository, wanted, checked) if wanted else ""
-        about = f"fix {commits[-1]}"
+        # What a commit holds and what the work tree holds of the files are not to be compared.
+        about = f"{'staged' if self.run.committing else 'edited'} fix {commits[-1]}"
         if not wanted or _told(self.guard, about, but=touched):
             return self.run._replace(has_fix=self.fix.id)
         if own_change:
@@ -198,11 +205,14 @@ def _checked(repository: Repository, index: Index | None, run: Run) -> Iterator[
 
 
 def _contains(repository: Repository, commit: str, checked: dict[str, str]) -> bool:
-    """Whether what was checked has the fix: HEAD descends from it, or its patch can be taken out again."""
+    """Whether what was checked has the fix: HEAD descends from it, its patch can be taken out again, or there is
+    nothing that a cherry-pick of it would change."""
     try:
         if repository.git("rev-list", "--max-count=1", commit, f"^{repository.head or commit}") == "":
             return True
-        return repository.has(repository.patch(f"{commit}^", commit), **checked)
+        if repository.has(repository.patch(f"{commit}^", commit), **checked):
+            return True
+        return not changes.of(repository, commit, staged=False).paths
     except GitFault:
         return False
 

@@ -189,7 +189,7 @@ def settled(call: Call, trial: Trial, again: str | None) -> Report | None:
     if result.verdict is Verdict.FAILED:
         return None
     answer = call.coordinate(lambda guard: guard.passed(trial.run))
-    return reports.passed(answer, command.text, result.seconds, call.checkout)
+    return reports.passed(answer, command.text, result.seconds, call.checkout, bool(trial.run.loose))
 
 
 def elect(call: Call, run: Run, claiming: bool = True) -> Answer | None:

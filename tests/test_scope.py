@@ -203,7 +203,8 @@ TRAVELLING = [
 
 @pytest.mark.parametrize("case", TRAVELLING, ids=lambda case: case.name)
 def test_which_fix_elsewhere_is_this_runs(case: Travelling) -> None:
-    assert scope.fixed_elsewhere(seen(evidence=case.evidence), case.fixes, HERE, case.run) == case.found
+    found = scope.fixed_elsewhere(seen(evidence=case.evidence), case.fixes, HERE, case.run)
+    assert next(found, None) == case.found
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,21 @@ def test_which_fix_elsewhere_is_this_runs(case: Travelling) -> None:
 def test_what_is_known_of_head_tells_whether_only_an_own_change_can_have_failed(
     evidence: tuple[Evidence, ...], own: bool
 ) -> None:
-    assert scope.own_change(seen(evidence=evidence), RUN) == own
+    assert scope.own_change(seen(evidence=evidence), RUN, FIX) == own
+
+
+@pytest.mark.parametrize(
+    ("fix", "own"),
+    [
+        (FIX._replace(head=HEAD, at=600.0), False),
+        (FIX._replace(head=HEAD, at=400.0), True),
+        (FIX._replace(head="f00", at=600.0), True),
+        (FIX._replace(head=HEAD, at=600.0, scope=THERE), True),
+    ],
+    ids=["shared, later, the same HEAD", "earlier", "another HEAD", "private"],
+)
+def test_a_shared_breakage_that_was_fixed_since_outranks_what_was_known_of_head(fix: Event, own: bool) -> None:
+    assert scope.own_change(seen(evidence=(CLEAN_PASS,)), RUN, fix) == own
 
 
 HERE_FIX = FIX._replace(checkout=HERE, at=600.0)

@@ -77,7 +77,8 @@ def detached(shared: Checkout) -> str:
 def committed_past_the_hook(shared: Checkout) -> str:
     shared.write("app.txt", "fine\n")
     shared.ok("commit", "-q", "--no-verify", "-am", "fix")
-    assert shared.buildguard(*RUN, agent="alice").status == 0
+    done = shared.buildguard(*RUN, agent="alice")
+    assert (done.status, "commit it now" in done.both) == (0, False), "there is nothing left to commit"
     return "main"
 
 
@@ -259,6 +260,69 @@ def test_a_fixer_that_only_repeats_its_commit_has_not_committed_its_fix(shared: 
     shared.ok("commit", "-q", "-m", "fix", "--", "app.txt", agent="alice")
     assert_brought_in(other, "main")
     assert not (other.path / "alice.txt").exists()
+
+
+def test_another_breakage_does_not_end_the_wait_for_a_fix_that_is_not_committed_yet(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    shared.write("app.txt", "fine\n")
+    assert shared.buildguard(*RUN, agent="alice").status == 0
+    for name in ("third", "fourth"):
+        place = shared.work_tree(name)
+        place.write("app.txt", "fine\n")
+        place.write("private-x.txt", "BAD\n")
+        place.buildguard(*RUN, agent=name)
+    assert status(shared, "third")["scope"] == "repo"
+    later(shared, 60.0)
+    done = bobs(other)
+    assert (done.status, "but has not committed it yet" in done.both) == (75, True), done
+
+
+def test_a_pass_that_changed_nothing_does_not_hide_the_fix_before_it(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    third, fourth = shared.work_tree("third"), shared.work_tree("fourth")
+    fix(shared)
+    flaky = (
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "test -f ../calm && exit 0; echo 'FAILED tests/test_app.py::test_app'; exit 1",
+    )
+    for place in (third, fourth):
+        place.ok("merge", "-q", "main")
+    assert third.buildguard(*flaky, agent="dave").status == 1
+    assert fourth.buildguard(*flaky, agent="erin").status == 75
+    (shared.path.parent / "calm").touch()
+    done = third.buildguard(*flaky, agent="dave")
+    assert (done.status, "commit it now" in done.both) == (0, False)
+    assert_brought_in(other, "main")
+
+
+def test_a_fix_that_a_merge_would_find_here_sends_nobody_in_a_circle(shared: Checkout) -> None:
+    shared.write("app.txt", "BROKEN\n2\n3\n4\n")
+    shared.ok("commit", "-q", "--no-verify", "-am", "arrives broken")
+    other = shared.work_tree("other")
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    assert bobs(other).status == 75
+    fix(shared, **{"app.txt": "fine\n2\n3\n4\n"})
+    other.ok("merge", "-q", "--squash", "main")
+    other.write("app.txt", "fine\n2\nthree\n4\n")
+    other.ok("commit", "-q", "--no-verify", "-am", "all of it, and more")
+    failing = ("run", "--", "sh", "-c", "echo 'FAILED tests/test_app.py::test_app - boom'; exit 1")
+    done = other.buildguard(*failing, agent="bob")
+    assert (done.status, status(other, "bob")["mine"]) == (1, True), done
+
+
+def test_who_is_sent_by_a_run_is_sent_by_the_commit_too(shared: Checkout) -> None:
+    other = shared_breakage(shared)
+    fix(shared)
+    other.write("app.txt", "BROKEN\nand bob's\n")
+    other.write("bob.txt", "bob\n")
+    other.ok("add", "bob.txt")
+    assert bobs(other).status == 75
+    done = other.git("commit", "-m", "bob", agent="bob")
+    assert "fixed elsewhere: alice fixed this" in done.err, done
+    assert not status(other, "bob")["mine"]
 
 
 def test_a_run_without_a_wait_is_told_how_to_wait_for_the_commit(shared: Checkout) -> None:
