@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from buildguard import call as calls
-from buildguard import reports, settings, start, trial, words
-from buildguard.agents import in_ci, shell_limit
-from buildguard.call import Call
-from buildguard.exits import Exit
-from buildguard.guard import Guard
+from buildguard import main as start
+from buildguard import session as calls
+from buildguard import settings
+from buildguard.agents.identity import in_ci, shell_limit
+from buildguard.claims.guard import Guard
+from buildguard.commands import attempt as trial
+from buildguard.errors import Exit
 from buildguard.options import Untouched, checking, common, terms
-from buildguard.reports import Report
+from buildguard.session import Call
 from buildguard.settings import SettingsError
-from buildguard.ui import PREFIX, clean
+from buildguard.ui import phrases as words
+from buildguard.ui import reports
+from buildguard.ui.reports import Report
+from buildguard.ui.voice import PREFIX, clean
 
 if TYPE_CHECKING:
-    from buildguard import install
+    from buildguard.setup import install
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 LEAST_WAIT = 5.0
@@ -43,7 +47,7 @@ def cli() -> None:
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
 def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> None:
     """Run the CHECK; if it fails, claim the fix or say who has it."""
-    from buildguard import run
+    from buildguard.commands import run
 
     call = start.opened(options)
     command = start.the_check(call, check)
@@ -70,7 +74,7 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
 @click.pass_obj
 def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
     """Like git commit; while somebody else fixes the build, wait outside git and commit again."""
-    from buildguard import commit
+    from buildguard.commands import commit
 
     call = start.opened(options)
     if options.get("agent") is not None:
@@ -85,7 +89,7 @@ def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
 @click.argument("commits", metavar="COMMIT...", nargs=-1, required=True)
 def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
     """Bring the fix in each COMMIT into this branch, whatever others have staged here."""
-    from buildguard import cherrypick
+    from buildguard.commands import cherry_pick as cherrypick
 
     call = start.opened(options)
     call.coordinate(Guard.alive)
@@ -119,7 +123,7 @@ def release_command(gave_up: bool, reason: str, claim: int | None, **options: An
 @click.option("--timeout", metavar="SPAN", help="How long at most [5m].")
 def wait_command(**options: Any) -> None:
     """Wait until no other live agent holds a claim here."""
-    from buildguard import run
+    from buildguard.commands import run
 
     call = start.opened(options)
     guard = call.required()
@@ -178,7 +182,7 @@ def log_command(limit: int, **options: Any) -> None:
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bool, **options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
-    from buildguard import install
+    from buildguard.setup import install
 
     call = start.opened(options)
     way = install.Way.CONFIG if config else install.Way.FILE
@@ -195,7 +199,7 @@ def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bo
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def uninstall_command(global_hooks_path: bool, **options: Any) -> None:
     """Take the hook out and put back what was there before it."""
-    from buildguard import install
+    from buildguard.setup import install
 
     call = start.opened(options)
     _end(call, install.uninstall(call, _reach(global_hooks_path)))
@@ -205,7 +209,7 @@ def uninstall_command(global_hooks_path: bool, **options: Any) -> None:
 @common
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
-    from buildguard import doctor
+    from buildguard.setup import doctor
 
     call = start.opened(options)
     _end(call, doctor.doctor(call))
@@ -214,7 +218,7 @@ def doctor_command(**options: Any) -> None:
 @cli.command("demo")
 def demo_command() -> None:
     """Watch two agents, one broken build, one fix: in a temporary repository, in seconds."""
-    from buildguard import demo
+    from buildguard.commands import demo
 
     sys.exit(demo.demo())
 
@@ -235,7 +239,7 @@ def _parsed(given: Sequence[str]) -> int:
 
 
 def _reach(everywhere: bool) -> "install.Reach":
-    from buildguard import install
+    from buildguard.setup import install
 
     return install.Reach.EVERYWHERE if everywhere else install.Reach.HERE
 

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import NoReturn
 
-from buildguard import start
+from buildguard import main as start
 
 
 def _open_what_is_closed() -> None:

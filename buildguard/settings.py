@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.agents import checked_id
-from buildguard.check import Command
+from buildguard.agents.identity import checked_id
+from buildguard.checks.runner import Command
 
 LONGEST = 7 * 24 * 3600.0
 """The longest duration that is believed, in seconds."""

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support import Checkout, new_repository
+from testing.support import Checkout, new_repository
 
 
 @pytest.fixture(autouse=True)

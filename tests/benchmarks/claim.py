@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.table import Row, Table, median, percentile
 
-from buildguard.agents import Agent
-from buildguard.guard import Guard
-from buildguard.states import Outcome
-from buildguard.store import Store
+from buildguard.agents.identity import Agent
+from buildguard.claims.guard import Guard
+from buildguard.claims.model import Outcome
+from buildguard.store.sqlite import Store
 
 ROUNDS = {1: 20, 8: 20, 32: 20, 64: 8}
 TARGETS = {32: (10.0, 100.0)}

@@ -23,7 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from benchmarks.fleet_agent import POLICIES, Plan  # noqa: E402
-from support import Checkout, new_repository  # noqa: E402
+from testing.support import Checkout, new_repository  # noqa: E402
 
 CHECK_SECONDS = 0.2
 BOUND = 300.0

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from benchmarks.table import Row, Table, in_turn, milliseconds, percentile
 
-from buildguard import schema
-from buildguard.agents import Agent
-from buildguard.guard import Guard
-from buildguard.states import Event, Outcome, Status
-from buildguard.store import Store
+from buildguard.agents.identity import Agent
+from buildguard.claims.guard import Guard
+from buildguard.claims.model import Event, Outcome, Status
+from buildguard.store import codec as schema
+from buildguard.store.sqlite import Store
 
 YEAR = 365 * 24 * 3600.0
 HOUR = 3600.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.table import Row, Table, in_turn, median
-from support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, new_repository
+from testing.support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, new_repository
 
 CHECK = "true"
 FRAMEWORK_CONFIG = f"""\

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.table import Row, Table, median, percentile
 
-from buildguard.agents import Agent
-from buildguard.guard import Guard
-from buildguard.store import POLL_SECONDS, Store
+from buildguard.agents.identity import Agent
+from buildguard.claims.guard import Guard
+from buildguard.store.sqlite import POLL_SECONDS, Store
 
 LONG = 60.0
 """Seconds that a waiter would wait; none ever does."""

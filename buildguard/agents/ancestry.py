@@ -1,0 +1,108 @@
+"""Which of the processes above a hook can stand for an agent: one that lives as long as the agent does. Pure.
+
+The programs that cannot stand in tables.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from buildguard.agents.processes import SCRIPT_SUFFIX, Process, plain_name
+
+
+def _named(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_SHELLS: Final = _named("sh bash rbash dash ash zsh ksh mksh yash fish csh tcsh nu xonsh elvish pwsh")
+
+# By these names alone they are known wherever they are installed, also as the script of an interpreter.
+_TOOLS: Final = _named(
+    "buildguard pre-commit pre-merge-commit prepare-commit-msg commit-msg post-commit pre-push pre-rebase "
+    "prek lefthook husky lint-staged overcommit simple-git-hooks commitizen git-cz "
+    "npm npx yarn yarn-berry pnpm pnpx corepack bunx turbo lerna concurrently cross-env "
+    "uv uvx poetry pdm hatch pipenv tox nox invoke rake bundle bundler"
+)
+
+# Words that also name somebody's script, `task.py` or `watch.js`: believed only of an installed command.
+_WRAPPERS: Final = _named(
+    "git make gmake ninja cmake meson cargo rustup go bazel bazelisk just task mise direnv asdf rtx conda "
+    "env timeout gtimeout nice ionic ionice nohup setsid stdbuf time chronic parallel xargs find flock watch "
+    "watchexec entr script unbuffer expect strace ltrace caffeinate busybox sudo su doas runuser setpriv "
+    "chpst chroot unshare nsenter bwrap firejail fakeroot proot sandbox-exec apply-seccomp "
+    "codex-linux-sandbox"
+)
+
+# They belong to the machine or to one connection: two agents may share them, or one command may be all of it.
+_HOSTS: Final = _named(
+    "init systemd launchd tini dumb-init docker-init catatonit s6-svscan runit conmon containerd login getty "
+    "agetty sshd sshd-session dropbear mosh-server tmux screen zellij cron crond anacron atd supervisord"
+)
+
+_INTERPRETERS: Final = _named("python pypy node nodejs ruby perl")
+_VALUE_FOLLOWS: Final = _named("-W -X -r --require --import --loader --conditions")
+_SHELL_VALUE_FOLLOWS: Final = _named("-o +o -O +O -C --rcfile --init-file --init-command --config")
+_PACKAGE: Final = re.compile(r"node_modules/((?:@[^/]+/)?[^/]+)/")
+
+
+def agent_among(ancestors: Sequence[Process]) -> Process | None:
+    """The nearest of `ancestors` (parent first) that lives as long as an agent does; None if none does.
+
+    Passed over are git, hook runners, package managers, wrappers, buildguard, shells that run a script or
+    have no terminal, and what belongs to the machine: several agents share it.
+    """
+    return next((process for process in ancestors if _stands_for_an_agent(process)), None)
+
+
+def _stands_for_an_agent(process: Process) -> bool:
+    if process.pid <= 2:
+        return False
+    words = list(process.words)
+    program = plain_name(words[0])
+    if program in ("bun", "deno"):
+        words = _interpreted([word for word in words if word != "run"])
+        if words and "." not in words[0]:
+            return False  # a package's script or a subcommand, and not a file
+    elif program in _INTERPRETERS:
+        words = _interpreted(words)
+    called = [process.name.partition(" ")[0], *words[:1], *_PACKAGE.findall(words[0] if words else "")]
+    if any(_passed_over(word) for word in called):
+        return False
+    if any(plain_name(word) in _SHELLS for word in called):
+        return process.terminal and _interactive(words[1:])
+    return True
+
+
+def _passed_over(word: str) -> bool:
+    name = plain_name(word)
+    if name in _TOOLS or re.search(SCRIPT_SUFFIX, word):
+        return name in _TOOLS
+    return name in _WRAPPERS or name in _HOSTS or name.startswith(("git-", "containerd-shim"))
+
+
+def _interpreted(words: Sequence[str]) -> list[str]:
+    """What an interpreter runs, its script or module first; empty for code from its options or its input."""
+    python = plain_name(words[0]) in ("python", "pypy")
+    rest = iter(words[1:])
+    for word in rest:
+        if python and re.fullmatch("-[A-Za-z]{0,4}m", word):
+            module, *arguments = *rest, ""
+            return [module.partition(".")[0] + ".py", *arguments]
+        if re.fullmatch("-[A-Za-z]{0,3}[ce]|--eval|--print|-p", word):
+            return []
+        if word in _VALUE_FOLLOWS:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return [word, *rest]
+    return []
+
+
+def _interactive(arguments: Sequence[str]) -> bool:
+    """Whether a shell started with these waits for somebody to type: no command, no script, no input."""
+    rest = iter(arguments)
+    for word in rest:
+        if word in _SHELL_VALUE_FOLLOWS:
+            next(rest, None)
+        elif not word.startswith(("-", "+")) or re.match("-[A-Za-z]*[cs]|--command", word):
+            return False
+    return True

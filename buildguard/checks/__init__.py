@@ -1,0 +1,1 @@
+"""Runs a check, ends it, and reads what failed."""

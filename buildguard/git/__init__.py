@@ -1,0 +1,1 @@
+"""What git says, and what is read of its files."""

@@ -1,0 +1,118 @@
+"""The index that a commit is made from: as it was at one moment, and copies of it that take no lock."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from buildguard.git.repository import APPLY, GitFault, Repository
+
+
+class Index(NamedTuple):
+    """The index that a commit is made from, as it was at one moment; `written` is when git wrote it (nanoseconds
+    since the epoch, 0: not known)."""
+
+    path: Path
+    content: bytes
+    written: int = 0
+
+    @property
+    def locked(self) -> bool:
+        """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
+        return self.path.name.endswith(".lock")
+
+    def tree(self, repository: Repository) -> str:
+        """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
+        private copy, so it takes no lock and works while another holds it."""
+        try:
+            with self.copy(repository) as copy:
+                return repository.git("write-tree", GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+
+    def edited_tree(self, repository: Repository, new: bool = False) -> str:
+        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock. The
+        `new` ones, if asked for, are in it as empty files: what nobody has added may be large, or a secret, and git
+        would keep a copy of it."""
+        try:
+            with self.copy(repository) as copy:
+                repository.git("add", "--update", GIT_INDEX_FILE=copy)
+                if new:
+                    empty = repository.git("hash-object", "-w", "--stdin", stdin="")
+                    found = repository.git("ls-files", "--others", "--exclude-standard", "-z", GIT_INDEX_FILE=copy)
+                    # What ends in a slash is another repository.
+                    names = [name for name in found.split("\0") if name and not name.endswith("/")]
+                    entries = "".join(f"100644 {empty} 0\t{name}\0" for name in names)
+                    repository.git("update-index", "-z", "--index-info", stdin=entries, GIT_INDEX_FILE=copy)
+                return repository.git("write-tree", GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+
+    def staged(self, repository: Repository) -> str:
+        """What committing this would change of HEAD, as one short word; an empty string where that is not known."""
+        import hashlib
+
+        try:
+            with self.copy(repository) as copy:
+                asked = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", repository.head)
+                listed = repository.git(*asked, GIT_INDEX_FILE=copy)
+        except GitFault:
+            return ""
+        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
+
+    @contextmanager
+    def copy(self, repository: Repository) -> Iterator[str]:
+        """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
+        # Not from `tempfile`: its import alone costs what the rest of this does.
+        temporary = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
+        for folder in (temporary, repository.git_dir):
+            copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
+            try:
+                with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(self.content)
+                if self.written:
+                    # Of a newer index git would believe that what was edited in the same second is unchanged.
+                    os.utime(copy, ns=(self.written, self.written))
+            except OSError:  # no such folder, or no right or room to write there
+                with suppress(OSError):
+                    copy.unlink()
+                continue
+            try:
+                yield str(copy)
+            finally:
+                with suppress(OSError):
+                    copy.unlink()
+            return
+        raise GitFault("no copy of the index can be written")
+
+
+def current(repository: Repository) -> Index | None:
+    """The index as it is now; None where it does not exist."""
+    named = repository.environment.get("GIT_INDEX_FILE")
+    path = Path(named) if named else repository.git_dir / "index"
+    if not path.is_absolute():
+        path = (repository.top or Path.cwd()) / path
+    try:
+        return Index(path, path.read_bytes(), path.stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+def with_change(repository: Repository, before: str, after: str) -> str:
+    """HEAD's tree with what makes one tree of another; an empty string if that does not go in."""
+    try:
+        with holding(repository, repository.head) as scratch:
+            change = repository.patch(before, after)
+            repository.git(*APPLY, "--cached", "-", stdin=change, GIT_INDEX_FILE=scratch)
+            return repository.git("write-tree", GIT_INDEX_FILE=scratch)
+    except GitFault:
+        return ""
+
+
+@contextmanager
+def holding(repository: Repository, tree: str) -> Iterator[str]:
+    """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
+    with Index(repository.git_dir / "index", b"").copy(repository) as scratch:
+        repository.git("read-tree", tree, GIT_INDEX_FILE=scratch)
+        yield scratch

@@ -1,0 +1,53 @@
+"""The index lock of this work tree while another git holds it: waited for, and never deleted.
+
+Deleting the lock of a live commit makes git commit a tree without files.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from buildguard.git.repository import Repository
+from buildguard.session import Call
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at a lock that somebody else holds."""
+
+
+def path(repository: Repository) -> Path:
+    """Where git puts the lock."""
+    return repository.git_dir / "index.lock"
+
+
+def held(repository: Repository) -> bool:
+    """Whether a git holds it just now."""
+    return path(repository).exists()
+
+
+@contextmanager
+def alone(repository: Repository) -> Iterator[None]:
+    """Keep other processes that ask the same waiting, in this work tree: for what takes several git commands.
+    Leaves no file, and ends with the process."""
+    folder = os.open(repository.git_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def is_about(error: Exception) -> bool:
+    """Whether git failed because somebody else holds a lock; every call of ours makes it speak English."""
+    return "index.lock" in str(error)
+
+
+def await_free(call: Call, repository: Repository, deadline: float) -> None:
+    """Let another git command of this work tree end first, until `deadline` (monotonic seconds): while its check
+    runs, git would only fail with 128."""
+    if held(repository):
+        call.voice.say_once("waiting: another git command holds this work tree's index lock")
+    while held(repository) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)

@@ -1,0 +1,90 @@
+"""Commit safety: git reads the index again after the hook, so what it commits need not be what was checked."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from buildguard.git import index as gitindex
+from buildguard.git.index import Index
+from buildguard.git.repository import GitFault, Repository
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without files, in repositories that use SHA-1."""
+
+
+class Moved(NamedTuple):
+    """HEAD or the branch is not what it was when the hook began."""
+
+    before: str
+    after: str
+
+
+class Gone(NamedTuple):
+    """The index that git commits from was deleted: git would commit a tree without files."""
+
+    path: Path
+
+
+class Changed(NamedTuple):
+    """Something else would be committed than what was there at the start. `foreign` are the paths that others
+    changed, `staged` pathspecs of those that were staged at the start (as git takes them where the commit was
+    called; none where git would not), `tree` the tree of the start."""
+
+    foreign: tuple[str, ...]
+    staged: tuple[str, ...]
+    tree: str
+
+
+Harm = Moved | Gone | Changed
+
+
+def harm(repository: Repository, index: Index) -> Harm | None:
+    """What would make this commit another one than it was at the start, or None. Raises `GitFault`."""
+    now = gitindex.current(repository)
+    if now is None:
+        return Gone(index.path)
+    moved = head_moved(repository)
+    if moved is not None:
+        return moved
+    if now.content == index.content:
+        return None
+    before, after = index.tree(repository), now.tree(repository)
+    if not before:
+        raise GitFault("the index has changed, and what it was cannot be read any more")
+    if before == after:
+        return None
+    base = f"{repository.head}^{{tree}}" if repository.head else EMPTY_TREE
+    inside = bool(repository.environment.get("GIT_PREFIX"))
+    # While git merges or picks it refuses to commit only some paths.
+    partial = not any((repository.git_dir / name).exists() for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD"))
+    staged = tuple(pathspec(path, inside) for path in _paths(repository, base, before) if partial)
+    return Changed(_paths(repository, before, after), staged, before)
+
+
+def head_moved(repository: Repository) -> Moved | None:
+    """Whether HEAD or the branch has changed since the repository was looked at."""
+    head, branch = repository.where()
+    if branch != repository.branch:
+        return Moved(_short(repository.branch) or "detached HEAD", _short(branch) or "detached HEAD")
+    if head != repository.head:
+        return Moved(repository.head[:7] or "no commit", head[:7] or "no commit")
+    return None
+
+
+def _short(branch: str) -> str:
+    return branch.removeprefix("refs/heads/")
+
+
+def pathspec(path: str, inside: bool) -> str:
+    """What names just this path, which is relative to the top; `inside` a folder below it."""
+    if any(char in path for char in "*?[\\") or path.startswith(":"):
+        return f":(top,literal){path}"
+    return f":/{path}" if inside else path
+
+
+def _paths(repository: Repository, before: str, after: str) -> tuple[str, ...]:
+    if not before or not after:
+        return ()
+    try:
+        return tuple(repository.differing(before, after))
+    except GitFault:
+        return ()

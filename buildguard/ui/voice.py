@@ -1,0 +1,239 @@
+"""Shows answers: plain lines, one JSON object, or Rich where a person looks at a terminal.
+
+What is about the run goes to stderr, the answer to stdout. Text from outside reaches no terminal as control
+characters, no line of its own, and Rich never as markup.
+"""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from buildguard.agents.identity import coding_agent, in_ci
+from buildguard.claims.model import Event, Status
+from buildguard.ui import phrases as words
+from buildguard.ui import reports
+from buildguard.ui.reports import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status as Spinner
+
+PREFIX = "buildguard:"
+SIGN_OF_LIFE = 30.0
+"""Seconds between two lines of a wait where no person looks."""
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def clean(text: str) -> str:
+    """The text with everything escaped that could move a cursor, break a line or turn the reading direction."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _HIDDEN else char
+        for char in text
+    )
+
+
+class Voice:
+    """How one command speaks: to `out` the answer, to `err` what is about the run."""
+
+    def __init__(
+        self, build: str, json: bool, environment: Mapping[str, str], framework: bool = False, hook: bool = False
+    ) -> None:
+        self.build = build
+        self.json = json
+        self.out: TextIO = sys.stdout
+        self.err: TextIO = sys.stderr
+        self._answers_to = sys.stderr if hook and not json else sys.stdout
+        self._said: set[str] = set()
+        self._fancy = not (json or framework) and _person_looks(environment)
+
+    @property
+    def person(self) -> bool:
+        """Whether a person looks at the terminal that we speak to."""
+        return self._fancy and _is_terminal(self.err)
+
+    def say(self, line: str) -> None:
+        """A line about the run."""
+        self._line(self.err, line)
+
+    def say_once(self, line: str) -> None:
+        """A line that would only be noise if each step said it again."""
+        if line not in self._said:
+            self._said.add(line)
+            self.say(line)
+
+    def answer(self, report: Report) -> None:
+        """The answer: its lines and the next command, or exactly one JSON object."""
+        if self.json:
+            self._write_json(report)
+            return
+        for line in report.lines:
+            self._line(self._answers_to, line)
+        self._next(self._answers_to, report)
+
+    def panel(self, report: Report) -> None:
+        """The status for a person; plain lines for everybody else."""
+        if not (self._fancy and _is_terminal(self.out)):
+            self.answer(report)
+            return
+        from rich.panel import Panel
+        from rich.text import Text
+
+        body = Text("\n".join(clean(line) for line in report.lines))
+        status = report.view.state.status if report.view else Status.PASSING
+        border = {Status.PASSING: "green", Status.BROKEN: "red", Status.FIXING: "yellow"}[status]
+        _console(self.out).print(
+            Panel(body, title=Text(f"buildguard: {status.value}"), border_style=border, expand=False)
+        )
+        # Below the panel, not in it: nobody can paste a command with a border around it.
+        self._next(self.out, report)
+
+    def history(self, events: Sequence[Event], now: float) -> None:
+        """The history: a table for a person, a line an event elsewhere, or one JSON object."""
+        if self.json:
+            self._write_json(
+                Report("log", 0, (), extra={"events": [reports.event_facts(event) for event in events]})
+            )
+            return
+        if not (self._fancy and _is_terminal(self.out)):
+            for event in events:
+                self._line(self.out, words.history_line(event, now))
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None)
+        for head in ("when", "where", "claim", "what"):
+            table.add_column(head, overflow="fold")
+        for event in events:
+            number = str(event.number or "")
+            cells = (words.clock(event.at, now), event.scope, number, words.happened(event, now))
+            table.add_row(*(Text(clean(cell)) for cell in cells))
+        _console(self.out).print(table)
+
+    def _next(self, stream: TextIO, report: Report) -> None:
+        if report.next is not None:
+            _write(stream, f"next: {clean(report.next)}")
+
+    def _line(self, stream: TextIO, line: str) -> None:
+        text = f"{PREFIX} {clean(line)}"
+        if not (self._fancy and _is_terminal(stream)):
+            _write(stream, text)
+            return
+        from rich.text import Text
+
+        shown = Text(text)
+        shown.stylize("dim", 0, len(PREFIX))
+        style = next((style for start, style in _COLOURS.items() if line.startswith(start)), "")
+        shown.stylize(style, len(PREFIX) + 1)
+        _console(stream).print(shown, soft_wrap=True)
+
+    def facts(self, report: Report) -> dict[str, Any]:
+        """The documented JSON object of an answer."""
+        return {
+            "schema": 1,
+            "outcome": report.outcome,
+            **reports.facts(report.view, report.silence, report.agent, self.build),
+            "next": report.next,
+            "agent": report.agent.id if report.agent else None,
+            "message": "; ".join(report.lines),
+            **report.extra,
+        }
+
+    def _write_json(self, report: Report) -> None:
+        import json
+
+        _write(self.out, json.dumps(self.facts(report)))
+
+
+_COLOURS = {
+    "passed": "green",
+    "released": "green",
+    "free": "green",
+    "fixed": "green",
+    "passing": "green",
+    "failed": "red",
+    "broken": "red",
+    "busy": "yellow",
+    "fixing": "yellow",
+    "inconclusive": "yellow",
+    "claimed": "bold",
+    "renewed": "bold",
+    "taken over": "bold",
+    "refused": "red",
+    "gave up": "yellow",
+    "the wait ran out": "yellow",
+}
+"""How a line is coloured that begins so."""
+
+
+class Countdown:
+    """A wait that can be watched: a countdown for a person; elsewhere a line at its start, one per change, and a
+    sign of life every 30 seconds."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._status: Spinner | None = None
+        self._said = ""
+        self._said_at = 0.0
+
+    def show(self, line: str, left: float, now: float) -> None:
+        """Called at each look; `left` are the seconds that the wait may still last, `now` is a monotonic time."""
+        voice = self._voice
+        if voice.person:
+            minutes, seconds = divmod(int(left), 60)
+            self._spin(f"{PREFIX} {clean(line)} (up to {minutes}:{seconds:02} more)")
+        elif line != self._said or now - self._said_at >= SIGN_OF_LIFE:
+            voice.say(f"waiting: {line} (up to {words.span(left)} more)")
+            self._said, self._said_at = line, now
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _spin(self, text: str) -> None:
+        from rich.status import Status as Spinner
+        from rich.text import Text
+
+        if self._status is None:
+            self._status = Spinner(Text(text), console=_console(self._voice.err))
+            self._status.start()
+        else:
+            self._status.update(Text(text))
+
+
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except UnicodeEncodeError:
+        stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        stream.flush()
+    except OSError:
+        # Nobody reads any more (a closed pipe): the verdict counts, not who hears it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """A terminal that a person can look at: hook frameworks hand out one of 0 by 0."""
+    try:
+        return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):
+        return False
+
+
+def _person_looks(environment: Mapping[str, str]) -> bool:
+    plain = environment.get("NO_COLOR") or environment.get("TERM", "dumb") == "dumb"
+    return not plain and not in_ci(environment) and coding_agent(environment) is None

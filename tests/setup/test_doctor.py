@@ -1,0 +1,298 @@
+"""`buildguard doctor`: each finding provoked for real, with its mending command, and nothing changed by it."""
+
+import json
+import os
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from test_install import state
+from test_install_config import with_git
+from testing.support import BUILDGUARD, SCRIPTS, Checkout
+from testing.tools import named, need, node_modules
+
+from buildguard.setup import lockrace
+from buildguard.setup.lockrace import Race
+
+AGENT = "tester"
+
+
+def findings(checkout: Checkout, **variables: str) -> Mapping[str, Mapping[str, str]]:
+    """What doctor finds, by name; its status and its next command agree with that, and nothing has changed."""
+    before = state(checkout.path)
+    done = checkout.buildguard("doctor", "--json", agent=AGENT, **variables)
+    assert state(checkout.path) == before
+    told = json.loads(done.out)
+    serious = [finding for finding in told["findings"] if finding["weight"] == "in the way"]
+    assert (done.status, told["next"]) == ((1, serious[0]["next"]) if serious else (0, None)), done
+    found = {finding["name"]: finding for finding in told["findings"]}
+    assert len(found) == len(told["findings"])
+    return found
+
+
+def test_each_finding_is_a_line_with_its_command_and_the_first_is_next(checkout: Checkout) -> None:
+    (checkout.path / ".git/hooks/pre-commit").unlink()
+    (checkout.path / ".buildguard.toml").unlink()
+    done = checkout.buildguard("doctor", agent=AGENT, SKIP="buildguard")
+    assert (done.status, done.out.splitlines()) == (
+        1,
+        [
+            f"buildguard: hook: no hook is installed: git looks for {checkout.path / '.git/hooks/pre-commit'}; "
+            "mend it with: buildguard install",
+            "buildguard: check: no check is set: the hook has nothing to run; "
+            "mend it with: buildguard install --check 'pytest -q'",
+            "buildguard: note: off: SKIP=buildguard: buildguard is switched off in this environment",
+            "next: buildguard install",
+        ],
+    )
+
+
+def mended(checkout: Checkout, name: str, **variables: str) -> bool:
+    """Whether the finding stands in the way, and is gone when the command that mends it was run."""
+    finding = findings(checkout, **variables)[name]
+    assert finding["weight"] == "in the way"
+    done = checkout.run("sh", "-c", finding["next"], **variables)
+    assert done.status == 0, done
+    return name not in findings(checkout, **variables)
+
+
+def test_a_healthy_repository_is_well(checkout: Checkout) -> None:
+    done = checkout.buildguard("doctor", agent=AGENT)
+    assert (done.status, done.out) == (
+        0,
+        "buildguard: all is well: git runs the hook here; the check is ! grep -q BROKEN app.txt; "
+        "you are tester (from BUILDGUARD_AGENT)\n",
+    )
+    assert findings(checkout) == {}
+
+
+def test_a_linked_work_tree_of_a_healthy_repository_is_well(checkout: Checkout) -> None:
+    assert findings(checkout.work_tree("linked")) == {}
+
+
+def test_a_database_in_use_stays_as_it_is(checkout: Checkout) -> None:
+    checkout.buildguard("claim", agent=AGENT)
+    assert findings(checkout) == {}
+
+
+def test_no_hook_is_found_and_mended(checkout: Checkout) -> None:
+    (checkout.path / ".git/hooks/pre-commit").unlink()
+    assert mended(checkout, "hook")
+
+
+def test_a_hook_that_is_not_executable_is_found_and_mended(checkout: Checkout) -> None:
+    (checkout.path / ".git/hooks/pre-commit").chmod(0o644)
+    assert "not executable" in findings(checkout)["hook"]["what"]
+    assert mended(checkout, "hook")
+
+
+def test_a_hook_that_does_not_call_buildguard_is_found_and_mended(checkout: Checkout) -> None:
+    (checkout.path / ".git/hooks/pre-commit").write_text("#!/bin/sh\nexit 0\n")
+    assert "does not call buildguard" in findings(checkout)["hook"]["what"]
+    assert mended(checkout, "hook")
+
+
+def test_an_empty_hooks_path_is_found_and_mended(checkout: Checkout) -> None:
+    checkout.ok("config", "core.hooksPath", "")
+    assert "core.hooksPath is set empty (local" in findings(checkout)["hook"]["what"]
+    assert mended(checkout, "hook")
+
+
+def test_a_hooks_path_set_empty_by_the_environment_is_found(checkout: Checkout) -> None:
+    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": ""}
+    finding = findings(checkout, **variables)["hook"]
+    assert "set empty (command" in finding["what"]
+    newer = with_git(checkout, "2.54.0")
+    assert findings(newer, **variables)["hook"]["next"] == "buildguard install --config"
+    assert newer.buildguard("install", "--config", **variables).status == 0
+    assert findings(newer, **variables) == {}
+    assert "hook" in findings(checkout, **variables)
+
+
+def test_a_relative_hooks_path_that_is_missing_in_this_work_tree_is_found(checkout: Checkout) -> None:
+    linked = checkout.work_tree("linked")
+    checkout.ok("config", "core.hooksPath", ".githooks")
+    checkout.buildguard("install")
+    assert findings(checkout) == {}
+    finding = findings(linked)["hook"]
+    assert f"no folder {linked.path / '.githooks'}" in finding["what"]
+    assert mended(linked, "hook")
+
+
+def test_husky_in_a_fresh_work_tree_is_found(checkout: Checkout) -> None:
+    need(named("husky"))
+    checkout.write(".husky/pre-commit", "buildguard hook\n")
+    checkout.write("package.json", '{"scripts": {"prepare": "husky"}}\n')
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-qm", "husky")
+    assert checkout.run("node", str(node_modules() / "husky" / "bin.js")).status == 0
+    assert "hook" not in findings(checkout)
+    linked = checkout.work_tree("linked")
+    finding = findings(linked)["hook"]
+    assert ("husky is not set up in this work tree" in finding["what"], finding["next"]) == (True, "npm install")
+    assert linked.run("node", str(node_modules() / "husky" / "bin.js")).status == 0
+    assert "hook" not in findings(linked)
+
+
+def test_a_hook_in_the_git_dir_of_a_linked_work_tree_never_runs_and_is_found(checkout: Checkout) -> None:
+    linked = checkout.work_tree("linked")
+    stray = checkout.path / ".git/worktrees/linked/hooks/pre-commit"
+    stray.parent.mkdir()
+    (checkout.path / ".git/hooks/pre-commit").rename(stray)
+    found = findings(linked)
+    assert (found["stray"]["weight"], str(stray) in found["stray"]["what"]) == ("note", True)
+    assert found["hook"]["next"] == "buildguard install"
+
+
+@pytest.mark.parametrize("tool", ["pre-commit", "prek"])
+def test_a_runner_that_hides_edits_is_a_note(checkout: Checkout, tool: str) -> None:
+    need(named(tool))
+    (checkout.path / ".git/hooks/pre-commit").unlink()
+    block = json.loads(checkout_with_config(checkout).buildguard("install", "--json").out)["block"]
+    checkout.write(".pre-commit-config.yaml", f"repos:\n{block}")
+    assert findings(checkout)["hook"]["next"] == "pre-commit install"
+    assert checkout.run(str(SCRIPTS / tool), "install").status == 0
+    note = findings(checkout)["stash"]
+    assert (note["weight"], note["next"]) == ("note", "buildguard commit")
+
+
+def checkout_with_config(checkout: Checkout) -> Checkout:
+    checkout.write(".pre-commit-config.yaml", "repos: []\n")
+    return checkout
+
+
+def test_a_runner_whose_file_does_not_name_us_is_found(checkout: Checkout) -> None:
+    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: 'true'\n")
+    (checkout.path / ".git/hooks/pre-commit").write_text("#!/bin/sh\nlefthook run pre-commit\n")
+    assert "lefthook.yml does not call buildguard" in findings(checkout)["hook"]["what"]
+    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n")
+    assert findings(checkout).keys() == {"stash"}
+
+
+def test_a_bare_setting_by_accident_is_found_and_mended(checkout: Checkout) -> None:
+    checkout.ok("config", "core.bare", "true")
+    assert findings(checkout)["core.bare"]["what"].startswith("core.bare is true")
+    assert mended(checkout, "core.bare")
+
+
+def test_a_bare_repository_with_work_trees_is_none_by_accident(checkout: Checkout) -> None:
+    bare = checkout.path.parent / "project" / ".git"
+    checkout.ok("clone", "-q", "--bare", str(checkout.path), str(bare))
+    Checkout(bare, checkout.home).ok("worktree", "add", "-q", "-b", "side", "../side")
+    side = Checkout(bare.parent / "side", checkout.home)
+    side.buildguard("install")
+    assert findings(side) == {}
+
+
+def test_no_check_is_found_and_mended(checkout: Checkout) -> None:
+    (checkout.path / ".buildguard.toml").unlink()
+    assert mended(checkout, "check")
+
+
+def test_a_database_that_is_none_is_found_and_mended(checkout: Checkout) -> None:
+    path = checkout.path / ".git/buildguard/state.db"
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all" * 100)
+    assert "is not a database" in findings(checkout)["database"]["what"]
+    assert mended(checkout, "database")
+
+
+def test_a_database_of_a_newer_buildguard_is_found(checkout: Checkout) -> None:
+    checkout.buildguard("claim", agent=AGENT)
+    db = sqlite3.connect(checkout.path / ".git/buildguard/state.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    assert "newer buildguard" in findings(checkout)["database"]["what"]
+
+
+def test_a_folder_that_cannot_be_written_is_found(checkout: Checkout) -> None:
+    folder = checkout.path / ".git/buildguard"
+    folder.mkdir()
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root may write to any folder")
+    assert "Permission denied" in findings(checkout)["database"]["what"]
+
+
+def test_a_folder_on_a_read_only_file_system_is_found(checkout: Checkout) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    folder = checkout.path / ".git/buildguard"
+    folder.mkdir()
+    path = shlex.quote(str(folder))
+    mount = f"mount -t tmpfs none {path} && mount -o remount,ro {path} && exec "
+    if checkout.run(*unshare, mount + "true").status != 0:
+        pytest.skip("no mount namespaces to be had here")
+    done = checkout.run(*unshare, mount + f"{BUILDGUARD} doctor", agent=AGENT)
+    assert (done.status, "database: its folder cannot be written" in done.out) == (1, True)
+    assert done.out.splitlines()[-1] == f"next: ls -ld {folder}"
+
+
+def test_a_lock_that_is_granted_once_is_won_by_one(tmp_path: Path) -> None:
+    assert lockrace.race(tmp_path) is Race.ONE_WON
+    assert list(tmp_path.glob("buildguard*")) == []
+
+
+_GRANTS_ALL = """
+#include <fcntl.h>
+#include <stdarg.h>
+static int grant(int number, int command, void *more);
+int fcntl(int number, int command, ...) {
+    va_list rest; va_start(rest, command); void *more = va_arg(rest, void *); va_end(rest);
+    return grant(number, command, more);
+}
+int fcntl64(int number, int command, ...) {
+    va_list rest; va_start(rest, command); void *more = va_arg(rest, void *); va_end(rest);
+    return grant(number, command, more);
+}
+#include <sys/syscall.h>
+#include <unistd.h>
+static int grant(int number, int command, void *more) {
+    if (command == F_SETLK || command == F_SETLKW) return 0;
+    return syscall(SYS_fcntl, number, command, more);
+}
+"""
+
+
+def test_a_file_system_that_grants_one_lock_twice_is_found(checkout: Checkout) -> None:
+    compiler = shutil.which("cc")
+    source, library = checkout.home / "grants.c", checkout.home / "grants.so"
+    source.write_text(_GRANTS_ALL)
+    if compiler is None or checkout.run(compiler, "-shared", "-fPIC", "-o", str(library), str(source)).status:
+        pytest.skip("no C compiler to build locks that are granted to everybody")
+    finding = findings(checkout, LD_PRELOAD=str(library))["lock"]
+    assert "grants one lock twice" in finding["what"]
+    assert "lock" not in findings(checkout)
+
+
+def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c"]
+    if checkout.run(*unshare, "true").status != 0:
+        pytest.skip("no pid namespaces to be had here")
+    done = checkout.run(*unshare, f"{BUILDGUARD} doctor; exit $?")
+    assert (done.status, "identity: no process above this one" in done.out) == (1, True)
+    assert done.out.splitlines()[-1].startswith("next: export BUILDGUARD_AGENT=")
+
+
+@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CODEX_THREAD_ID", "0")])
+def test_a_wait_longer_than_the_shell_lasts_is_found_and_mended(
+    checkout: Checkout, agent: str, expected: str
+) -> None:
+    finding = findings(checkout, **{agent: "1"})["wait"]
+    assert finding["next"] == f"export BUILDGUARD_WAIT={expected}"
+    assert findings(checkout, **{agent: "1", "BUILDGUARD_WAIT": expected}) == {}
+
+
+def test_a_git_that_is_too_old_is_found(checkout: Checkout) -> None:
+    finding = findings(with_git(checkout, "2.30.9"))["git"]
+    assert "git 2.30.9 is too old" in finding["what"]
+
+
+def test_outside_a_repository_is_found(checkout: Checkout) -> None:
+    assert findings(Checkout(checkout.home, checkout.home))["repository"]["next"] == "git init"
+
+
+def test_being_switched_off_is_a_note(checkout: Checkout) -> None:
+    assert findings(checkout, SKIP="buildguard")["off"]["weight"] == "note"

@@ -1,0 +1,277 @@
+"""`buildguard install` and `uninstall`: the hook where git runs it, and everything as it was afterwards."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from testing.support import PROJECT, SCRIPTS, Checkout, Done, new_repository
+
+from buildguard.setup import shim
+
+KEPT = "pre-commit.before-buildguard"
+
+
+@pytest.fixture
+def bare_of_hooks(tmp_path: Path) -> Checkout:
+    """A repository with a check and without any hook."""
+    checkout = new_repository(tmp_path / "repository", tmp_path / "home")
+    (tmp_path / "repository/.git/hooks/pre-commit").unlink()
+    return checkout
+
+
+def hooks_of(checkout: Checkout) -> Path:
+    """The folder of hooks that git itself names."""
+    return Path(checkout.ok("rev-parse", "--path-format=absolute", "--git-path", "hooks"))
+
+
+def state(folder: Path) -> dict[str, tuple[str, bytes, int]]:
+    """Every file below a folder: its name, bytes and mode."""
+    return {
+        str(path.relative_to(folder)): (str(path.readlink()), b"", 0)
+        if path.is_symlink()
+        else ("", path.read_bytes(), path.stat().st_mode)
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def guarded(checkout: Checkout) -> bool:
+    """Whether a breaking commit is refused by buildguard's own hook in this work tree."""
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("add", "app.txt")
+    done = checkout.git("commit", "-m", "break", agent="probe")
+    checkout.ok("reset", "-q", "--hard")
+    checkout.buildguard("reset", "--yes")
+    return done.status == 1 and "buildguard: failed: " in done.err
+
+
+def a_hook(checkout: Checkout, text: str, mode: int = 0o755) -> Path:
+    """A hook that somebody else has put there."""
+    hook = hooks_of(checkout) / "pre-commit"
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    hook.write_text(text)
+    hook.chmod(mode)
+    return hook
+
+
+def refused(done: Done) -> bool:
+    """An explained refusal: status 1, and its last line is a command."""
+    return done.status == 1 and "refused: " in done.out and done.out.splitlines()[-1].startswith("next: ")
+
+
+def test_the_shim_for_copying_is_the_file_in_hooks() -> None:
+    assert (PROJECT / "hooks" / "pre-commit").read_text() == shim.PLAIN
+
+
+def test_the_installed_shim_is_the_one_for_copying_and_the_chain_and_the_fallback() -> None:
+    lines = shim.installed("/opt/a python").decode().splitlines()
+    added = [line for line in lines if line not in shim.PLAIN.splitlines()]
+    assert [line for line in lines if line not in added] == shim.PLAIN.splitlines()
+    assert len(added) == 4
+    assert subprocess.run(["sh", "-n"], input="\n".join(lines), text=True).returncode == 0
+
+
+def test_after_install_a_breaking_commit_is_refused(bare_of_hooks: Checkout) -> None:
+    assert not guarded_before(bare_of_hooks)
+    done = bare_of_hooks.buildguard("install")
+    assert (done.status, "installed the hook" in done.out) == (0, True)
+    assert guarded(bare_of_hooks)
+
+
+def guarded_before(checkout: Checkout) -> bool:
+    """Whether anything is run at a commit."""
+    return (hooks_of(checkout) / "pre-commit").exists()
+
+
+def test_a_second_install_says_so_and_changes_nothing(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.buildguard("install")
+    before = state(bare_of_hooks.path)
+    done = bare_of_hooks.buildguard("install", "--json")
+    assert (done.status, json.loads(done.out)["outcome"]) == (0, "unchanged")
+    assert "already" in json.loads(done.out)["message"]
+    assert state(bare_of_hooks.path) == before
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o644])
+def test_uninstall_restores_a_hook_byte_for_byte_and_its_mode(bare_of_hooks: Checkout, mode: int) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\nexit 0 # no newline at the end", mode)
+    before = state(bare_of_hooks.path)
+    assert bare_of_hooks.buildguard("install").status == 0
+    assert state(bare_of_hooks.path) != before
+    assert bare_of_hooks.buildguard("install").status == 0
+    done = bare_of_hooks.buildguard("uninstall", "--json")
+    assert (done.status, json.loads(done.out)["outcome"]) == (0, "uninstalled")
+    assert state(bare_of_hooks.path) == before
+
+
+def test_uninstall_restores_a_hook_that_was_a_link(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.write("scripts/hook", "#!/bin/sh\ntouch ran\n").chmod(0o755)
+    (hooks_of(bare_of_hooks) / "pre-commit").symlink_to("../../scripts/hook")
+    before = state(bare_of_hooks.path)
+    bare_of_hooks.buildguard("install")
+    assert guarded(bare_of_hooks)
+    assert (bare_of_hooks.path / "ran").exists()
+    (bare_of_hooks.path / "ran").unlink()
+    shutil.rmtree(bare_of_hooks.path / ".git/buildguard")
+    bare_of_hooks.buildguard("uninstall")
+    assert state(hooks_of(bare_of_hooks)) == {
+        name.removeprefix(".git/hooks/"): kept for name, kept in before.items() if name.startswith(".git/hooks/")
+    }
+
+
+def test_uninstall_without_an_old_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
+    before = state(bare_of_hooks.path)
+    bare_of_hooks.buildguard("install", "--stage", "pre-commit", "--stage", "pre-push")
+    assert bare_of_hooks.buildguard("uninstall").status == 0
+    assert state(bare_of_hooks.path) == before
+    assert "nothing to uninstall" in bare_of_hooks.buildguard("uninstall").out
+
+
+def test_the_hook_that_was_there_runs_first_and_its_failure_ends_the_commit(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\necho the old one >&2\n[ ! -e forbidden ] || exit 7\n")
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").err.startswith("the old one\nbuildguard: passed")
+    bare_of_hooks.write("forbidden", "")
+    done = bare_of_hooks.git("commit", "--allow-empty", "-m", "y")
+    assert (done.status, done.err) == (1, "the old one\n")
+
+
+def test_a_kept_hook_that_is_not_executable_is_not_run_as_git_did_not_run_it(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\nexit 1\n", 0o644)
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").status == 0
+
+
+def test_the_hook_that_was_there_gets_its_arguments_and_its_standard_input(bare_of_hooks: Checkout) -> None:
+    hook = hooks_of(bare_of_hooks) / "pre-push"
+    hook.write_text('#!/bin/sh\n{ echo "$1"; cat; } > told\n')
+    hook.chmod(0o755)
+    bare_of_hooks.buildguard("install", "--stage", "pre-push")
+    remote = bare_of_hooks.path.parent / "remote"
+    bare_of_hooks.ok("init", "-q", "--bare", str(remote))
+    done = bare_of_hooks.git("push", "-q", str(remote), "HEAD:refs/heads/main")
+    assert (done.status, "buildguard: passed" in done.err) == (0, True)
+    first, refs = (bare_of_hooks.path / "told").read_text().splitlines()
+    assert (first, refs.split()[2]) == (str(remote), "refs/heads/main")
+
+
+def test_a_linked_work_tree_installs_for_all_of_them(bare_of_hooks: Checkout) -> None:
+    linked = bare_of_hooks.work_tree("linked")
+    linked.buildguard("install")
+    assert guarded(linked)
+    assert guarded(bare_of_hooks)
+
+
+def test_a_bare_repository_with_work_trees_gets_the_hook(bare_of_hooks: Checkout) -> None:
+    bare = bare_of_hooks.path.parent / "bare.git"
+    bare_of_hooks.ok("clone", "-q", "--bare", str(bare_of_hooks.path), str(bare))
+    Checkout(bare, bare_of_hooks.home).ok("worktree", "add", "-q", "-b", "side", "../side")
+    side = Checkout(bare.parent / "side", bare_of_hooks.home)
+    assert side.buildguard("install").status == 0
+    assert (bare / "hooks" / "pre-commit").exists()
+    assert guarded(side)
+
+
+def test_a_local_hooks_path_gets_the_hook_and_no_path_of_this_machine(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.ok("config", "core.hooksPath", ".githooks")
+    assert bare_of_hooks.buildguard("install").status == 0
+    assert sys.prefix not in (bare_of_hooks.path / ".githooks/pre-commit").read_text()
+    assert not (bare_of_hooks.path / ".git/hooks/pre-commit").exists()
+    assert guarded(bare_of_hooks)
+
+
+@pytest.mark.parametrize("how", ["global", "local", "link", "global, relative"])
+def test_a_hooks_folder_that_others_share_is_not_touched_untold(bare_of_hooks: Checkout, how: str) -> None:
+    shared = bare_of_hooks.home / "hooks"
+    shared.mkdir()
+    if how == "link":
+        shutil.rmtree(bare_of_hooks.path / ".git/hooks")
+        (bare_of_hooks.path / ".git/hooks").symlink_to(shared)
+    elif how == "global, relative":
+        bare_of_hooks.ok("config", "--global", "core.hooksPath", ".githooks")
+    else:
+        bare_of_hooks.ok("config", f"--{how}", "core.hooksPath", str(shared))
+    before = state(bare_of_hooks.path)
+    assert refused(bare_of_hooks.buildguard("install"))
+    assert (list(shared.iterdir()), state(bare_of_hooks.path)) == ([], before)
+
+
+def test_a_hooks_folder_that_others_share_is_used_when_told_and_left_when_told(bare_of_hooks: Checkout) -> None:
+    shared = bare_of_hooks.home / "hooks"
+    shared.mkdir()
+    bare_of_hooks.ok("config", "--global", "core.hooksPath", str(shared))
+    assert bare_of_hooks.buildguard("install", "--global-hooks-path").status == 0
+    assert guarded(bare_of_hooks)
+    assert refused(bare_of_hooks.buildguard("uninstall"))
+    assert (shared / "pre-commit").exists()
+    assert bare_of_hooks.buildguard("uninstall", "--global-hooks-path").status == 0
+    assert list(shared.iterdir()) == []
+
+
+def test_an_empty_hooks_path_is_refused_with_its_reason(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.ok("config", "core.hooksPath", "")
+    done = bare_of_hooks.buildguard("install")
+    assert refused(done)
+    assert "core.hooksPath is set empty (local)" in done.out
+
+
+def test_a_hook_that_was_edited_since_is_left_alone_by_both(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.buildguard("install")
+    hook = hooks_of(bare_of_hooks) / "pre-commit"
+    hook.write_text(hook.read_text() + "# mine\n")
+    before = state(bare_of_hooks.path)
+    left = bare_of_hooks.buildguard("uninstall")
+    assert (left.status, "edited" in left.out, left.out.splitlines()[-1]) == (1, True, f"next: cat {hook}")
+    assert refused(bare_of_hooks.buildguard("install"))
+    assert state(bare_of_hooks.path) == before
+
+
+def test_a_hook_that_calls_buildguard_already_is_not_chained_to_it(checkout: Checkout) -> None:
+    before = state(checkout.path)
+    done = checkout.buildguard("install", "--json")
+    assert (done.status, json.loads(done.out)["outcome"]) == (0, "unchanged")
+    assert state(checkout.path) == before
+
+
+def test_a_hook_that_was_copied_by_hand_is_left_by_uninstall(checkout: Checkout) -> None:
+    done = checkout.buildguard("uninstall")
+    hook = checkout.path / ".git/hooks/pre-commit"
+    assert (done.status, hook.exists(), done.out.splitlines()[-1]) == (1, True, f"next: rm {hook}")
+
+
+def test_a_kept_hook_left_over_from_earlier_is_never_overwritten(bare_of_hooks: Checkout) -> None:
+    hook = a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
+    hook.with_name(KEPT).write_text("an older one")
+    before = state(bare_of_hooks.path)
+    assert refused(bare_of_hooks.buildguard("install"))
+    assert state(bare_of_hooks.path) == before
+
+
+def test_a_client_whose_path_lacks_the_environment_falls_back_to_its_python(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.buildguard("install")
+    bare_of_hooks.write("buildguard/__init__.py", "raise SystemExit('the wrong one')\n")
+    bare_of_hooks.write("app.txt", "BROKEN\n")
+    done = bare_of_hooks.git("commit", "-am", "break", PATH=path_without_buildguard(bare_of_hooks))
+    assert (done.status, "buildguard: failed: " in done.err) == (1, True)
+
+
+def test_a_python_that_is_gone_is_an_error_that_says_so(bare_of_hooks: Checkout) -> None:
+    hook = a_hook(bare_of_hooks, "")
+    hook.write_bytes(shim.installed("/no/such place/it's python"))
+    done = bare_of_hooks.git("commit", "--allow-empty", "-m", "x", PATH=path_without_buildguard(bare_of_hooks))
+    assert (done.status, done.last) == (1, "next: BUILDGUARD=0 git commit")
+
+
+def path_without_buildguard(checkout: Checkout) -> str:
+    """The PATH of a GUI client."""
+    kept = checkout.env()["PATH"].split(os.pathsep)
+    return os.pathsep.join(part for part in kept if Path(part) != SCRIPTS and not Path(part, "buildguard").exists())
+
+
+def test_outside_a_repository_it_says_so(bare_of_hooks: Checkout) -> None:
+    done = Checkout(bare_of_hooks.home, bare_of_hooks.home).buildguard("install")
+    assert (done.status, done.out.splitlines()[-1]) == (1, "next: git init")

@@ -1,0 +1,231 @@
+"""Whoever is signalled while a hook runs: nothing of the check survives, nobody claims for a commit that is gone,
+no lock of ours stays, and the database is sound. With real signals to real runners."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from testing.support import BUILDGUARD, Checkout, eventually
+from testing.tools import GATE, HEARD, Gate, Tool, named, need, repository
+
+NOTHING_SURVIVES = 2.0
+"""Seconds after which no process of the check may live: the promise itself."""
+BUSY_MACHINE = 3
+"""How much more a machine is given that has more to do than it has processors."""
+MARK = "BUILDGUARD_TEST_MARK"
+RUN = "BUILDGUARD_RUN"
+CHECK = """trap 'exit 1' INT TERM HUP
+while [ -p "$BUILDGUARD_TEST_GATE" ]; do sleep 0.1; done &
+sh check.sh
+"""
+"""A check that answers a signal with a plain failure, and has a child that would outlive it."""
+FROM_SHELL = "import os, signal, sys\n" + "".join(
+    f"signal.signal(signal.SIG{name}, signal.SIG_DFL)\n" for name in ("INT", "HUP", "TERM")
+)
+"""Signals as a shell in a terminal hands them on, however the tests themselves were started."""
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGKILL")
+
+
+class Commit:
+    """B's commit (or another call of git) in a session of its own, with everything that came of it."""
+
+    def __init__(self, checkout: Checkout, folder: Path, *call: str) -> None:
+        self.checkout = checkout
+        self.heard = folder / "heard"
+        self.heard.touch()
+        self.gate = Gate(folder / "gate")
+        self.mark = uuid.uuid4().hex
+        variables = {GATE: str(self.gate.path), HEARD: str(self.heard), MARK: self.mark}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FROM_SHELL + "os.execvp('git', sys.argv[1:])", "git", *call],
+            cwd=checkout.path,
+            env=checkout.env("agent-b", **variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def living(self, *, of_the_check: bool = False) -> list[psutil.Process]:
+        """What came of the commit and lives; of the check only, if so asked."""
+        self.process.poll()
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                variables = process.environ()
+                ours = variables.get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
+                if ours and (RUN in variables or not of_the_check):
+                    found.append(process)
+        return found
+
+    def says(self, words: str) -> None:
+        """Return once the hook has said that."""
+        eventually(lambda: words in self.heard.read_text() or self.process.poll() is not None, repr(words))
+        assert words in self.heard.read_text(), self.heard.read_text()
+
+    def target(self, whom: str) -> Callable[[signal.Signals], None]:
+        """What sends a signal to one of them."""
+        if whom == "the process group":
+            return lambda number: os.killpg(self.process.pid, number)
+        pid = {"git": lambda: self.process.pid, "buildguard": self._buildguard, "the runner": self._runner}[whom]()
+        return lambda number: os.kill(pid, number)
+
+    def _buildguard(self) -> int:
+        hooks = {process.pid: process for process in self.living() if process.cmdline()[-1:] == ["hook"]}
+        # The guardian is a fork: the same command line, below buildguard itself.
+        return next(pid for pid, process in hooks.items() if process.ppid() not in hooks)
+
+    def _runner(self) -> int:
+        lefthook = [process.pid for process in self.living() if process.name() == "lefthook"]
+        return (lefthook or [child.pid for child in psutil.Process(self.process.pid).children()])[0]
+
+    def clean_up(self) -> None:
+        """Kill what a failed test left."""
+        self.gate.open()
+        for process in self.living():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait()
+
+
+class Field:
+    """A repository that a tool guards, with a broken change staged, and the commits that were tried in it."""
+
+    def __init__(self, tool: Tool, folder: Path) -> None:
+        need(tool)
+        self.folder = folder
+        self.checkout = repository(folder / "guarded", folder / "home", tool, check="sh trapped.sh")
+        self.checkout.write("trapped.sh", CHECK)
+        self.checkout.write("app.txt", "BROKEN\n")
+        self.checkout.ok("add", "-A")
+        self.commits: list[Commit] = []
+
+    def commit(self, *call: str) -> Commit:
+        """Start B's commit or call of git, and return once its check stands at the gate."""
+        commit = Commit(self.checkout, self.folder, *(call or ("commit", "-m", "B's")))
+        self.commits.append(commit)
+        eventually(commit.gate.reached, "the check runs")
+        assert commit.living(of_the_check=True)
+        return commit
+
+
+Guard = Callable[[str], Field]
+
+
+@pytest.fixture
+def guard(tmp_path: Path) -> Iterator[Guard]:
+    """A field for the tool of that name; what is left on it is cleaned up."""
+    fields: list[Field] = []
+
+    def field(name: str) -> Field:
+        fields.append(Field(named(name), tmp_path))
+        return fields[-1]
+
+    yield field
+    for one in fields:
+        for commit in one.commits:
+            commit.clean_up()
+
+
+def patience() -> float:
+    crowded = os.getloadavg()[0] > (os.cpu_count() or 1)
+    return NOTHING_SURVIVES * (BUSY_MACHINE if crowded else 1)
+
+
+def assert_nothing_is_left(commit: Commit) -> None:
+    eventually(lambda: not commit.living(of_the_check=True), "no process of the check lives", patience())
+    eventually(lambda: not commit.living(), "no process of the commit lives")
+    git_dir = commit.checkout.path / ".git"
+    assert [path.name for path in git_dir.rglob("*.lock")] == []
+    path = git_dir / "buildguard" / "state.db"
+    # Who never wrote has no database: nothing can be wrong with it.
+    with closing(sqlite3.connect(path if path.exists() else ":memory:")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def claims(commit: Commit) -> list[str]:
+    """Who has ever claimed here."""
+    log = commit.checkout.run(BUILDGUARD, "log", "--json", agent="onlooker")
+    return [event["agent"] for event in json.loads(log.out)["events"] if event["kind"] in ("claimed", "taken_over")]
+
+
+def cells(*cells: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]) -> list[tuple[str, str, str]]:
+    return [
+        (tool, whom, name)
+        for tools, targets, names in cells
+        for tool in tools
+        for whom in targets
+        for name in names
+    ]
+
+
+ALL = ("git", "buildguard", "the process group")
+DURING_THE_CHECK = cells(
+    (("native hook",), ALL, SIGNALS),
+    (("pre-commit", "prek"), (*ALL, "the runner"), SIGNALS),
+    (("lefthook", "husky"), ("git", "the process group", "the runner"), ("SIGTERM", "SIGKILL")),
+)
+DURING_A_WAIT = cells(
+    (("native hook",), ALL, SIGNALS),
+    (("pre-commit", "prek"), ("git", "the runner"), ("SIGTERM", "SIGKILL")),
+    (("lefthook", "husky"), ("git",), ("SIGKILL",)),
+)
+
+
+@pytest.mark.parametrize(("tool", "whom", "name"), DURING_THE_CHECK)
+def test_a_signal_during_the_check_leaves_nothing_behind(guard: Guard, tool: str, whom: str, name: str) -> None:
+    commit = guard(tool).commit()
+    commit.target(whom)(signal.Signals[name])
+    assert_nothing_is_left(commit)
+    assert claims(commit) == []
+    # And nothing keeps the next one from claiming.
+    commit.gate.open()
+    assert commit.checkout.run(BUILDGUARD, "run", agent="agent-c").status == 1
+    assert claims(commit) == ["agent-c"]
+
+
+@pytest.mark.parametrize(("tool", "whom", "name"), DURING_A_WAIT)
+def test_a_signal_during_a_wait_leaves_nothing_behind(guard: Guard, tool: str, whom: str, name: str) -> None:
+    field = guard(tool)
+    assert field.checkout.run(BUILDGUARD, "run", agent="agent-a").status == 1
+    commit = field.commit()
+    commit.gate.open()
+    commit.says("waiting: agent-a is fixing")
+    commit.target(whom)(signal.Signals[name])
+    assert_nothing_is_left(commit)
+    assert commit.checkout.run(BUILDGUARD, "release", "--gave-up", agent="agent-a").status == 0
+    assert claims(commit) == ["agent-a"]
+
+
+@pytest.mark.parametrize("tool", ["native hook", "pre-commit", "prek"])
+def test_a_check_that_fails_right_after_git_was_killed_claims_nothing(guard: Guard, tool: str) -> None:
+    commit = guard(tool).commit()
+    commit.process.kill()
+    commit.process.wait()
+    commit.gate.open()
+    assert_nothing_is_left(commit)
+    assert claims(commit) == []
+
+
+def test_a_push_whose_git_was_killed_claims_nothing(guard: Guard, tmp_path: Path) -> None:
+    field = guard("native hook")
+    hook = field.checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.rename(hook.with_name("pre-push"))
+    bare = Checkout(tmp_path / "bare", field.checkout.home)
+    bare.path.mkdir()
+    bare.ok("init", "-q", "--bare")
+    push = field.commit("push", str(bare.path), "main")
+    push.process.kill()
+    push.process.wait()
+    push.gate.open()
+    assert_nothing_is_left(push)
+    assert claims(push) == []

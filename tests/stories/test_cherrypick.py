@@ -1,0 +1,626 @@
+"""`buildguard cherry-pick`: a fix becomes a commit of this branch, and nobody else's work here is touched."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from testing.breakage import fix, next_command, repository, shared_breakage
+from testing.support import Checkout, Following, ended, eventually, new_repository
+
+FIX = "Mend the café"
+
+
+def without_the_fix(tmp_path: Path, base: str = "", change: str = "") -> Checkout:
+    """A work tree in which bob has something staged; the main one has a fix that it lacks. Its check waits for the
+    gate, if there is one. `base` and `change` are what else a shell is to do before the last commit that both have
+    and before the fix."""
+    main = new_repository(tmp_path / "repository", tmp_path / "home", "test ! -p ../gate || cat ../gate")
+    main.write("app.txt", "".join(f"line {number}\n" for number in range(20)))
+    main.write("new and [odd] näme.txt", "old\n")
+    main.write("odd.txt", "old\n")
+    assert main.run("sh", "-ec", base).status == 0
+    main.ok("add", "-A")
+    main.ok("commit", "-qm", "base")
+    other = main.work_tree("other")
+    assert main.run("sh", "-ec", change).status == 0
+    fixed(main, "app.txt", main.path.joinpath("app.txt").read_text().replace("line 9\n", "line nine\n"))
+    other.write("bob.txt", "bob's\n")
+    other.ok("add", "bob.txt")
+    return other
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Checkout:
+    """A work tree without the fix."""
+    return without_the_fix(tmp_path)
+
+
+def fixed(checkout: Checkout, name: str, text: str) -> None:
+    checkout.path.joinpath(name).write_bytes(text.encode())
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-qm", FIX, "--author", "Ann <ann@example.org>")
+
+
+def test_the_fix_is_a_commit_and_what_others_staged_stays_staged(here: Checkout) -> None:
+    fix = here.ok("rev-parse", "main")
+    here.write("unrelated.txt", "nobody's\n")
+    done = here.buildguard("cherry-pick", fix[:12], agent="bob")
+    assert done.status == 0, done
+    assert done.out == (
+        f"buildguard: picked: {fix[:12]} is {here.ok('rev-parse', 'HEAD')[:12]} on this branch; commit again\n"
+    )
+    assert here.ok("log", "-1", "--format=%an %s") == f"Ann {FIX}"
+    assert here.ok("show", "--name-only", "--format=", "HEAD") == "app.txt"
+    assert here.ok("status", "--porcelain") == "A  bob.txt\n?? unrelated.txt"
+    assert "line nine" in (here.path / "app.txt").read_text()
+
+
+def test_one_that_is_there_already_is_fine(here: Checkout) -> None:
+    assert here.buildguard("cherry-pick", "main", agent="bob").status == 0
+    head = here.ok("rev-parse", "HEAD")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert (done.status, "already here" in done.out) == (0, True)
+    assert here.ok("rev-parse", "HEAD") == head
+
+
+def test_lines_that_have_moved_are_found(here: Checkout) -> None:
+    here.write("app.txt", "a\nb\nc\n" + (here.path / "app.txt").read_text())
+    here.ok("commit", "-q", "--no-verify", "-m", "moved", "--", "app.txt")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert (here.path / "app.txt").read_text().startswith("a\nb\nc\nline 0\n")
+    assert "line nine" in (here.path / "app.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("new and [odd] näme.txt", "newer\n"),
+        ("dos.txt", "one\r\ntwo\r\n"),
+        ("binary", "\0\1\2" * 500 + "\n\n\n"),
+        ("no-newline.txt", "the end"),
+        ("deep/er/file.txt", "deep\n"),
+        (":(top)magic", "magic\n"),
+    ],
+)
+def test_whatever_its_file_is_like(here: Checkout, name: str, text: str) -> None:
+    main = Checkout(here.path.parent / "repository", here.home)
+    main.write(name, "")
+    fixed(main, name, text)
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert (here.path / name).read_bytes() == text.encode()
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+def test_a_deleted_file_goes(here: Checkout) -> None:
+    main = Checkout(here.path.parent / "repository", here.home)
+    main.ok("rm", "-q", "app.txt")
+    main.ok("commit", "-qm", "remove")
+    assert here.buildguard("cherry-pick", "main^", agent="bob").status == 0
+    for _ in range(2):
+        assert here.buildguard("cherry-pick", "main", agent="bob").status == 0
+        assert not (here.path / "app.txt").exists()
+
+
+def test_a_conflict_changes_nothing(here: Checkout) -> None:
+    here.write("app.txt", (here.path / "app.txt").read_text().replace("line 9\n", "line IX\n"))
+    here.ok("commit", "-q", "--no-verify", "-m", "another way", "--", "app.txt")
+    before = here.ok("rev-parse", "HEAD"), (here.path / "app.txt").read_text()
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    fix = here.ok("rev-parse", "main")[:12]
+    assert done.status == 1
+    assert f"not picked: {fix} does not go in cleanly here; nothing was changed" in done.out
+    assert done.last == f"next: git show {fix}"
+    assert (here.ok("rev-parse", "HEAD"), (here.path / "app.txt").read_text()) == before
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_what_somebody_is_changing_in_the_same_file_is_not_lost(here: Checkout, staged: bool) -> None:
+    here.write("app.txt", (here.path / "app.txt").read_text() + "carol's\n")
+    if staged:
+        here.ok("add", "app.txt")
+    before = here.ok("status", "--porcelain")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 1
+    assert "somebody is changing app.txt here" in done.out
+    assert (here.path / "app.txt").read_text().endswith("carol's\n")
+    assert here.ok("status", "--porcelain") == before
+
+
+def test_an_untracked_file_in_the_way_is_not_lost(here: Checkout) -> None:
+    fixed(Checkout(here.path.parent / "repository", here.home), "helper.txt", "the fix's\n")
+    here.write("helper.txt", "carol's\n")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 1
+    assert "helper.txt" in done.out
+    assert (here.path / "helper.txt").read_text() == "carol's\n"
+
+
+def test_what_an_earlier_try_left_staged_is_committed(here: Checkout) -> None:
+    here.ok("checkout", "main", "--", "app.txt")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert here.ok("show", "--name-only", "--format=", "HEAD") == "app.txt"
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+def holding_the_lock(here: Checkout) -> Following:
+    """A commit of somebody else in this work tree, whose check waits for the gate."""
+    os.mkfifo(here.path.parent / "gate")
+    commit = Following(here.start("git", "commit", "-qm", "carol", "--", "bob.txt", agent="carol"))
+    lock = Path(here.ok("rev-parse", "--path-format=absolute", "--git-dir")) / "index.lock"
+    eventually(lock.exists, "the commit holds the lock")
+    return commit
+
+
+def test_it_waits_for_another_commit_to_let_go_of_the_index(here: Checkout) -> None:
+    commit = holding_the_lock(here)
+    pick = Following(here.start("buildguard", "cherry-pick", "main", agent="bob"))
+    pick.says("waiting: another git command holds this work tree's index lock")
+    (here.path.parent / "gate").write_text("go\n")
+    assert commit.ends().status == 0
+    done = pick.ends()
+    assert done.status == 0, done
+    assert here.ok("log", "--format=%s", "main^..") == f"{FIX}\ncarol"
+
+
+def test_time_that_runs_out_leaves_the_lock_alone(here: Checkout) -> None:
+    commit = holding_the_lock(here)
+    done = here.buildguard("cherry-pick", "--timeout", "0.1s", "main", agent="bob")
+    assert done.status == 75
+    assert done.out == (
+        "buildguard: not picked: another git command still holds this work tree's index lock\n"
+        f"next: buildguard cherry-pick {here.ok('rev-parse', 'main')[:12]}\n"
+    )
+    (here.path.parent / "gate").write_text("go\n")
+    assert commit.ends().status == 0
+
+
+def test_many_at_once_make_one_commit(here: Checkout) -> None:
+    at_once = [here.start("buildguard", "cherry-pick", "main", agent=f"agent{number}") for number in range(6)]
+    ends = [ended(process) for process in at_once]
+    assert [done.status for done in ends] == [0] * 6, ends
+    assert here.ok("log", "--format=%s", "main^..") == FIX
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+@pytest.mark.parametrize("name", ["nothing-of-that-name", "--help-me", "HEAD:app.txt"])
+def test_a_name_that_is_no_commit_is_a_clear_error(here: Checkout, name: str) -> None:
+    done = here.buildguard("cherry-pick", "--", name, agent="bob")
+    assert done.status == 2
+    assert f"there is no commit '{name}' here" in done.err
+    assert done.err.count("\n") == 2
+
+
+def test_without_a_work_tree_it_says_so(tmp_path: Path) -> None:
+    nowhere = Checkout(tmp_path, tmp_path)
+    assert nowhere.buildguard("cherry-pick", "main").status == 69
+    nowhere.ok("init", "-q", "--bare", "bare")
+    done = Checkout(tmp_path / "bare", tmp_path).buildguard("cherry-pick", "main")
+    assert (done.status, "bare repository" in done.both) == (69, True)
+
+
+# The commit is the fix to the last byte, whatever it is made of and whatever the settings here are.
+
+KINDS = {
+    "a submodule that diffs are to ignore": (
+        "mkdir sub; git update-index --add --cacheinfo 160000,$(git commit-tree HEAD: -m 1),sub;"
+        "git config -f .gitmodules submodule.sub.path sub; git config -f .gitmodules submodule.sub.ignore all",
+        "git update-index --cacheinfo 160000,$(git commit-tree HEAD: -m 2),sub",
+    ),
+    "a mode that this disk does not have": (
+        "git config core.fileMode false",
+        "git update-index --chmod=+x odd.txt",
+    ),
+    "a mode": ("", "chmod +x odd.txt"),
+    "a symlink": ("", "ln -sf app.txt odd.txt"),
+    "a rename": ("git config diff.renames copies", "git mv odd.txt even.txt"),
+    "a folder for a file": ("", "rm odd.txt; mkdir odd.txt; echo deep > odd.txt/deep"),
+    "a file for a folder": ("mkdir deep; echo 1 > deep/1; echo 2 > deep/2", "rm -r deep; echo 3 > deep"),
+    "a binary": ("", "head -c 5000 /dev/zero > odd.txt"),
+    "line ends": ("git config core.autocrlf true", r"printf 'one\r\ntwo\r\n' > odd.txt"),
+    "line ends by attribute": ("echo '*.txt eol=crlf' > .gitattributes", r"printf 'one\r\ntwo\r\n' > odd.txt"),
+    "a filter": (
+        "for way in clean smudge; do git config filter.turned.$way 'tr a-z n-za-m'; done;"
+        "echo 'turned.txt filter=turned' > .gitattributes; echo old > turned.txt",
+        "echo new > turned.txt",
+    ),
+    "spaces to be mended": ("git config apply.whitespace fix", r"printf 'two  \n \t tab\n\n\n' > odd.txt"),
+    "spaces to be refused": ("git config apply.whitespace error", r"printf 'two  \n \t tab\n\n\n' > odd.txt"),
+    "empty lines that are to be bare": (
+        r"git config diff.suppressBlankEmpty true; printf 'old\n\n\n\n\nend\n' > z.txt",
+        r"printf 'new\n\n\n\n\nend\n' > z.txt",
+    ),
+    "diffs of another shape": (
+        "git config diff.noprefix true; git config diff.external false; git config diff.context 0;"
+        "git config diff.odd.textconv rev; echo '*.txt diff=odd' > .gitattributes; git config color.ui always",
+        "echo new > odd.txt",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_commit_is_the_fix_to_the_last_byte(tmp_path: Path, kind: str) -> None:
+    here = without_the_fix(tmp_path, *KINDS[kind])
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert here.ok("ls-tree", "-r", "HEAD") == here.ok("ls-tree", "-r", "main")
+    assert here.ok("status", "--porcelain", "--ignore-submodules=none") == "A  bob.txt"
+
+
+@pytest.mark.parametrize(("name", "value"), [("GIT_DIFF_OPTS", "--unified=0"), ("GIT_EXTERNAL_DIFF", "false")])
+def test_the_environment_does_not_reshape_the_fix(here: Checkout, name: str, value: str) -> None:
+    done = here.buildguard("cherry-pick", "main", agent="bob", **{name: value})
+    assert done.status == 0, done
+    assert "line nine" in here.ok("show", "HEAD:app.txt")
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1"])
+@pytest.mark.parametrize("message", ["Mend the café\n\n#12 is no comment\n\n\n", "", "no line end"])
+def test_author_and_message_are_the_originals(here: Checkout, encoding: str, message: str) -> None:
+    raw = here.path.parent / "message"
+    raw.write_bytes(message.encode(encoding))
+    author = {"GIT_AUTHOR_NAME": "Ann Übel, Jr", "GIT_AUTHOR_EMAIL": "änn@example.org"}
+    here.ok("config", "i18n.commitEncoding", "UTF-8")
+    if encoding != "UTF-8":
+        here.ok("config", "i18n.commitEncoding", encoding)
+        here.ok("config", "i18n.logOutputEncoding", encoding)
+        author = {"GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@example.org"}
+    fix = here.ok(
+        *("commit-tree", "main:", "-p", "main^", "-F", str(raw)),
+        GIT_AUTHOR_DATE="@86400 +0545",
+        **author,
+    )
+    bare = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = here.buildguard("cherry-pick", fix, agent="bob", **bare)
+    assert done.status == 0, done
+    shown = ("show", "-s", "--encoding=UTF-8", "--date=raw", "--format=format:%an%n%ae%n%ad%n%B.")
+    assert here.ok(*shown, "HEAD") == here.ok(*shown, fix)
+    assert "86400 +0545" in here.ok(*shown, "HEAD")
+    assert here.ok("reflog", "-1", "--format=%gs", "--encoding=UTF-8") == (
+        f"buildguard cherry-pick: {message.partition(chr(10))[0]}".rstrip()
+    )
+
+
+SIGNS = """#!/bin/sh
+case "$*" in *--verify*) echo 'gpg: a signature, and what it is worth' >&2; exit 1;; esac
+cat > /dev/null
+echo '[GNUPG:] SIG_CREATED ' >&2
+printf '%s\\n' '-----BEGIN PGP SIGNATURE-----' '' x '-----END PGP SIGNATURE-----'
+"""
+
+
+def test_it_is_signed_where_commits_are(here: Checkout) -> None:
+    program = here.path.parent / "signs"
+    program.write_text(SIGNS)
+    program.chmod(0o755)
+    here.ok("config", "gpg.program", str(program))
+    here.ok("config", "commit.gpgSign", "true")
+    here.ok("config", "log.showSignature", "true")
+    fix = here.ok("commit-tree", "-S", "main:", "-p", "main^", "-m", FIX)
+    assert here.buildguard("cherry-pick", fix, agent="bob").status == 0
+    made = here.ok("cat-file", "commit", "HEAD")
+    assert "gpgsig -----BEGIN PGP SIGNATURE-----" in made
+    assert made.partition("\n\n")[2] == FIX
+
+
+# What git does not commit changes nothing.
+
+
+def untouched(here: Checkout) -> tuple[str, ...]:
+    asked = (("rev-parse", "HEAD"), ("ls-files", "-s"), ("status", "--porcelain"), ("diff",))
+    return tuple(here.ok(*words) for words in asked)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "following"),
+    [
+        ("[user]\nuseConfigOnly = true\n", "identity unknown", "git var GIT_COMMITTER_IDENT"),
+        (
+            "[user]\nname = T\nemail = t@example.org\n[commit]\ngpgSign = true\n[gpg]\nprogram = false\n",
+            "gpg failed to sign",
+            "git config --show-origin --get-regexp gpg",
+        ),
+    ],
+)
+def test_without_a_name_or_a_key_nothing_is_changed(
+    here: Checkout, settings: str, said: str, following: str
+) -> None:
+    before = untouched(here)
+    (here.home / ".gitconfig").write_text(settings)
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert (done.status, done.last) == (1, f"next: {following}"), done
+    assert f"{said}; nothing was changed\n" in done.out.replace(" the data", "")
+    assert untouched(here) == before
+
+
+def hook(here: Checkout, name: str, script: str) -> None:
+    path = here.path.parent / "repository" / ".git" / "hooks" / name
+    path.write_text(f"#!/bin/sh\n{script}")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"])
+def test_no_hook_of_a_commit_runs(here: Checkout, name: str) -> None:
+    hook(here, name, "touch ../ran; exit 1\n")
+    assert here.buildguard("cherry-pick", "main", agent="bob").status == 0
+    assert not (here.path.parent / "ran").exists()
+
+
+def test_a_branch_that_may_not_move_leaves_nothing_staged(here: Checkout) -> None:
+    before = untouched(here)
+    hook(here, "reference-transaction", 'test "$1" != prepared\n')
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert (done.status, "not picked: git update-ref:" in done.out) == (1, True), done
+    (here.path.parent / "repository/.git/hooks/reference-transaction").unlink()
+    assert untouched(here) == before
+
+
+@pytest.mark.parametrize("takes", ["-- carol.txt", "", "-- app.txt", "-- second.txt"])
+def test_a_commit_that_comes_in_between_keeps_what_it_took(here: Checkout, takes: str) -> None:
+    main = Checkout(here.path.parent / "repository", here.home)
+    main.write("second.txt", "of the fix\n")
+    main.ok("add", "-A")
+    main.ok("commit", "-q", "--amend", "--no-edit", "--no-verify")
+    here.write("carol.txt", "carol's\n")
+    here.ok("add", "carol.txt")
+    commits = f"unset GIT_INDEX_FILE; git commit -qm carol --no-verify {takes}"
+    hook(here, "post-index-change", f"test -e ../once || ! grep -q nine app.txt || {{ >../once; {commits}; }}\n")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert "carol" in here.ok("log", "--format=%s")
+    assert here.ok("diff", "--name-only", "main", "HEAD", "--", "app.txt", "second.txt") == ""
+    left = {"": "", "-- carol.txt": "A  bob.txt"}.get(takes, "A  bob.txt\nA  carol.txt")
+    assert here.ok("status", "--porcelain") == left
+
+
+# Git takes its time.
+
+
+def slow(here: Checkout, way: str) -> None:
+    here.ok("config", "filter.slow.smudge", way)
+    (here.path.parent / "repository" / ".git" / "info" / "attributes").write_text("app.txt filter=slow\n")
+
+
+def test_a_slow_filter_is_not_cut_short(here: Checkout) -> None:
+    slow(here, "sleep 4; cat")
+    script = "from buildguard import entry, git; git.ANSWER_SECONDS = 3; entry.main()"
+    done = here.run(sys.executable, "-c", script, "cherry-pick", "main", agent="bob")
+    assert done.status == 0, done
+    assert here.ok("show", "--name-only", "--format=", "HEAD") == "app.txt"
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+def test_what_asks_it_to_end_waits_for_the_commit(here: Checkout) -> None:
+    os.mkfifo(here.path.parent / "gate")
+    slow(here, "touch ../begun; cat ../gate >&2; cat")
+    pick = Following(here.start("buildguard", "cherry-pick", "main", agent="bob"))
+    eventually((here.path.parent / "begun").exists, "the filter runs")
+    pick.process.send_signal(signal.SIGINT)
+    (here.path.parent / "gate").write_text("go\n")
+    assert pick.ends().status == 130
+    assert here.ok("show", "--name-only", "--format=", "HEAD") == "app.txt"
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+# What git is in the middle of.
+
+
+def conflicting(here: Checkout, *way: str) -> None:
+    """Bring git into the middle of something, with conf.txt unmerged and nothing of bob's staged."""
+    main = Checkout(here.path.parent / "repository", here.home)
+    here.ok("commit", "-q", "--no-verify", "-m", "bob")
+    main.ok("checkout", "-qb", "side", "main^")
+    for checkout in (main, here):
+        checkout.write("conf.txt", f"{checkout.path.name}\n")
+        checkout.ok("add", "conf.txt")
+        checkout.ok("commit", "-q", "--no-verify", "-m", "conf")
+    if way[0] == "revert":
+        here.write("conf.txt", "again\n")
+        here.ok("commit", "-qam", "again", "--no-verify")
+    assert here.git(*way).status == 1
+    assert "conf.txt" in here.ok("diff", "--name-only", "--diff-filter=U")
+
+
+@pytest.mark.parametrize(
+    ("doing", "way"),
+    [
+        ("merge", ("merge", "side")),
+        ("cherry-pick", ("cherry-pick", "side")),
+        ("revert", ("revert", "--no-edit", "HEAD^")),
+        ("rebase", ("rebase", "side")),
+        ("rebase", ("rebase", "--apply", "side")),
+    ],
+)
+def test_the_fix_becomes_part_of_what_is_under_way(here: Checkout, doing: str, way: tuple[str, ...]) -> None:
+    conflicting(here, *way)
+    head, fix = here.ok("rev-parse", "HEAD"), here.ok("rev-parse", "main")[:12]
+    (here.path / "deep").mkdir()
+    done = Checkout(here.path / "deep", here.home).buildguard("cherry-pick", "main", agent="bob")
+    assert (done.status, done.out) == (
+        0,
+        f"buildguard: staged: {fix} becomes part of the {doing} that is under way; finish it\n",
+    )
+    assert here.ok("rev-parse", "HEAD") == head
+    assert here.ok("diff", "--cached", "main", "--", "app.txt") == ""
+    assert "line nine" in (here.path / "app.txt").read_text()
+    assert here.ok("diff", "--name-only", "--diff-filter=U") == "conf.txt"
+
+
+def test_what_is_staged_there_already_is_fine(here: Checkout) -> None:
+    conflicting(here, "merge", "side")
+    assert [here.buildguard("cherry-pick", "main", agent="bob").status for _ in range(2)] == [0, 0]
+    here.write("conf.txt", "both\n")
+    here.ok("add", "conf.txt")
+    here.ok("commit", "-q", "--no-edit")
+    assert "line nine" in here.ok("show", "HEAD:app.txt")
+
+
+def test_a_rebase_that_stopped_at_an_edit_has_the_fix_in_what_it_continues_with(here: Checkout) -> None:
+    here.ok("commit", "-q", "--no-verify", "-m", "bob")
+    here.ok("rebase", "-q", "-i", "HEAD^", GIT_SEQUENCE_EDITOR="sed -i s/^pick/edit/")
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    assert (done.status, "part of the rebase" in done.out) == (0, True), done
+    here.ok("rebase", "--continue", GIT_EDITOR="true")
+    assert here.ok("show", "--name-only", "--format=%s", "HEAD").split() == ["bob", "app.txt", "bob.txt"]
+
+
+@pytest.mark.parametrize("place", ["unmerged", "edited", "staged"])
+def test_what_does_not_go_into_a_merge_changes_nothing(here: Checkout, place: str) -> None:
+    conflicting(here, "merge", "side")
+    main = Checkout(here.path.parent / "repository", here.home)
+    if place == "unmerged":
+        fixed(main, "conf.txt", "fix\n")
+    else:
+        here.write("app.txt", (here.path / "app.txt").read_text().replace("line 9\n", "line IX\n"))
+    if place == "staged":
+        here.ok("add", "app.txt")
+    name = "side" if place == "unmerged" else "main"
+    before = here.ok("status", "--porcelain"), (here.path / "app.txt").read_text(), here.ok("ls-files", "-s")
+    done = here.buildguard("cherry-pick", name, agent="bob")
+    assert (done.status, done.last) == (1, f"next: git show {here.ok('rev-parse', name)[:12]}"), done
+    assert before == (
+        here.ok("status", "--porcelain"),
+        (here.path / "app.txt").read_text(),
+        here.ok("ls-files", "-s"),
+    )
+
+
+@pytest.mark.parametrize("way", ["merge", "cherry-pick"])
+def test_an_agent_in_the_middle_of_something_is_not_sent_in_a_circle(tmp_path: Path, way: str) -> None:
+    shared = repository(tmp_path)
+    shared.write("docs/conf.txt", "0\n")
+    shared.ok("add", "-A")
+    shared.ok("commit", "-q", "--no-verify", "-m", "conf")
+    other = shared_breakage(shared)
+    third = shared.work_tree("third")
+    for checkout in (other, third):
+        checkout.write("docs/conf.txt", f"{checkout.path.name}\n")
+        checkout.ok("commit", "-q", "--no-verify", "-am", "conf")
+    fix(shared)
+    shared.ok("config", "diff.noprefix", "true")
+    assert other.git(way, "third").status == 1
+    other.write("docs/conf.txt", "both\n")
+    other.ok("add", "docs/conf.txt")
+    refused = other.git("commit", "--no-edit", agent="bob")
+    below = Checkout(other.path / "docs", other.home)
+    assert next_command(refused.both)[:2] == ["buildguard", "cherry-pick"]
+    assert below.run(*next_command(refused.both), agent="bob").status == 0
+    done = below.git("commit", "--no-edit", agent="bob")
+    assert done.status == 0, done
+    assert other.ok("show", "HEAD:app.txt") == "fine"
+
+
+# Several.
+
+
+def several(here: Checkout) -> list[str]:
+    """A fix in three commits, oldest first; the last is one more to the file of the first."""
+    main = Checkout(here.path.parent / "repository", here.home)
+    fixed(main, "helper.txt", "helper\n")
+    fixed(main, "app.txt", (main.path / "app.txt").read_text().replace("nine", "NINE"))
+    return here.ok("rev-list", "--reverse", "-3", "main").split()
+
+
+def test_several_become_one_commit_each_in_the_given_order(here: Checkout) -> None:
+    one, two, three = several(here)
+    assert here.buildguard("cherry-pick", two, agent="bob").status == 0
+    done = here.buildguard("cherry-pick", one, two, three, "--json", agent="bob")
+    assert done.status == 0, done
+    answer = json.loads(done.out)
+    assert [answer[key] for key in ("outcome", "picked", "not_picked")] == ["picked", [one, two, three], []]
+    assert here.ok("rev-parse", "HEAD^{tree}") == here.ok("rev-parse", "main^{tree}")
+    assert here.ok("rev-list", "--count", "main^^^..HEAD") == "3"
+
+
+def test_each_has_its_line(here: Checkout) -> None:
+    one, two, _ = several(here)
+    assert here.buildguard("cherry-pick", one, agent="bob").status == 0
+    done = here.buildguard("cherry-pick", one, two, agent="bob")
+    assert done.out == (
+        f"buildguard: already here: this branch has what {one[:12]} changes\n"
+        f"buildguard: picked: {two[:12]} is {here.ok('rev-parse', 'HEAD')[:12]} on this branch; commit again\n"
+    )
+
+
+def test_the_first_that_does_not_go_in_stops(here: Checkout) -> None:
+    one, two, three = several(here)
+    done = here.buildguard("cherry-pick", two, three, one, agent="bob")
+    assert (done.status, done.out) == (
+        1,
+        f"buildguard: picked: {two[:12]} is {here.ok('rev-parse', 'HEAD')[:12]} on this branch\n"
+        f"buildguard: not picked: {three[:12]} does not go in cleanly here; nothing was changed\n"
+        f"buildguard: not tried: {one[:12]}\n"
+        "buildguard: make its change by hand, and commit\n"
+        f"next: git show {three[:12]}\n",
+    )
+    assert here.ok("status", "--porcelain") == "A  bob.txt"
+
+
+def test_names_are_looked_up_before_anything_is_changed(here: Checkout) -> None:
+    head = here.ok("rev-parse", "HEAD")
+    assert here.buildguard("cherry-pick", "main", "nothing-of-that-name", agent="bob").status == 2
+    assert here.buildguard("cherry-pick", agent="bob").status == 2
+    assert here.ok("rev-parse", "HEAD") == head
+
+
+def test_a_lock_on_the_way_leaves_the_rest_to_the_next_command(here: Checkout) -> None:
+    one, two, _ = several(here)
+    commit = holding_the_lock(here)
+    done = here.buildguard("cherry-pick", "--timeout", "0.1s", one, two, agent="bob")
+    assert done.status == 75
+    assert done.out.endswith(f"next: buildguard cherry-pick {one[:12]} {two[:12]}\n")
+    (here.path.parent / "gate").write_text("go\n")
+    assert commit.ends().status == 0
+
+
+# Which change of which commit.
+
+
+def test_a_merge_is_what_it_brought_to_its_first_parent(here: Checkout) -> None:
+    main = Checkout(here.path.parent / "repository", here.home)
+    main.ok("checkout", "-qb", "side", "main^")
+    main.ok("merge", "-q", "--no-ff", "--no-verify", "-m", "the merge", "main")
+    done = here.buildguard("cherry-pick", "side", agent="bob")
+    assert done.status == 0, done
+    assert here.ok("log", "-1", "--format=%s %P") == f"the merge {here.ok('rev-parse', 'main^')}"
+    assert "line nine" in here.ok("show", "HEAD:app.txt")
+
+
+def test_a_first_commit_is_all_its_files(here: Checkout) -> None:
+    tree = here.ok("rev-parse", "main:")
+    here.ok("commit", "-q", "--no-verify", "-m", "bob")
+    first = here.ok("commit-tree", here.ok("rev-parse", "HEAD:"), "-m", "first")
+    main = Checkout(here.path.parent / "repository", here.home)
+    done = main.buildguard("cherry-pick", first, agent="ann")
+    assert (done.status, "app.txt" in done.out or "cleanly" in done.out) == (1, True), done
+    assert main.ok("rev-parse", "HEAD:") == tree
+    main.ok("rm", "-qr", ".")
+    main.ok("commit", "-qm", "none", "--no-verify")
+    assert main.buildguard("cherry-pick", first, agent="ann").status == 0
+    assert main.ok("rev-parse", "HEAD:") == here.ok("rev-parse", "HEAD:")
+
+
+def test_a_branch_without_commits_gets_its_first(here: Checkout) -> None:
+    here.ok("checkout", "-q", "--orphan", "new")
+    here.ok("rm", "-rqf", ".")
+    done = here.buildguard("cherry-pick", here.ok("rev-list", "--max-parents=0", "main"), agent="bob")
+    assert done.status == 0, done
+    assert here.ok("log", "--format=%s") == "first"
+
+
+def test_what_a_shallow_clone_has_no_parent_of_is_not_taken_for_all_its_files(here: Checkout) -> None:
+    shallow = Checkout(here.path.parent / "shallow", here.home)
+    url = f"file://{here.path.parent}/repository"
+    here.ok("clone", "-q", "--depth=1", "-b", "main", url, str(shallow.path))
+    shallow.ok("rm", "-q", "new and [odd] näme.txt")
+    shallow.ok("commit", "-qm", "removed")
+    done = shallow.buildguard("cherry-pick", "HEAD^", agent="ann")
+    assert done.status == 1
+    assert done.both.count("\n") == 3, done
+    assert shallow.ok("log", "-1", "--format=%s") == "removed"

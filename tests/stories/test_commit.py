@@ -1,0 +1,394 @@
+"""`buildguard commit`: waits outside git, commits again, and is git commit in everything else."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from testing.support import BUILDGUARD, Checkout, Done, Following, Worker, ended, eventually, lives, new_repository
+
+
+def claimed_by_ann(checkout: Checkout) -> None:
+    """Break the build in the work tree, and let ann be the one who fixes it."""
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("run", agent="ann").status == 1
+
+
+def staged_by_bob(checkout: Checkout, name: str = "mine.txt") -> None:
+    """Stage something that has nothing to do with the breakage."""
+    checkout.write(name, "mine\n")
+    checkout.ok("add", name)
+
+
+def committing(checkout: Checkout, *words: str, **more: str) -> Following:
+    """Start bob's commit, and return when it waits outside git."""
+    commit = Following(checkout.start(BUILDGUARD, "commit", *words, agent="bob", **more))
+    commit.says("waiting: ann is fixing since")
+    return commit
+
+
+def fixed_by_ann(checkout: Checkout) -> None:
+    """End the breakage, without a commit."""
+    checkout.write("app.txt", "fine\n")
+    assert checkout.buildguard("run", agent="ann").status == 0
+
+
+def test_it_gets_through_after_the_fix(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine", "--", "mine.txt")
+    checkout.write("app.txt", "fixed\n")
+    fix = checkout.buildguard("commit", "-m", "fix", "--", "app.txt", agent="ann")
+    assert fix.status == 0, fix
+    done = commit.ends()
+    assert done.status == 0, done
+    assert "buildguard: committing again\n" in done.err
+    assert checkout.ok("log", "--format=%s").splitlines() == ["mine", "fix", "first"]
+    assert checkout.ok("status", "--short") == ""
+
+
+def test_two_agents_with_nothing_configured_both_commit(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    staged_by_bob(checkout)
+    with Worker(checkout) as one, Worker(checkout) as two:
+        assert one.run(BUILDGUARD, "commit", "-m", "x", "--", "app.txt").status == 1
+        said = checkout.path.parent / "said"
+        two.start("sh", "-c", f"exec {BUILDGUARD} commit -m mine -- mine.txt 2> {said}")
+        eventually(lambda: said.exists() and "waiting: " in said.read_text(), "it waits outside git")
+        checkout.write("app.txt", "fixed\n")
+        assert one.run(BUILDGUARD, "commit", "-m", "fix", "--", "app.txt").status == 0
+        assert two.process.stdout is not None
+        done = Done(*json.loads(two.process.stdout.readline()))
+        assert done.status == 0, done
+    assert checkout.ok("log", "--format=%s").splitlines() == ["mine", "fix", "first"]
+
+
+def test_while_it_waits_it_holds_no_lock(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-am", "mine")
+    assert not (checkout.path / ".git" / "index.lock").exists()
+    commit.process.terminate()
+    commit.ends()
+
+
+def test_time_that_runs_out_is_75_with_the_command_that_repeats_it(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    done = checkout.buildguard("commit", "--timeout", "0.2s", "-m", "it's mine", agent="bob")
+    assert done.status == 75
+    assert "busy: the wait ran out, nothing was committed: ann is fixing since" in done.out
+    assert done.out.endswith("next: buildguard commit -m 'it'\"'\"'s mine'\n")
+
+
+def test_its_own_failure_is_1_with_the_command_that_repeats_it(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    done = checkout.buildguard("commit", "-am", "x", agent="ann")
+    assert done.status == 1
+    assert "claimed: you are the fixer" in done.err
+    assert done.both.count("next: buildguard commit -am x\n") == 1
+
+
+AWKWARD = (
+    (("-m", "two\n\n  lines"), "two\n\n  lines"),
+    (("-m", 'it\'s "quoted" $HOME `x` *'), 'it\'s "quoted" $HOME `x` *'),
+    (("--message=--json",), "--json"),
+    (("-m", "--timeout"), "--timeout"),
+    (("--", "-m", "after dashes"), "after dashes"),
+    (("-qm", "-h"), "-h"),
+    (("-m", "first", "-m", "second"), "first\n\nsecond"),
+)
+
+
+@pytest.mark.parametrize(("words", "message"), AWKWARD, ids=repr)
+def test_the_arguments_are_untouched(checkout: Checkout, words: tuple[str, ...], message: str) -> None:
+    done = checkout.buildguard("commit", "--agent", "ann", *words, "--allow-empty")
+    assert done.status == 0, done
+    assert checkout.ok("log", "-1", "--format=%B") == message
+
+
+def test_a_pathspec_after_dashes_stays_one(checkout: Checkout) -> None:
+    for name in ("one.txt", "two.txt"):
+        staged_by_bob(checkout, name)
+    assert checkout.buildguard("commit", "-m", "x", "--", "one.txt", agent="ann").status == 0
+    assert checkout.ok("status", "--short") == "A  two.txt"
+
+
+def test_the_editor_has_the_message(checkout: Checkout) -> None:
+    editor = checkout.path.parent / "editor"
+    editor.write_text('#!/bin/sh\necho "from the editor" > "$1"\n')
+    editor.chmod(0o755)
+    staged_by_bob(checkout)
+    assert checkout.buildguard("commit", agent="ann", GIT_EDITOR=str(editor)).status == 0
+    assert checkout.ok("log", "-1", "--format=%s") == "from the editor"
+
+
+def test_a_message_from_stdin_serves_the_second_try_too(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    process = subprocess.Popen(
+        [BUILDGUARD, "commit", "-F", "-", "--", "mine.txt"],
+        cwd=checkout.path,
+        env=checkout.env("bob"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write("from stdin\n")
+    process.stdin.close()
+    commit = Following(process)
+    commit.says("waiting: ann")
+    fixed_by_ann(checkout)
+    done = commit.ends()
+    assert done.status == 0, done
+    assert checkout.ok("log", "-1", "--format=%s") == "from stdin"
+
+
+def test_a_branch_that_changed_during_the_wait_is_not_committed_to(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine")
+    checkout.ok("switch", "-qc", "elsewhere")
+    fixed_by_ann(checkout)
+    done = commit.ends()
+    assert done.status == 75
+    assert "not committed: the branch changed from main to elsewhere during the wait" in done.out
+    assert done.out.endswith("next: git status --short --branch\n")
+
+
+def test_an_amend_whose_commit_is_no_longer_head_is_not_repeated(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "--amend", "-m", "mine")
+    checkout.write("app.txt", "fixed\n")
+    assert checkout.buildguard("commit", "-m", "fix", "--", "app.txt", agent="ann").status == 0
+    done = commit.ends()
+    assert done.status == 75
+    assert "your amend would rewrite another commit" in done.out
+    assert done.out.endswith("next: git log --oneline -3\n")
+    assert checkout.ok("log", "--format=%s").splitlines() == ["fix", "first"]
+
+
+def test_another_staged_diff_is_not_committed(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine")
+    staged_by_bob(checkout, "theirs.txt")
+    fixed_by_ann(checkout)
+    done = commit.ends()
+    assert done.status == 75
+    assert "what is staged is no longer what you had staged" in done.out
+    assert checkout.ok("log", "--format=%s") == "first"
+
+
+@pytest.mark.parametrize("folder", [".", "sub"])
+def test_what_others_stage_and_commit_is_nothing_to_a_commit_that_names_its_paths(
+    checkout: Checkout, folder: str
+) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout, f"{folder}/mine.txt")
+    staged_by_bob(checkout, "anns.txt")
+    here = Checkout(checkout.path / folder, checkout.home)
+    commit = committing(here, "-m", "mine", "--", "mine.txt")
+    staged_by_bob(checkout, "carols.txt")
+    checkout.write("app.txt", "fixed\n")
+    assert checkout.buildguard("commit", "-m", "fix", "--", "app.txt", "anns.txt", agent="ann").status == 0
+    done = commit.ends()
+    assert done.status == 0, done
+    assert checkout.ok("log", "-2", "--format=%s") == "mine\nfix"
+    assert checkout.ok("status", "--porcelain") == "A  carols.txt"
+
+
+def test_what_a_commit_names_and_another_took_is_an_explained_end(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine", "--", "mine.txt")
+    staged_by_bob(checkout, "carols.txt")
+    checkout.write("app.txt", "fixed\n")
+    checkout.ok("add", "app.txt")
+    assert checkout.buildguard("commit", "-qm", "two", "--", "app.txt", "mine.txt", agent="ann").status == 0
+    done = commit.ends()
+    assert (done.status, "nothing to commit: your change is in" in done.out) == (0, True), done
+
+
+def test_a_change_that_went_with_anothers_commit_is_an_explained_end(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine")
+    checkout.write("app.txt", "fixed\n")
+    assert checkout.buildguard("commit", "-qam", "all of it", agent="ann").status == 0
+    done = commit.ends()
+    assert done.status == 0
+    commit_id = checkout.ok("rev-parse", "--short", "HEAD")
+    assert f"nothing to commit: your change is in {commit_id} (Tester: all of it)" in done.out
+
+
+def test_gits_own_failures_pass_through(checkout: Checkout) -> None:
+    assert checkout.buildguard("commit", "--no-such-option", agent="ann").status == 129
+    nothing = checkout.buildguard("commit", "-m", "x", agent="ann")
+    assert nothing.status == 1
+    assert "nothing to commit" in nothing.out
+    empty = checkout.buildguard("commit", "--allow-empty", "-m", "", agent="ann")
+    assert empty.status == checkout.git("commit", "--allow-empty", "-m", "", BUILDGUARD="0").status
+
+
+def test_outside_a_repository_git_has_the_word(checkout: Checkout, tmp_path: Path) -> None:
+    folder = tmp_path / "nowhere"
+    folder.mkdir()
+    nowhere = Checkout(folder, checkout.home, {"GIT_CEILING_DIRECTORIES": str(tmp_path)})
+    done = nowhere.buildguard("commit", "-m", "x")
+    assert (done.status, done.err.startswith("fatal: not a git repository")) == (128, True)
+
+
+def test_a_commit_message_hook_that_refuses_is_gits_failure(checkout: Checkout) -> None:
+    hook = checkout.path / ".git" / "hooks" / "commit-msg"
+    hook.write_text("#!/bin/sh\necho no such ticket >&2\nexit 1\n")
+    hook.chmod(0o755)
+    staged_by_bob(checkout)
+    done = checkout.buildguard("commit", "-m", "x", agent="ann")
+    assert (done.status, "no such ticket" in done.err) == (1, True)
+    assert "committing again" not in done.err
+
+
+def test_without_a_hook_it_says_that_nothing_was_checked(checkout: Checkout) -> None:
+    (checkout.path / ".git" / "hooks" / "pre-commit").unlink()
+    done = checkout.buildguard("commit", "--allow-empty", "-m", "x", agent="ann")
+    assert done.status == 0
+    assert "no buildguard hook ran: nothing was checked" in done.err
+
+
+def test_term_ends_git_and_the_check(tmp_path: Path) -> None:
+    checkout = new_repository(tmp_path / "repository", tmp_path / "home", "echo $$ > ../pid; sleep 300")
+    pid = tmp_path / "pid"
+    commit = Following(checkout.start(BUILDGUARD, "commit", "--allow-empty", "-m", "x", agent="ann"))
+    eventually(lambda: pid.exists() and pid.read_text().endswith("\n"), "the check runs")
+    commit.process.terminate()
+    done = commit.ends()
+    assert done.status != 0
+    eventually(lambda: not lives(int(pid.read_text())), "the check has ended")
+    assert checkout.ok("log", "--format=%s") == "first"
+
+
+def test_ctrl_c_in_a_wait_is_130_with_the_command_that_repeats_it(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine")
+    commit.process.send_signal(signal.SIGINT)
+    done = commit.ends()
+    assert (done.status, done.last) == (130, "next: buildguard commit -m mine")
+
+
+def test_it_waits_for_the_build_that_the_hook_guards(checkout: Checkout) -> None:
+    hook = checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!/bin/sh\nexec {BUILDGUARD} hook --build lint\n")
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("run", "--build", "lint", agent="ann").status == 1
+    staged_by_bob(checkout)
+    commit = committing(checkout, "-m", "mine", "--", "mine.txt")
+    assert "committing again" not in commit.text
+    checkout.write("app.txt", "fine\n")
+    assert checkout.buildguard("run", "--build", "lint", agent="ann").status == 0
+    assert commit.ends().status == 0
+
+
+def test_a_busy_hook_counts_though_a_later_hook_passes(checkout: Checkout) -> None:
+    hook = checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!/bin/sh\n{BUILDGUARD} hook; one=$?\n{BUILDGUARD} hook --build lint -- true\nexit $one\n")
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    assert checkout.buildguard("commit", "--timeout", "0.2s", "-m", "mine", agent="bob").status == 75
+
+
+def test_the_agent_option_is_the_hooks_too(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.buildguard("commit", "--agent", "ann", "-am", "x")
+    assert json.loads(checkout.buildguard("status", "--json", agent="bob").out)["fixer"] == "ann"
+
+
+def test_json_is_one_object_and_gits_own_words_are_elsewhere(checkout: Checkout) -> None:
+    staged_by_bob(checkout)
+    done = checkout.buildguard("commit", "--json", "-m", "mine", agent="ann")
+    assert json.loads(done.out)["outcome"] == "committed"
+    assert "1 file changed" in done.err
+
+
+def test_on_a_terminal_git_has_the_terminal(checkout: Checkout) -> None:
+    editor = checkout.path.parent / "editor"
+    editor.write_text('#!/bin/sh\ntest -t 0 && test -t 1 && echo "from a terminal" > "$1"\n')
+    editor.chmod(0o755)
+    staged_by_bob(checkout)
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [BUILDGUARD, "commit", "-q"],
+        cwd=checkout.path,
+        env=checkout.env("ann", GIT_EDITOR=str(editor)),
+        stdin=follower,
+        stdout=follower,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(follower)
+    done = ended(process)
+    os.close(leader)
+    assert done.status == 0, done
+    assert checkout.ok("log", "-1", "--format=%s") == "from a terminal"
+
+
+def test_a_fix_in_another_work_tree_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
+    checkout = new_repository(
+        tmp_path / "repository", tmp_path / "home", "echo run >> ../runs; cat fails; test ! -s fails"
+    )
+    checkout.write("fails", "FAILED test_a.py::test_a - assert 0\n")
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-qm", "broken", BUILDGUARD="0")
+    other = checkout.work_tree("other")
+    assert checkout.buildguard("commit", "--allow-empty", "-m", "x", agent="ann").status == 1
+    staged_by_bob(other)
+    commit = committing(other, "-m", "mine")
+    checkout.write("fails", "")
+    fix = checkout.buildguard("commit", "-qam", "fix", agent="ann")
+    assert fix.status == 0, fix
+    done = commit.ends()
+    assert done.status == 75, done
+    assert done.out.splitlines()[-1].startswith("next: buildguard cherry-pick ")
+    assert (other.path.parent / "runs").read_text().count("run") == 3, "no check may run only to show that"
+    assert other.run("sh", "-c", done.out.splitlines()[-1].removeprefix("next: "), agent="bob").status == 0
+    assert other.buildguard("commit", "-qm", "mine", agent="bob").status == 0
+
+
+def test_json_tells_what_the_hook_found(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("add", "-A")
+    done = checkout.buildguard("commit", "--json", "-qm", "x", agent="ann")
+    told = json.loads(done.out)
+    assert done.status == 1
+    assert (told["outcome"], told["election"]) == ("failed", "claimed")
+    assert (told["claim"], told["fixer"], told["mine"]) == (1, "ann", True)
+    assert (told["scope"], told["status"]) == ("checkout:.git", "fixing")
+    assert told["next"] == "buildguard commit -qm x"
+    checkout.write("app.txt", "fine\n")
+    checkout.write("more.txt", "more\n")
+    checkout.ok("add", "-A")
+    told = json.loads(checkout.buildguard("commit", "--json", "-qm", "x", agent="ann").out)
+    assert (told["outcome"], told["fixed"], told["status"], told["next"]) == ("committed", True, "passing", None)
+
+
+def test_json_repeats_the_next_command_of_the_hook(checkout: Checkout) -> None:
+    checkout.write(".buildguard.toml", "check = 'echo others > theirs.txt; git add theirs.txt'\n")
+    checkout.ok("add", "-A")
+    done = checkout.buildguard("commit", "--json", "-m", "mine", agent="ann")
+    told = json.loads(done.out)
+    assert (done.status, told["outcome"]) == (1, "changed")
+    assert told["next"] == "git commit -m mine -- .buildguard.toml"
+    assert f"next: {told['next']}\n" in done.err
+
+
+def test_what_git_itself_refuses_ends_with_a_next_command(checkout: Checkout) -> None:
+    done = checkout.buildguard("commit", "-m", "x", "--", "no-such-file", agent="ann")
+    assert done.status == 1
+    assert "did not match any file" in done.err
+    assert done.out == "buildguard: not committed: git commit ended with 1, and says above why\nnext: git status\n"

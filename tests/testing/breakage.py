@@ -1,0 +1,77 @@
+"""A repository in which several agents can have the same failure, and failures of their own."""
+
+import json
+import shlex
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from testing.support import Checkout, new_repository
+
+CHECK = """
+status=0
+if grep -q BROKEN app.txt; then echo "FAILED tests/test_app.py::test_app - boom"; status=1; fi
+for private in private-*.txt; do
+    if grep -qs BAD "$private"; then echo "FAILED tests/test_own.py::test_$private - boom"; status=1; fi
+done
+exit $status
+"""
+"""Names its failures as pytest does."""
+RUN = ("run", "--", "sh", "check.sh")
+
+
+def repository(folder: Path) -> Checkout:
+    """A repository with that check, which passes."""
+    checkout = new_repository(folder / "repository", folder / "home", check="sh check.sh")
+    checkout.write("check.sh", CHECK)
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-q", "--no-verify", "-m", "check")
+    return checkout
+
+
+def broken_base(checkout: Checkout) -> None:
+    """A base that arrived broken."""
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("commit", "-q", "--no-verify", "-a", "-m", "arrives broken")
+
+
+def shared_breakage(checkout: Checkout) -> Checkout:
+    """A base that arrived broken, alice at its fix in a work tree of her own, bob busy in his. His work tree."""
+    broken_base(checkout)
+    other = checkout.work_tree("other")
+    assert checkout.buildguard(*RUN, agent="alice").status == 1
+    assert other.buildguard(*RUN, agent="bob").status == 75
+    return other
+
+
+def fix(checkout: Checkout, **more: str) -> None:
+    """Commit alice's fix, through the hook; `more` files go with it."""
+    for name, text in {"app.txt": "fine\n", **more}.items():
+        checkout.write(name, text)
+    checkout.ok("add", "-A")
+    checkout.ok("commit", "-q", "-m", "fix", agent="alice")
+
+
+def later(checkout: Checkout, seconds: float) -> None:
+    """Let all that has happened lie further back."""
+    with closing(sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")) as db, db:
+        db.execute("UPDATE event SET at = at - ?", (seconds,))
+
+
+def status(checkout: Checkout, agent: str) -> dict[str, object]:
+    """What `status --json` says."""
+    answer: dict[str, object] = json.loads(checkout.buildguard("status", "--json", agent=agent).out)
+    return answer
+
+
+def history(checkout: Checkout) -> list[dict[str, object]]:
+    """All events, oldest first."""
+    events: list[dict[str, object]] = json.loads(checkout.buildguard("log", "--json", "-n", "100").out)["events"]
+    return events
+
+
+def next_command(said: str) -> list[str]:
+    """The words of the last `next:` line."""
+    lines = [line for line in said.splitlines() if line.startswith("next: ")]
+    assert lines, said
+    return shlex.split(lines[-1].removeprefix("next: "))

@@ -1,0 +1,263 @@
+"""Settings: where each comes from, which one wins, and what a wrong one gets."""
+
+import json
+from pathlib import Path
+
+import pytest
+from testing.support import Checkout, Done
+
+from buildguard.settings import Settings, SettingsError, duration, load, off
+
+
+def settings(root: Path, own: str = "", project: str = "", **environment: str) -> Settings:
+    """What is loaded with these files and this environment."""
+    if own:
+        (root / ".buildguard.toml").write_text(own)
+    if project:
+        (root / "pyproject.toml").write_text(project)
+    return load({}, environment, root)
+
+
+EACH = (
+    # name, option's word, value, the field's value; what it is in a file, if not the same text
+    ("build", "build", "lint", "lint"),
+    ("wait", "wait", "90", 90.0),
+    ("wait", "timeout", "2m", 120.0),
+    ("stale-after", "stale_after", "1.5m", 90.0),
+    ("max-claim", "max_claim", "1h", 3600.0),
+    ("check-timeout", "check_timeout", "10s", 10.0),
+)
+
+
+@pytest.mark.parametrize(("name", "option", "value", "expected"), EACH, ids=[f"{row[0]}={row[2]}" for row in EACH])
+def test_each_setting_comes_from_everywhere(
+    tmp_path: Path, name: str, option: str, value: str, expected: object
+) -> None:
+    field = name.replace("-", "_")
+    variable = "BUILDGUARD_" + field.upper()
+    assert getattr(load({option: value}, {}, tmp_path), field) == expected
+    assert getattr(settings(tmp_path, **{variable: value}), field) == expected
+    assert getattr(settings(tmp_path, own=f'{name} = "{value}"\n'), field) == expected
+    (tmp_path / ".buildguard.toml").unlink()
+    assert getattr(settings(tmp_path, project=f'[tool.buildguard]\n{name} = "{value}"\n'), field) == expected
+
+
+@pytest.mark.parametrize("name", ["check", "fix"])
+def test_a_command_is_a_line_for_the_shell_or_a_list_of_words(tmp_path: Path, name: str) -> None:
+    line = getattr(settings(tmp_path, own=f'{name} = "make test && make lint"'), name)
+    assert (line.argv, line.text) == (("/bin/sh", "-c", "make test && make lint"), "make test && make lint")
+    words = getattr(settings(tmp_path, own=f'{name} = ["make", "all tests"]'), name)
+    assert (words.argv, words.text) == (("make", "all tests"), "make 'all tests'")
+    assert getattr(settings(tmp_path, **{f"BUILDGUARD_{name.upper()}": "true"}), name).text == "true"
+
+
+def test_the_database_comes_from_option_and_environment_but_not_from_a_file(tmp_path: Path) -> None:
+    assert settings(tmp_path, BUILDGUARD_DB="/elsewhere/state.db").db == Path("/elsewhere/state.db")
+    with pytest.raises(SettingsError, match="unknown key 'db'"):
+        settings(tmp_path, own='db = "/elsewhere/state.db"')
+
+
+def test_a_junit_report_is_sought_in_the_work_tree(tmp_path: Path) -> None:
+    assert settings(tmp_path, own='junit = "out/report.xml"').junit == tmp_path / "out/report.xml"
+
+
+def test_inconclusive_exit_codes_come_from_the_file(tmp_path: Path) -> None:
+    assert settings(tmp_path, own="inconclusive-exit-codes = [5, 77]").inconclusive_exit_codes == {5, 77}
+
+
+def test_the_option_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
+    assert load({}, {}, tmp_path).wait == 300.0
+    assert settings(tmp_path, own="wait = 1").wait == 1.0
+    assert settings(tmp_path, BUILDGUARD_WAIT="2").wait == 2.0
+    assert load({"wait": "3"}, {"BUILDGUARD_WAIT": "2"}, tmp_path).wait == 3.0
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    assert settings(tmp_path, BUILDGUARD_WAIT="").wait == 300.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("0.5s", 0.5), (7, 7), ("0", 0)]
+)
+def test_a_duration_is_seconds(text: object, seconds: float) -> None:
+    assert duration(text, "here") == seconds
+
+
+BAD_DURATIONS = ("", "x", "-1", "5 m", "5d", "1e3", "٣", "inf", "nan", "1m30s", "8000000h", True, None, [5])
+
+
+@pytest.mark.parametrize("text", BAD_DURATIONS, ids=repr)
+def test_a_bad_duration_is_refused_by_name(text: object) -> None:
+    with pytest.raises(SettingsError, match=r"^here: "):
+        duration(text, "here")
+
+
+BAD = (
+    ("check", "5"),
+    ("check", '"  "'),
+    ("check", "[]"),
+    ("check", '["a", 1]'),
+    ("fix", "true"),
+    ("build", '""'),
+    ("build", '"a\\nb"'),
+    ("build", "5"),
+    ("wait", '"soon"'),
+    ("wait", '"-1"'),
+    ("stale-after", '"0"'),
+    ("max-claim", '"0s"'),
+    ("check-timeout", "0"),
+    ("junit", "5"),
+    ("junit", '""'),
+    ("inconclusive-exit-codes", "5"),
+    ("inconclusive-exit-codes", "[0]"),
+    ("inconclusive-exit-codes", "[256]"),
+    ("inconclusive-exit-codes", '["5"]'),
+    ("inconclusive-exit-codes", "[true]"),
+)
+
+
+def refused(done: Done, *names: str) -> None:
+    """One line that names all that, a next command, exit status 2."""
+    assert done.status == 2, done
+    first, last = done.err.splitlines()
+    assert first.startswith("buildguard: error: ")
+    assert all(name in first for name in names), first
+    assert last.startswith("next: ")
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(("key", "value"), BAD, ids=[" = ".join(row) for row in BAD])
+@pytest.mark.parametrize("file", [".buildguard.toml", "pyproject.toml"])
+def test_a_bad_value_names_file_and_key(tmp_path: Path, file: str, key: str, value: str) -> None:
+    section = "[tool.buildguard]\n" if file == "pyproject.toml" else ""
+    (tmp_path / file).write_text(f"{section}{key} = {value}\n")
+    with pytest.raises(SettingsError) as raised:
+        load({}, {}, tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path / file}: {key}: ")
+    assert str(raised.value).isprintable()
+
+
+def test_a_bad_value_in_a_file_is_one_line_and_2(checkout: Checkout) -> None:
+    checkout.write(".buildguard.toml", 'check = "true"\nwait = "so\\non"\n')
+    for verb in ("hook", "run", "status", "claim"):
+        refused(checkout.buildguard(verb, agent="ann"), ".buildguard.toml", "wait", "write 90, 90s, 5m or 1h")
+
+
+def test_an_unknown_key_is_one_line_and_2(checkout: Checkout) -> None:
+    checkout.write(".buildguard.toml", 'chekc = "true"\n')
+    refused(checkout.buildguard("hook", agent="ann"), ".buildguard.toml", "unknown key 'chekc'", "check")
+
+
+def test_an_unknown_key_in_pyproject_is_one_line_and_2(checkout: Checkout) -> None:
+    (checkout.path / ".buildguard.toml").unlink()
+    checkout.write("pyproject.toml", '[tool.buildguard]\nchekc = "true"\n')
+    refused(checkout.buildguard("hook", agent="ann"), "pyproject.toml", "unknown key 'chekc'")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BUILDGUARD_WAIT", "soon"),
+        ("BUILDGUARD_STALE_AFTER", "0"),
+        ("BUILDGUARD_MAX_CLAIM", "-5"),
+        ("BUILDGUARD_CHECK_TIMEOUT", "never"),
+        ("BUILDGUARD_BUILD", "a\nb"),
+        ("BUILDGUARD_CHECK", "  "),
+        ("BUILDGUARD_FIX", " "),
+    ],
+)
+def test_a_bad_variable_is_one_line_and_2(checkout: Checkout, variable: str, value: str) -> None:
+    refused(checkout.buildguard("run", agent="ann", **{variable: value}), variable)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("run", "--wait", "soon"), "--wait"),
+        (("wait", "--timeout", "soon"), "--timeout"),
+        (("commit", "--timeout", "soon", "-m", "x"), "--timeout"),
+        (("run", "--stale-after", "0"), "--stale-after"),
+        (("run", "--check-timeout", "x"), "--check-timeout"),
+        (("claim", "--max-claim", "x"), "--max-claim"),
+        (("run", "--fix", " "), "--fix"),
+        (("status", "--build", "a\x1bb"), "--build"),
+        (("status", "--build", "x" * 10_000), "--build"),
+        (("status", "--scope", "nowhere"), "--scope"),
+        (("release", "--claim", "one"), "--claim"),
+        (("log", "-n", "0"), "-n"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
+)
+def test_a_bad_option_is_one_line_and_2(checkout: Checkout, words: tuple[str, ...], name: str) -> None:
+    refused(checkout.buildguard(*words, agent="ann"), name)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\.buildguard\.toml: is not TOML: .*line 1"):
+        settings(tmp_path, own="check = \n")
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").write_bytes(b'check = "caf\xe9"\n')
+    with pytest.raises(SettingsError, match=r"\.buildguard\.toml: is not UTF-8 \(byte 12\)"):
+        load({}, {}, tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"\.buildguard\.toml: cannot be read \(Is a directory\)"):
+        load({}, {}, tmp_path)
+
+
+def test_settings_in_both_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="settings stand in both"):
+        settings(tmp_path, own="wait = 1", project="[tool.buildguard]\nwait = 2\n")
+
+
+def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"tool\.buildguard must be a table"):
+        settings(tmp_path, project='[tool]\nbuildguard = "x"\n')
+
+
+def test_somebody_elses_pyproject_is_none_of_our_business(tmp_path: Path) -> None:
+    assert settings(tmp_path, project="<<<<<<< not even TOML\n") == Settings()
+    assert settings(tmp_path, project='[project]\ndependencies = ["git-buildguard"]\n') == Settings()
+
+
+def test_each_work_tree_has_its_own_file(checkout: Checkout) -> None:
+    other = checkout.work_tree("other")
+    other.write(".buildguard.toml", 'check = "echo from the other; false"\n')
+    assert "from the other" in other.buildguard("run", agent="ann").out
+    assert checkout.buildguard("run", agent="ann").status == 0
+
+
+def test_the_settings_are_found_from_a_folder_below(checkout: Checkout) -> None:
+    below = Checkout(checkout.write("sub/file", "").parent, checkout.home)
+    checkout.write(".buildguard.toml", 'check = "true"\n')
+    assert "passed: true" in below.buildguard("run", agent="ann").out
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"BUILDGUARD": "0"}, "BUILDGUARD=0"),
+        ({"BUILDGUARD": "1"}, None),
+        ({"SKIP": "buildguard"}, "SKIP=buildguard"),
+        ({"SKIP": "mypy, buildguard"}, "SKIP=buildguard"),
+        ({"SKIP": "not-buildguard"}, None),
+        ({}, None),
+    ],
+)
+def test_what_switches_it_off(environment: dict[str, str], reason: str | None) -> None:
+    assert off(environment) == reason
+
+
+def test_another_database_serves_several_clones_apart(checkout: Checkout, tmp_path: Path) -> None:
+    shared = str(tmp_path / "shared" / "state.db")
+    checkout.buildguard("claim", agent="ann", BUILDGUARD_DB=shared)
+    assert not (checkout.path / ".git" / "buildguard").exists()
+    other = json.loads(checkout.buildguard("status", "--db", shared, "--json", agent="bob").out)
+    assert other["fixer"] == "ann"
+    clone = Checkout(tmp_path / "clone", checkout.home)
+    checkout.ok("clone", "-q", str(checkout.path), str(clone.path))
+    assert json.loads(clone.buildguard("status", "--db", shared, "--json", agent="bob").out)["fixer"] is None
