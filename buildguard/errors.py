@@ -1,6 +1,6 @@
-"""The exit statuses, in one place; `docs/design.md`, section 9, promises them."""
+"""What can go wrong across rooms, and the exit statuses; `docs/reference.md` promises the numbers."""
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class Exit(IntEnum):
@@ -15,3 +15,46 @@ class Exit(IntEnum):
     BUG = 70
     BUSY = 75
     INTERRUPTED = 130
+
+
+class SettingsError(ValueError):
+    """A setting or an option is wrong; the message is one line that names where it stands and what is wrong."""
+
+    def __init__(self, message: str, next_command: str = "buildguard --help") -> None:
+        super().__init__(message)
+        self.next_command = next_command
+
+
+class GitFault(Exception):
+    """Git did not answer as hoped. The message is one clear line; `next_command` mends it, if anything does."""
+
+    def __init__(self, message: str, next_command: str | None = None) -> None:
+        super().__init__(message)
+        self.next_command = next_command
+
+
+class Unidentified(Exception):
+    """Nothing tells who is calling. The message is one sentence; what to do about it is the caller's."""
+
+
+class Fault(Enum):
+    """Why a store cannot serve."""
+
+    LOCKED = "locked"
+    READ_ONLY = "read-only"
+    FOREIGN = "not a store of buildguard"
+    NEWER = "newer"
+    DAMAGED = "damaged"
+    FULL = "full"
+    UNREACHABLE = "unreachable"
+
+
+class Unavailable(Exception):
+    """Coordination is unavailable; the check's verdict is not touched by it. The message is one clear line. `where`
+    names the store, `next_command` mends it, if anything does."""
+
+    def __init__(self, fault: Fault, where: str, detail: str, next_command: str | None = None) -> None:
+        super().__init__(f"{where}: {detail}")
+        self.fault = fault
+        self.where = where
+        self.next_command = next_command
