@@ -171,7 +171,7 @@ class Content(NamedTuple):
 class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
-    `failures` and `check` are those of the breakage, `heads` the HEADs that had it, `lasted` its seconds at the end.
+    `failures` and `check` are those of the breakage, `heads` the HEADs that had it, `lasted` its seconds.
     Of a fix, `contents` are the paths that changed as they passed, and `commits` (oldest first) have them. An event
     that opens again what was fixed before says in `other` by whom and in `fixed_at` when. Of a hand-over (`sent`),
     `about` is the id of the fix.
@@ -317,8 +317,8 @@ class Run(NamedTuple):
     `seen` is the id of the last event before it began. `files` are those that it saw (empty: not known), `clean`
     says that HEAD's tree is just that. `good` says that this check is known to pass on HEAD. Of the HEADs that
     failed here before, `follows` are those that HEAD is or descends from. `landings` tell, for each open breakage
-    of this checkout, what has become of the files that failed; `fixed` is the event of a fix made elsewhere that this
-    tree has and that did not help, 0 if none is known.
+    of this checkout, what has become of the files that failed; `fixed` is the event of a fix made elsewhere that
+    this tree has and that did not help, 0 if none is known.
     """
 
     check: str

@@ -57,14 +57,8 @@ def release(
         event = _event(view, Kind.GAVE_UP, after, caller.agent)
         return Step(Outcome.GAVE_UP, state.scope, (after,), (event._replace(reason=reason),))
     after = _closed(view)
-    event = _event(view, Kind.RELEASED, after, caller.agent)
-    where = {"checkout": caller.checkout, "head": caller.head, "branch": caller.branch}
-    return Step(
-        Outcome.RELEASED,
-        state.scope,
-        (after,),
-        (event._replace(reason=reason, commits=commits, **where),),
-    )
+    event = _made(view, Kind.RELEASED, after, caller, None)._replace(reason=reason, commits=commits)
+    return Step(Outcome.RELEASED, state.scope, (after,), (event,))
 
 
 def reset(view: View, agent: str, evict: bool = False) -> Step:

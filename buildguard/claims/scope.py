@@ -84,8 +84,8 @@ def holding_up(snapshot: Snapshot, agent: str | None, checkout: str, asked: str 
 
 
 def fixed_elsewhere(events: Iterable[Event], run: Run) -> Iterator[Event]:
-    """The fixes of what fails in this run, newest first, that were made in another checkout and have commits to hand
-    on. None if HEAD passes: then only what is not committed here can have failed."""
+    """The fixes of what fails in this run, newest first, that were made in another checkout and have commits to
+    hand on. None if HEAD passes: then only what is not committed here can have failed."""
     if run.good:
         return
     for event in reversed(tuple(events)):
@@ -102,8 +102,8 @@ def same_failure(breakage: Event | Breakage, run: Run) -> bool:
 
 
 def opened_again(step: Step, events: Iterable[Event], run: Run | None) -> Step:
-    """The step with the old history attached, if it opens what had been fixed in this very tree: in this checkout, or
-    by the fix that is known to have come here."""
+    """The step with the old history attached, if it opens what had been fixed in this very tree: in this checkout,
+    or by the fix that is known to have come here."""
     opens = [event for event in step.events if event.before is Status.PASSING and event.after is not Status.PASSING]
     if run is None or not opens:
         return step

@@ -22,8 +22,8 @@ class Store(Protocol):
         any network. Needs no right to write."""
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
-        """Put the transition to the state as it is now and write what it decided, as one step. Returns the step, its
-        events with their ids and times, and the snapshot as it stands afterwards."""
+        """Put the transition to the state as it is now and write what it decided, as one step. Returns the step,
+        its events with their ids and times, and the snapshot as it stands afterwards."""
 
     def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
         """Wait until the build's last event is another than `since_event`, at most `timeout` seconds. Holds
