@@ -1,6 +1,7 @@
 """What can go wrong across rooms, and the exit statuses; `docs/reference.md` promises the numbers."""
 
 from enum import Enum, IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -33,6 +34,10 @@ class GitFault(Exception):
         self.next_command = next_command
 
 
+class Distrusted(GitFault):
+    """The repository belongs to somebody else, and git will not use it; neither will we run its check."""
+
+
 class Unidentified(Exception):
     """Nothing tells who is calling. The message is one sentence; what to do about it is the caller's."""
 
@@ -58,3 +63,36 @@ class Unavailable(Exception):
         self.fault = fault
         self.where = where
         self.next_command = next_command
+
+
+def report_bug(error: BaseException) -> Path:
+    """Write what is known of a bug of ours into a file that is ready to be reported, and return where it is. The path
+    of the null device if there is no room for it."""
+    import os
+    import platform
+    import sys
+    import tempfile
+    import traceback
+    from importlib import metadata
+
+    try:
+        version = metadata.version("git-buildguard")
+    except metadata.PackageNotFoundError:
+        version = "from a source tree"
+    lines = (
+        "# buildguard: bug report",
+        f"- version: {version}",
+        f"- python: {sys.version}",
+        f"- platform: {platform.platform()}",
+        f"- command: {sys.argv}",
+        "```",
+        "".join(traceback.format_exception(error)),
+        "```",
+    )
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="buildguard-bug-", suffix=".md")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as report:
+            report.write("\n".join(lines))
+    except OSError:
+        return Path(os.devnull)
+    return Path(name)

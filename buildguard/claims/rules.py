@@ -305,6 +305,7 @@ def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
         failures=breakage.began or breakage.failures,
         before=state.status,
         after=after.status,
+        seen=tuple(sorted(breakage.seen)),
         heads=tuple(sorted({seen.head for seen in breakage.seen.values() if seen.head})),
     )
     if after.status is Status.PASSING:
