@@ -15,3 +15,7 @@ class Exit(IntEnum):
     BUG = 70
     BUSY = 75
     INTERRUPTED = 130
+
+
+class Unidentified(Exception):
+    """Nothing tells who is calling. The message is one sentence; what to do about it is the caller's."""
