@@ -119,9 +119,10 @@ class Guard:
         return Caller(self.me.id, self.checkout, self.me.process, *self.terms)
 
     def read(self) -> Snapshot:
-        """All scopes as they are now. A time that lies in the future is put right where that can be written."""
+        """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
+        by time, where that can be written."""
         snapshot = self._known(self.store.read(self.build))
-        if any(self._ahead(state, snapshot.now) for state in snapshot.states.values()):
+        if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
                 snapshot = self._known(self.store.update(self.build, _put_right)[1])
@@ -250,5 +251,10 @@ class Guard:
 
 
 def _put_right(snapshot: Snapshot) -> Step:
-    right = (rules.not_from_the_future(state, snapshot.now) for state in snapshot.states.values())
-    return Step(Outcome.NOTED, "", tuple(state for state in right if state is not None))
+    states, events = [], []
+    for view in snapshot.views():
+        end = rules.settled(view)
+        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.now)
+        states += [state] if state else []
+        events += [end[1]] if end else []
+    return Step(Outcome.NOTED, "", tuple(states), tuple(events))

@@ -100,12 +100,25 @@ class Seen(NamedTuple):
     files: str
 
 
+class Content(NamedTuple):
+    """One path as it was when a check passed. `mode` and `blob` are empty where there was no such path."""
+
+    path: str
+    mode: str
+    blob: str
+
+
 class Landed(NamedTuple):
-    """Some of what made the check pass is committed; `loose` are the paths of the rest."""
+    """Some of what made the check pass is committed; `loose` are the paths of the rest. What others need to find it
+    is kept for the end, which comes by time: as in the event of a fix."""
 
     at: float
     checkout: str
     loose: tuple[str, ...]
+    head: str = ""
+    branch: str = ""
+    commits: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
 
 
 class Breakage(NamedTuple):
@@ -158,14 +171,6 @@ class State(NamedTuple):
             return False
         here = self.scope in (checkout, REPO) or checkout in self.breakage.seen
         return here or (self.claim is not None and self.claim.checkout == checkout)
-
-
-class Content(NamedTuple):
-    """One path as it was when a check passed. `mode` and `blob` are empty where there was no such path."""
-
-    path: str
-    mode: str
-    blob: str
 
 
 class Event(NamedTuple):

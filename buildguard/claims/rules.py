@@ -4,7 +4,10 @@ Pure functions over frozen values: no I/O, no clock, no process. `docs/rules.md`
 `tests/unit/test_rules.py` tests every cell of it.
 """
 
+from collections.abc import Callable
+
 from buildguard.claims.model import (
+    LANDING,
     Breakage,
     Caller,
     Claim,
@@ -29,16 +32,14 @@ LONGEST_REASON = 2000
 
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
     """A check failed, or (`run` is None) somebody claims by hand. Without `claiming` it is only reported."""
-    view, ended = _settled(view)
-    return _with(ended, view, _failed(view, caller, run, claiming))
+    return _as_of_now(view, lambda now: _failed(now, caller, run, claiming))
 
 
 def passed(view: View, agent: str | None, run: Run) -> Step:
     """A check passed, or one that had passed is looked at again because HEAD moved. It ends the breakage only if it
     began after it, ran the same check in a checkout that has it and has not left it, and HEAD holds what made it
     pass."""
-    view, ended = _settled(view)
-    return _with(ended, view, _passed(view, agent, run))
+    return _as_of_now(view, lambda now: _passed(now, agent, run))
 
 
 def release(
@@ -46,37 +47,32 @@ def release(
 ) -> Step:
     """The fixer hands the role back: fixed by its word, or given up (broken, the reason kept, claimable at once).
     `number`, if given, must be the claim's own; `commits` are those made since the claim."""
-    state = view.state
-    if state.breakage is None or state.claim is None:
-        return Step(Outcome.NOTHING_HELD, state.scope)
-    if not view.held_by(caller.agent) or number not in (None, state.number):
-        return Step(Outcome.NOT_YOURS, state.scope)
-    if gave_up:
-        kept = "; ".join(filter(None, (state.breakage.reason, reason)))[-LONGEST_REASON:]
-        after = state._replace(breakage=state.breakage._replace(claim=None, reason=kept))
-        event = _event(view, Kind.GAVE_UP, after, caller.agent)
-        return Step(Outcome.GAVE_UP, state.scope, (after,), (event._replace(reason=reason),))
-    after = _closed(view)
-    event = _made(view, Kind.RELEASED, after, caller, None)._replace(reason=reason, commits=commits)
-    return Step(Outcome.RELEASED, state.scope, (after,), (event,))
+    return _as_of_now(view, lambda now: _released(now, caller, number, gave_up, reason, commits))
 
 
 def reset(view: View, agent: str, evict: bool = False) -> Step:
     """Somebody declares the scope passing or, to `evict`, ends only the claim. The number of a claim that this ends
     is used up: its holder is superseded."""
-    state = view.state
-    if state.breakage is None or (evict and state.claim is None):
-        return Step(Outcome.RESET, state.scope)
-    after = state._replace(breakage=state.breakage._replace(claim=None)) if evict else _closed(view)
-    if state.claim is not None and state.claim.agent != agent:
-        after = after._replace(number=view.next_number)
-    kind, outcome = (Kind.EVICTED, Outcome.EVICTED) if evict else (Kind.RESET, Outcome.RESET)
-    return Step(outcome, state.scope, (after,), (_event(view, kind, after, agent),))
+    return _as_of_now(view, lambda now: _reset(now, agent, evict))
 
 
 def alive(view: View, agent: str) -> State | None:
     """The row with a fresh sign of life, if that agent is its fixer. Renewals write the row, not an event."""
-    return _renewed(view) if view.held_by(agent) else None
+    return _renewed(view) if view.held_by(agent) and not view.over else None
+
+
+def settled(view: View) -> tuple[State, Event] | None:
+    """The end of a breakage that has ended by itself: some of the fix landed, and the time for the rest is over. It
+    is said to be not proved. `changed` stays, for a run that is under way has seen as much as any other."""
+    state, breakage = view.state, view.state.breakage
+    if not view.over or breakage is None or breakage.landed is None:
+        return None
+    landed, after = breakage.landed, state._replace(breakage=None)
+    # It ended when its time was over, not when somebody came by.
+    then = view._replace(now=landed.at + LANDING)
+    event = _event(then, Kind.FIXED, after, state.claim.agent if state.claim else "")
+    event = event._replace(checkout=landed.checkout, head=landed.head, branch=landed.branch, reason="not proved")
+    return after, event._replace(commits=landed.commits, contents=landed.contents)
 
 
 def not_from_the_future(state: State, now: float) -> State | None:
@@ -138,6 +134,38 @@ def _passed(view: View, agent: str | None, run: Run) -> Step:
     return Step(outcome, state.scope, (after,), (_of_fix(_event(view, kind, after, agent), run, landing),))
 
 
+def _released(
+    view: View, caller: Caller, number: int | None, gave_up: bool, reason: str, commits: tuple[str, ...]
+) -> Step:
+    state = view.state
+    if state.breakage is None or state.claim is None:
+        return Step(Outcome.NOTHING_HELD, state.scope)
+    if not view.held_by(caller.agent) or number not in (None, state.number):
+        return Step(Outcome.NOT_YOURS, state.scope)
+    if gave_up:
+        kept = "; ".join(filter(None, (state.breakage.reason, reason)))[-LONGEST_REASON:]
+        # What landed so far must not end by time what its own maker calls unfixed.
+        after = state._replace(breakage=state.breakage._replace(claim=None, reason=kept, landed=None))
+        event = _event(view, Kind.GAVE_UP, after, caller.agent)
+        return Step(Outcome.GAVE_UP, state.scope, (after,), (event._replace(reason=reason),))
+    after = _closed(view)
+    event = _made(view, Kind.RELEASED, after, caller, None)._replace(reason=reason, commits=commits)
+    return Step(Outcome.RELEASED, state.scope, (after,), (event,))
+
+
+def _reset(view: View, agent: str, evict: bool) -> Step:
+    state = view.state
+    if evict and state.claim is None:
+        return Step(Outcome.NOTHING_HELD, state.scope)
+    if state.breakage is None:
+        return Step(Outcome.RESET, state.scope)
+    after = state._replace(breakage=state.breakage._replace(claim=None)) if evict else _closed(view)
+    if state.claim is not None and state.claim.agent != agent:
+        after = after._replace(number=view.next_number)
+    kind, outcome = (Kind.EVICTED, Outcome.EVICTED) if evict else (Kind.RESET, Outcome.RESET)
+    return Step(outcome, state.scope, (after,), (_event(view, kind, after, agent),))
+
+
 def _of_another_check(breakage: Breakage, run: Run) -> bool:
     """Whether this run is of another check, and shows nothing of what this breakage is."""
     other = breakage.check not in ("", run.check)
@@ -173,7 +201,8 @@ def _landed(view: View, checked: State, agent: str | None, run: Run, landing: La
     if checked.breakage is None:
         raise ValueError("only a fix of a breakage can land")
     before = checked.breakage.landed
-    landed = Landed(before.at if before else view.now, run.checkout, landing.loose)
+    since = before.at if before else view.now
+    landed = Landed(since, run.checkout, landing.loose, run.head, run.branch, landing.commits, landing.changed)
     after = checked._replace(breakage=checked.breakage._replace(landed=landed))
     event = _of_fix(_event(view, Kind.LANDED, after, agent), run, landing)
     news = before is None or before.loose != landed.loose
@@ -273,22 +302,14 @@ def _closed(view: View) -> State:
     return view.state._replace(breakage=None, changed=view.last_event)
 
 
-def _settled(view: View) -> tuple[View, tuple[Event, ...]]:
-    """The view after a breakage has ended by itself: some of the fix landed, and the time for the rest is over. Its
-    end is said to be not proved. `changed` stays, for a run that is under way has seen as much as any other."""
-    state = view.state
-    if not view.over or state.breakage is None or state.breakage.landed is None:
-        return view, ()
-    after = state._replace(breakage=None)
-    event = _event(view, Kind.FIXED, after, state.claim.agent if state.claim else "")
-    event = event._replace(checkout=state.breakage.landed.checkout, reason="not proved", other=None)
-    return view._replace(state=after, stale=None), (event,)
-
-
-def _with(ended: tuple[Event, ...], view: View, step: Step) -> Step:
-    if not ended:
-        return step
-    return step._replace(states=step.states or (view.state,), events=(*ended, *step.events))
+def _as_of_now(view: View, transition: Callable[[View], Step]) -> Step:
+    """The step from where the scope stands now: a breakage that is over by time ends first, in the same write."""
+    end = settled(view)
+    if end is None:
+        return transition(view)
+    after, event = end
+    step = transition(view._replace(state=after, stale=None))
+    return step._replace(states=step.states or (after,), events=(event, *step.events))
 
 
 def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
