@@ -120,9 +120,9 @@ def _passed(view: View, agent: str | None, run: Run) -> Step:
     seen = breakage.seen.get(run.checkout)
     if seen is None or run.seen <= state.changed:
         return Step(Outcome.PASSED, state.scope, (checked,))
-    if not _on_course(seen, run):
+    if not run.still_at(seen):
         return Step(Outcome.LEFT, state.scope, (_without(checked, run.checkout),))
-    outcome, landing = _come_to(breakage, seen, run)
+    outcome, landing = _come_to(seen, run)
     if view.held_live_by_another(agent) and not (outcome is Outcome.FIXED and run.clean):
         return Step(Outcome.PASSED, state.scope, (checked,))
     if outcome is Outcome.LANDED:
@@ -172,22 +172,13 @@ def _of_another_check(breakage: Breakage, run: Run) -> bool:
     return other and set(breakage.failures).isdisjoint(run.failures)
 
 
-def _on_course(seen: Seen, run: Run) -> bool:
-    """Whether this checkout still is where it failed: on that HEAD, on one that descends from it, or on the same
-    branch, which may have been rebased. What passes elsewhere (`git switch old`) never was broken there."""
-    return run.head == seen.head or seen.head in run.follows or (run.branch == seen.branch != "")
-
-
-def _come_to(breakage: Breakage, seen: Seen, run: Run) -> tuple[Outcome, Landing]:
+def _come_to(seen: Seen, run: Run) -> tuple[Outcome, Landing]:
     """How far a fix has come, by what HEAD holds of what made the check pass."""
-    unknown = Landing(seen.files)
-    if not breakage.check:  # claimed by hand: nobody has seen files that failed
-        return (Outcome.FIXED if run.head != seen.head or run.clean else Outcome.PENDING), unknown
-    if not seen.files:
-        return (Outcome.FIXED if run.clean else Outcome.PENDING), unknown
     landing = next((one for one in run.landings if one.failed == seen.files), None)
     if landing is None:
-        return Outcome.PENDING, unknown
+        # Of unknown files only a clean pass shows that all is in. Claimed by hand, any commit since may be the fix.
+        fixed = run.clean or (seen.files is None and run.head != seen.head)
+        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing(seen.files or "")
     if not landing.changed:
         return Outcome.RECOVERED, landing
     if not landing.loose:
@@ -248,9 +239,9 @@ def _tried_again(view: View, caller: Caller, run: Run | None) -> State:
 def _joined(view: View, caller: Caller, run: Run | None, outcome: Outcome) -> Step:
     """This checkout has the breakage, too: its first failing run here is kept. Two make it everybody's."""
     state = view.state
-    if state.breakage is None or run is None or caller.checkout in state.breakage.seen:
+    seen = _seen(view, state.breakage, caller, run) if state.breakage and run else None
+    if state.breakage is None or seen is None or seen == state.breakage.seen:
         return Step(outcome, state.scope)
-    seen = _seen(view, state.breakage, caller, run)
     after = state._replace(breakage=state.breakage._replace(seen=seen))
     event = _made(view, Kind.SHARED, after, caller, run)
     event = event._replace(other=state.claim.agent if state.claim else None)
@@ -263,9 +254,8 @@ def _opened(view: View, caller: Caller, run: Run | None) -> Breakage:
     if breakage is None:
         breakage = Breakage(run.check if run else "", view.now, run.failures if run else ())
     elif run is not None and not breakage.check:
-        # Claimed by hand: only now is it known what fails. What was seen before were no files that failed.
-        seen = {name: one for name, one in breakage.seen.items() if name != caller.checkout}
-        breakage = breakage._replace(check=run.check, began=run.failures, seen=seen)
+        # Claimed by hand: only now is it known what fails.
+        breakage = breakage._replace(check=run.check, began=run.failures)
     if run is not None:
         known = dict.fromkeys((*breakage.began, *run.failures))
         breakage = breakage._replace(failures=tuple(known)[:MOST_FAILURES])
@@ -274,13 +264,14 @@ def _opened(view: View, caller: Caller, run: Run | None) -> Breakage:
 
 def _seen(view: View, breakage: Breakage, caller: Caller, run: Run | None) -> dict[str, Seen]:
     """The checkouts that have it, this one too. Later failures never change the files: the fix of every attempt but
-    the last would be forgotten. Checkouts that are gone leave."""
-    here = Seen(run.head, run.branch, run.files) if run else Seen(caller.head, caller.branch, "")
-    return {
-        name: one
-        for name, one in {caller.checkout: here, **breakage.seen}.items()
-        if name == caller.checkout or name not in view.gone
-    }
+    the last would be forgotten. But a checkout that has switched away and fails there begins anew, or no pass there
+    would ever count. Checkouts that are gone leave."""
+    here = Seen(run.head, run.branch, run.files) if run else Seen(caller.head, caller.branch, None)
+    known = breakage.seen.get(caller.checkout)
+    if known is not None and (run is None or (known.files is not None and run.still_at(known))):
+        here = known
+    others = {name: one for name, one in breakage.seen.items() if name not in view.gone}
+    return {**others, caller.checkout: here}
 
 
 def _renewed(view: View) -> State:
@@ -292,10 +283,14 @@ def _renewed(view: View) -> State:
 
 
 def _without(state: State, checkout: str) -> State:
-    if state.breakage is None:
+    """The row after a checkout has left the breakage. The claim's own checkout and the last one stay: no later run
+    could end the breakage when they come back."""
+    breakage = state.breakage
+    held_here = state.claim is not None and state.claim.checkout == checkout
+    if breakage is None or held_here or len(breakage.seen) == 1:
         return state
-    seen = {name: one for name, one in state.breakage.seen.items() if name != checkout}
-    return state._replace(breakage=state.breakage._replace(seen=seen))
+    seen = {name: one for name, one in breakage.seen.items() if name != checkout}
+    return state._replace(breakage=breakage._replace(seen=seen))
 
 
 def _closed(view: View) -> State:
