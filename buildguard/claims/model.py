@@ -176,7 +176,8 @@ class State(NamedTuple):
 class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
-    `failures` and `check` are those of the breakage, `heads` the HEADs that had it, `lasted` its seconds.
+    `failures` and `check` are those of the breakage, `seen` the checkouts and `heads` the HEADs
+    that had it, `lasted` its seconds.
     Of a fix, `contents` are the paths that changed as they passed, and `commits` (oldest first) have them. An event
     that opens again what was fixed before says in `other` by whom and in `fixed_at` when. Of a hand-over (`sent`),
     `about` is the id of the fix.
@@ -199,6 +200,7 @@ class Event(NamedTuple):
     lasted: float | None = None
     fixed_at: float | None = None
     heads: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
     contents: tuple[Content, ...] = ()
     about: int = 0

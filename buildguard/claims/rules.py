@@ -220,8 +220,7 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
     if state.claim is None:
         event = _made(view, Kind.CLAIMED, after, caller, run)
         return Step(Outcome.CLAIMED, state.scope, (after,), (event,))
-    event = _made(view, Kind.TAKEN_OVER, after, caller, run)
-    event = event._replace(other=state.claim.agent, reason=str(view.stale), attempts=state.claim.attempts)
+    event = _made(view, Kind.TAKEN_OVER, after, caller, run)._replace(reason=str(view.stale))
     return Step(Outcome.TAKEN_OVER, state.scope, (after,), (event,))
 
 
@@ -244,7 +243,6 @@ def _joined(view: View, caller: Caller, run: Run | None, outcome: Outcome) -> St
         return Step(outcome, state.scope)
     after = state._replace(breakage=state.breakage._replace(seen=seen))
     event = _made(view, Kind.SHARED, after, caller, run)
-    event = event._replace(other=state.claim.agent if state.claim else None)
     return Step(outcome, state.scope, (after,), (event,) if after.shared and not state.shared else ())
 
 
@@ -309,7 +307,7 @@ def _as_of_now(view: View, transition: Callable[[View], Step]) -> Step:
 
 def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
     """What happened to this breakage; its fixer is named where somebody else did it."""
-    state, breakage = view.state, view.state.breakage or after.breakage
+    state, breakage = view.state, after.breakage or view.state.breakage
     if breakage is None:
         raise ValueError("nothing happens without a breakage")
     event = Event(
@@ -321,6 +319,7 @@ def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
         failures=breakage.began or breakage.failures,
         before=state.status,
         after=after.status,
+        seen=tuple(sorted(breakage.seen)),
         heads=tuple(sorted({seen.head for seen in breakage.seen.values() if seen.head})),
     )
     if after.status is Status.PASSING:
