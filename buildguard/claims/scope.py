@@ -162,6 +162,10 @@ def _shared(state: State, run: Run) -> str:
     whole = not run.failures and not breakage.failures and breakage.check == run.check
     if whole and run.head and run.head in {seen.head for seen in breakage.seen.values()}:
         return f"{others} started from the same commit {run.head[:7]}"
+    # A pull of something else gives this checkout another HEAD, and must not give the breakage a second fixer.
+    here = breakage.seen.get(run.checkout)
+    if whole and here is not None and run.still_at(here):
+        return f"it failed here before, as for {others}"
     if state.scope == REPO and breakage.check in ("", run.check) and not breakage.failures:
         return f"{others} claimed it for the whole repository"
     return ""
