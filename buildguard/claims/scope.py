@@ -42,7 +42,8 @@ def place(snapshot: Snapshot, caller: Caller, run: Run | None, asked: str | None
             return Placement(view.state.scope)
     if run is None:
         return Placement(concerning(snapshot, caller.agent, caller.checkout))
-    for view in snapshot.views():
+    # A claim that lives comes first: what it is about must not be claimed once more elsewhere.
+    for view in sorted(snapshot.views(), key=lambda view: not view.held_live_by_another(None)):
         why = "" if view.over or view.state.scope == caller.checkout else _shared(view.state, run)
         if why:
             return Placement(view.state.scope, why)
