@@ -26,6 +26,15 @@ SEARCHED = 200
 """How many of the newest events are looked through for a fix."""
 LOOK_EVERY = 0.25
 """Seconds between two looks of a waiter at what makes no event: a HEAD that moved, a fixer that died."""
+_URGENT = (
+    Outcome.PENDING,
+    Outcome.LANDED,
+    Outcome.FIXED,
+    Outcome.RECOVERED,
+    Outcome.LEFT,
+    Outcome.PASSED,
+)
+"""What a pass may come to. Of several breakages, the first of these is told: it asks most of the caller."""
 SKEW = 5.0
 """Seconds by which another process's clock may be ahead before its times count as of the future."""
 
@@ -66,7 +75,7 @@ class Terms(NamedTuple):
 
 class Answer(NamedTuple):
     """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it had
-    to be known, `why` says why it is that scope; `run` is the caller's own, `event` what was written last."""
+    to be known, `why` says why it is that scope; `run` is the caller's own, `event` what was last written of it."""
 
     outcome: Outcome
     view: View
@@ -119,9 +128,10 @@ class Guard:
         return Caller(self.me.id, self.checkout, self.me.process, *self.terms)
 
     def read(self) -> Snapshot:
-        """All scopes as they are now. A time that lies in the future is put right where that can be written."""
+        """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
+        by time, where that can be written."""
         snapshot = self._known(self.store.read(self.build))
-        if any(self._ahead(state, snapshot.now) for state in snapshot.states.values()):
+        if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
                 snapshot = self._known(self.store.update(self.build, _put_right)[1])
@@ -150,10 +160,12 @@ class Guard:
         concerned."""
 
         def transition(snapshot: Snapshot) -> Step:
-            names = [name for name in sorted(snapshot.states) if snapshot.state(name).had_in(run.checkout)]
-            names = [self.asked or run.checkout, *(name for name in names if name != (self.asked or run.checkout))]
+            own = self.asked or run.checkout
+            others = [name for name in sorted(snapshot.states) if snapshot.state(name).had_in(run.checkout)]
+            # No scope twice: each step is made from the row as it was read.
+            names = dict.fromkeys((own, *others))
             steps = [rules.passed(snapshot.view(name), agent, run) for name in names]
-            told = next((step for step in steps if step.outcome is not Outcome.PASSED), steps[0])
+            told = min(steps, key=lambda step: _URGENT.index(step.outcome))
             return told._replace(
                 states=tuple(state for step in steps for state in step.states),
                 events=tuple(event for step in steps for event in step.events),
@@ -234,7 +246,7 @@ class Guard:
     def _put(self, transition: Transition) -> Answer:
         step, after = self.store.update(self.build, lambda snapshot: transition(self._known(snapshot)))
         after = self._known(after)
-        event = step.events[-1] if step.events else None
+        event = next((one for one in reversed(step.events) if one.scope == step.scope), None)
         return Answer(step.outcome, after.view(step.scope), after, self.__dict__.get("me"), step.why, event=event)
 
     def _known(self, snapshot: Snapshot) -> Snapshot:
@@ -250,5 +262,10 @@ class Guard:
 
 
 def _put_right(snapshot: Snapshot) -> Step:
-    right = (rules.not_from_the_future(state, snapshot.now) for state in snapshot.states.values())
-    return Step(Outcome.NOTED, "", tuple(state for state in right if state is not None))
+    states, events = [], []
+    for view in snapshot.views():
+        end = rules.settled(view)
+        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.now)
+        states += [state] if state else []
+        events += [end[1]] if end else []
+    return Step(Outcome.NOTED, "", tuple(states), tuple(events))

@@ -93,19 +93,32 @@ class Claim(NamedTuple):
 
 class Seen(NamedTuple):
     """A breakage as one checkout has it: HEAD, branch and files of the *first* run that failed there. `files` is
-    a tree id, empty where it could not be told or where the claim was made by hand."""
+    a tree id, empty where it could not be told, None where no run has failed: it was claimed by hand."""
 
     head: str
     branch: str
-    files: str
+    files: str | None
+
+
+class Content(NamedTuple):
+    """One path as it was when a check passed. `mode` and `blob` are empty where there was no such path."""
+
+    path: str
+    mode: str
+    blob: str
 
 
 class Landed(NamedTuple):
-    """Some of what made the check pass is committed; `loose` are the paths of the rest."""
+    """Some of what made the check pass is committed; `loose` are the paths of the rest. What others need to find it
+    is kept for the end, which comes by time: as in the event of a fix."""
 
     at: float
     checkout: str
     loose: tuple[str, ...]
+    head: str = ""
+    branch: str = ""
+    commits: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
 
 
 class Breakage(NamedTuple):
@@ -158,14 +171,6 @@ class State(NamedTuple):
             return False
         here = self.scope in (checkout, REPO) or checkout in self.breakage.seen
         return here or (self.claim is not None and self.claim.checkout == checkout)
-
-
-class Content(NamedTuple):
-    """One path as it was when a check passed. `mode` and `blob` are empty where there was no such path."""
-
-    path: str
-    mode: str
-    blob: str
 
 
 class Event(NamedTuple):
@@ -318,9 +323,9 @@ class Run(NamedTuple):
 
     `seen` is the id of the last event before it began. `files` are those that it saw (empty: not known), `clean`
     says that HEAD's tree is just that. `good` says that this check is known to pass on HEAD. Of the HEADs that
-    failed here before, `follows` are those that HEAD is or descends from. `landings` tell, for each open breakage
-    of this checkout, what has become of the files that failed; `fixed` is the event of a fix made elsewhere that
-    this tree has and that did not help, 0 if none is known.
+    failed here before, `follows` are those that HEAD is or descends from, whether the run passed or failed.
+    `landings` tell, for each open breakage of this checkout, what has become of the files that failed; `fixed` is
+    the event of a fix made elsewhere that this tree has and that did not help, 0 if none is known.
     """
 
     check: str
@@ -336,6 +341,11 @@ class Run(NamedTuple):
     landings: tuple[Landing, ...] = ()
     fixed: int = 0
     proof: Proof | None = None
+
+    def still_at(self, seen: Seen) -> bool:
+        """Whether this checkout still is where it failed: on that HEAD, on one that descends from it, or on the
+        same branch, which may have been rebased. What passes after `git switch old` may never have been broken."""
+        return self.head == seen.head or seen.head in self.follows or (self.branch == seen.branch != "")
 
 
 class Step(NamedTuple):

@@ -4,7 +4,10 @@ Pure functions over frozen values: no I/O, no clock, no process. `docs/rules.md`
 `tests/unit/test_rules.py` tests every cell of it.
 """
 
+from collections.abc import Callable
+
 from buildguard.claims.model import (
+    LANDING,
     Breakage,
     Caller,
     Claim,
@@ -29,16 +32,14 @@ LONGEST_REASON = 2000
 
 def failed(view: View, caller: Caller, run: Run | None, claiming: bool = True) -> Step:
     """A check failed, or (`run` is None) somebody claims by hand. Without `claiming` it is only reported."""
-    view, ended = _settled(view)
-    return _with(ended, view, _failed(view, caller, run, claiming))
+    return _as_of_now(view, lambda now: _failed(now, caller, run, claiming))
 
 
 def passed(view: View, agent: str | None, run: Run) -> Step:
     """A check passed, or one that had passed is looked at again because HEAD moved. It ends the breakage only if it
     began after it, ran the same check in a checkout that has it and has not left it, and HEAD holds what made it
     pass."""
-    view, ended = _settled(view)
-    return _with(ended, view, _passed(view, agent, run))
+    return _as_of_now(view, lambda now: _passed(now, agent, run))
 
 
 def release(
@@ -46,37 +47,32 @@ def release(
 ) -> Step:
     """The fixer hands the role back: fixed by its word, or given up (broken, the reason kept, claimable at once).
     `number`, if given, must be the claim's own; `commits` are those made since the claim."""
-    state = view.state
-    if state.breakage is None or state.claim is None:
-        return Step(Outcome.NOTHING_HELD, state.scope)
-    if not view.held_by(caller.agent) or number not in (None, state.number):
-        return Step(Outcome.NOT_YOURS, state.scope)
-    if gave_up:
-        kept = "; ".join(filter(None, (state.breakage.reason, reason)))[-LONGEST_REASON:]
-        after = state._replace(breakage=state.breakage._replace(claim=None, reason=kept))
-        event = _event(view, Kind.GAVE_UP, after, caller.agent)
-        return Step(Outcome.GAVE_UP, state.scope, (after,), (event._replace(reason=reason),))
-    after = _closed(view)
-    event = _made(view, Kind.RELEASED, after, caller, None)._replace(reason=reason, commits=commits)
-    return Step(Outcome.RELEASED, state.scope, (after,), (event,))
+    return _as_of_now(view, lambda now: _released(now, caller, number, gave_up, reason, commits))
 
 
 def reset(view: View, agent: str, evict: bool = False) -> Step:
     """Somebody declares the scope passing or, to `evict`, ends only the claim. The number of a claim that this ends
     is used up: its holder is superseded."""
-    state = view.state
-    if state.breakage is None or (evict and state.claim is None):
-        return Step(Outcome.RESET, state.scope)
-    after = state._replace(breakage=state.breakage._replace(claim=None)) if evict else _closed(view)
-    if state.claim is not None and state.claim.agent != agent:
-        after = after._replace(number=view.next_number)
-    kind, outcome = (Kind.EVICTED, Outcome.EVICTED) if evict else (Kind.RESET, Outcome.RESET)
-    return Step(outcome, state.scope, (after,), (_event(view, kind, after, agent),))
+    return _as_of_now(view, lambda now: _reset(now, agent, evict))
 
 
 def alive(view: View, agent: str) -> State | None:
     """The row with a fresh sign of life, if that agent is its fixer. Renewals write the row, not an event."""
-    return _renewed(view) if view.held_by(agent) else None
+    return _renewed(view) if view.held_by(agent) and not view.over else None
+
+
+def settled(view: View) -> tuple[State, Event] | None:
+    """The end of a breakage that has ended by itself: some of the fix landed, and the time for the rest is over. It
+    is said to be not proved. `changed` stays, for a run that is under way has seen as much as any other."""
+    state, breakage = view.state, view.state.breakage
+    if not view.over or breakage is None or breakage.landed is None:
+        return None
+    landed, after = breakage.landed, state._replace(breakage=None)
+    # It ended when its time was over, not when somebody came by.
+    then = view._replace(now=landed.at + LANDING)
+    event = _event(then, Kind.FIXED, after, state.claim.agent if state.claim else "")
+    event = event._replace(checkout=landed.checkout, head=landed.head, branch=landed.branch, reason="not proved")
+    return after, event._replace(commits=landed.commits, contents=landed.contents)
 
 
 def not_from_the_future(state: State, now: float) -> State | None:
@@ -124,9 +120,9 @@ def _passed(view: View, agent: str | None, run: Run) -> Step:
     seen = breakage.seen.get(run.checkout)
     if seen is None or run.seen <= state.changed:
         return Step(Outcome.PASSED, state.scope, (checked,))
-    if not _on_course(seen, run):
+    if not run.still_at(seen):
         return Step(Outcome.LEFT, state.scope, (_without(checked, run.checkout),))
-    outcome, landing = _come_to(breakage, seen, run)
+    outcome, landing = _come_to(seen, run)
     if view.held_live_by_another(agent) and not (outcome is Outcome.FIXED and run.clean):
         return Step(Outcome.PASSED, state.scope, (checked,))
     if outcome is Outcome.LANDED:
@@ -138,28 +134,51 @@ def _passed(view: View, agent: str | None, run: Run) -> Step:
     return Step(outcome, state.scope, (after,), (_of_fix(_event(view, kind, after, agent), run, landing),))
 
 
+def _released(
+    view: View, caller: Caller, number: int | None, gave_up: bool, reason: str, commits: tuple[str, ...]
+) -> Step:
+    state = view.state
+    if state.breakage is None or state.claim is None:
+        return Step(Outcome.NOTHING_HELD, state.scope)
+    if not view.held_by(caller.agent) or number not in (None, state.number):
+        return Step(Outcome.NOT_YOURS, state.scope)
+    if gave_up:
+        kept = "; ".join(filter(None, (state.breakage.reason, reason)))[-LONGEST_REASON:]
+        # What landed so far must not end by time what its own maker calls unfixed.
+        after = state._replace(breakage=state.breakage._replace(claim=None, reason=kept, landed=None))
+        event = _event(view, Kind.GAVE_UP, after, caller.agent)
+        return Step(Outcome.GAVE_UP, state.scope, (after,), (event._replace(reason=reason),))
+    after = _closed(view)
+    event = _made(view, Kind.RELEASED, after, caller, None)._replace(reason=reason, commits=commits)
+    return Step(Outcome.RELEASED, state.scope, (after,), (event,))
+
+
+def _reset(view: View, agent: str, evict: bool) -> Step:
+    state = view.state
+    if evict and state.claim is None:
+        return Step(Outcome.NOTHING_HELD, state.scope)
+    if state.breakage is None:
+        return Step(Outcome.RESET, state.scope)
+    after = state._replace(breakage=state.breakage._replace(claim=None)) if evict else _closed(view)
+    if state.claim is not None and state.claim.agent != agent:
+        after = after._replace(number=view.next_number)
+    kind, outcome = (Kind.EVICTED, Outcome.EVICTED) if evict else (Kind.RESET, Outcome.RESET)
+    return Step(outcome, state.scope, (after,), (_event(view, kind, after, agent),))
+
+
 def _of_another_check(breakage: Breakage, run: Run) -> bool:
     """Whether this run is of another check, and shows nothing of what this breakage is."""
     other = breakage.check not in ("", run.check)
     return other and set(breakage.failures).isdisjoint(run.failures)
 
 
-def _on_course(seen: Seen, run: Run) -> bool:
-    """Whether this checkout still is where it failed: on that HEAD, on one that descends from it, or on the same
-    branch, which may have been rebased. What passes elsewhere (`git switch old`) never was broken there."""
-    return run.head == seen.head or seen.head in run.follows or (run.branch == seen.branch != "")
-
-
-def _come_to(breakage: Breakage, seen: Seen, run: Run) -> tuple[Outcome, Landing]:
+def _come_to(seen: Seen, run: Run) -> tuple[Outcome, Landing]:
     """How far a fix has come, by what HEAD holds of what made the check pass."""
-    unknown = Landing(seen.files)
-    if not breakage.check:  # claimed by hand: nobody has seen files that failed
-        return (Outcome.FIXED if run.head != seen.head or run.clean else Outcome.PENDING), unknown
-    if not seen.files:
-        return (Outcome.FIXED if run.clean else Outcome.PENDING), unknown
     landing = next((one for one in run.landings if one.failed == seen.files), None)
     if landing is None:
-        return Outcome.PENDING, unknown
+        # Of unknown files only a clean pass shows that all is in. Claimed by hand, any commit since may be the fix.
+        fixed = run.clean or (seen.files is None and run.head != seen.head)
+        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing(seen.files or "")
     if not landing.changed:
         return Outcome.RECOVERED, landing
     if not landing.loose:
@@ -173,7 +192,8 @@ def _landed(view: View, checked: State, agent: str | None, run: Run, landing: La
     if checked.breakage is None:
         raise ValueError("only a fix of a breakage can land")
     before = checked.breakage.landed
-    landed = Landed(before.at if before else view.now, run.checkout, landing.loose)
+    since = before.at if before else view.now
+    landed = Landed(since, run.checkout, landing.loose, run.head, run.branch, landing.commits, landing.changed)
     after = checked._replace(breakage=checked.breakage._replace(landed=landed))
     event = _of_fix(_event(view, Kind.LANDED, after, agent), run, landing)
     news = before is None or before.loose != landed.loose
@@ -200,8 +220,7 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
     if state.claim is None:
         event = _made(view, Kind.CLAIMED, after, caller, run)
         return Step(Outcome.CLAIMED, state.scope, (after,), (event,))
-    event = _made(view, Kind.TAKEN_OVER, after, caller, run)
-    event = event._replace(other=state.claim.agent, reason=str(view.stale), attempts=state.claim.attempts)
+    event = _made(view, Kind.TAKEN_OVER, after, caller, run)._replace(reason=str(view.stale))
     return Step(Outcome.TAKEN_OVER, state.scope, (after,), (event,))
 
 
@@ -219,12 +238,11 @@ def _tried_again(view: View, caller: Caller, run: Run | None) -> State:
 def _joined(view: View, caller: Caller, run: Run | None, outcome: Outcome) -> Step:
     """This checkout has the breakage, too: its first failing run here is kept. Two make it everybody's."""
     state = view.state
-    if state.breakage is None or run is None or caller.checkout in state.breakage.seen:
+    seen = _seen(view, state.breakage, caller, run) if state.breakage and run else None
+    if state.breakage is None or seen is None or seen == state.breakage.seen:
         return Step(outcome, state.scope)
-    seen = _seen(view, state.breakage, caller, run)
     after = state._replace(breakage=state.breakage._replace(seen=seen))
     event = _made(view, Kind.SHARED, after, caller, run)
-    event = event._replace(other=state.claim.agent if state.claim else None)
     return Step(outcome, state.scope, (after,), (event,) if after.shared and not state.shared else ())
 
 
@@ -234,9 +252,8 @@ def _opened(view: View, caller: Caller, run: Run | None) -> Breakage:
     if breakage is None:
         breakage = Breakage(run.check if run else "", view.now, run.failures if run else ())
     elif run is not None and not breakage.check:
-        # Claimed by hand: only now is it known what fails. What was seen before were no files that failed.
-        seen = {name: one for name, one in breakage.seen.items() if name != caller.checkout}
-        breakage = breakage._replace(check=run.check, began=run.failures, seen=seen)
+        # Claimed by hand: only now is it known what fails.
+        breakage = breakage._replace(check=run.check, began=run.failures)
     if run is not None:
         known = dict.fromkeys((*breakage.began, *run.failures))
         breakage = breakage._replace(failures=tuple(known)[:MOST_FAILURES])
@@ -245,13 +262,14 @@ def _opened(view: View, caller: Caller, run: Run | None) -> Breakage:
 
 def _seen(view: View, breakage: Breakage, caller: Caller, run: Run | None) -> dict[str, Seen]:
     """The checkouts that have it, this one too. Later failures never change the files: the fix of every attempt but
-    the last would be forgotten. Checkouts that are gone leave."""
-    here = Seen(run.head, run.branch, run.files) if run else Seen(caller.head, caller.branch, "")
-    return {
-        name: one
-        for name, one in {caller.checkout: here, **breakage.seen}.items()
-        if name == caller.checkout or name not in view.gone
-    }
+    the last would be forgotten. But a checkout that has switched away and fails there begins anew, or no pass there
+    would ever count. Checkouts that are gone leave."""
+    here = Seen(run.head, run.branch, run.files) if run else Seen(caller.head, caller.branch, None)
+    known = breakage.seen.get(caller.checkout)
+    if known is not None and (run is None or (known.files is not None and run.still_at(known))):
+        here = known
+    others = {name: one for name, one in breakage.seen.items() if name not in view.gone}
+    return {**others, caller.checkout: here}
 
 
 def _renewed(view: View) -> State:
@@ -263,37 +281,33 @@ def _renewed(view: View) -> State:
 
 
 def _without(state: State, checkout: str) -> State:
-    if state.breakage is None:
+    """The row after a checkout has left the breakage. The claim's own checkout and the last one stay: no later run
+    could end the breakage when they come back."""
+    breakage = state.breakage
+    held_here = state.claim is not None and state.claim.checkout == checkout
+    if breakage is None or held_here or len(breakage.seen) == 1:
         return state
-    seen = {name: one for name, one in state.breakage.seen.items() if name != checkout}
-    return state._replace(breakage=state.breakage._replace(seen=seen))
+    seen = {name: one for name, one in breakage.seen.items() if name != checkout}
+    return state._replace(breakage=breakage._replace(seen=seen))
 
 
 def _closed(view: View) -> State:
     return view.state._replace(breakage=None, changed=view.last_event)
 
 
-def _settled(view: View) -> tuple[View, tuple[Event, ...]]:
-    """The view after a breakage has ended by itself: some of the fix landed, and the time for the rest is over. Its
-    end is said to be not proved. `changed` stays, for a run that is under way has seen as much as any other."""
-    state = view.state
-    if not view.over or state.breakage is None or state.breakage.landed is None:
-        return view, ()
-    after = state._replace(breakage=None)
-    event = _event(view, Kind.FIXED, after, state.claim.agent if state.claim else "")
-    event = event._replace(checkout=state.breakage.landed.checkout, reason="not proved", other=None)
-    return view._replace(state=after, stale=None), (event,)
-
-
-def _with(ended: tuple[Event, ...], view: View, step: Step) -> Step:
-    if not ended:
-        return step
-    return step._replace(states=step.states or (view.state,), events=(*ended, *step.events))
+def _as_of_now(view: View, transition: Callable[[View], Step]) -> Step:
+    """The step from where the scope stands now: a breakage that is over by time ends first, in the same write."""
+    end = settled(view)
+    if end is None:
+        return transition(view)
+    after, event = end
+    step = transition(view._replace(state=after, stale=None))
+    return step._replace(states=step.states or (after,), events=(event, *step.events))
 
 
 def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
     """What happened to this breakage; its fixer is named where somebody else did it."""
-    state, breakage = view.state, view.state.breakage or after.breakage
+    state, breakage = view.state, after.breakage or view.state.breakage
     if breakage is None:
         raise ValueError("nothing happens without a breakage")
     event = Event(

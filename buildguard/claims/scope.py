@@ -42,7 +42,8 @@ def place(snapshot: Snapshot, caller: Caller, run: Run | None, asked: str | None
             return Placement(view.state.scope)
     if run is None:
         return Placement(concerning(snapshot, caller.agent, caller.checkout))
-    for view in snapshot.views():
+    # A claim that lives comes first: what it is about must not be claimed once more elsewhere.
+    for view in sorted(snapshot.views(), key=lambda view: not view.held_live_by_another(None)):
         why = "" if view.over or view.state.scope == caller.checkout else _shared(view.state, run)
         if why:
             return Placement(view.state.scope, why)
@@ -162,6 +163,10 @@ def _shared(state: State, run: Run) -> str:
     whole = not run.failures and not breakage.failures and breakage.check == run.check
     if whole and run.head and run.head in {seen.head for seen in breakage.seen.values()}:
         return f"{others} started from the same commit {run.head[:7]}"
+    # A pull of something else gives this checkout another HEAD, and must not give the breakage a second fixer.
+    here = breakage.seen.get(run.checkout)
+    if whole and here is not None and run.still_at(here):
+        return f"it failed here before, as for {others}"
     if state.scope == REPO and breakage.check in ("", run.check) and not breakage.failures:
         return f"{others} claimed it for the whole repository"
     return ""
