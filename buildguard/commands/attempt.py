@@ -167,12 +167,12 @@ def _proved(
         files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)
     )
     showed = showed._replace(clean=bool(showed.files) and showed.files == repository.tree)
-    here = breakages(snapshot, session.checkout) if passed else []
+    here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
-            landings=_landings(repository, showed, here, written),
+            landings=_landings(repository, showed, here, written) if passed else (),
         )
     proof = Proof(
         showed.check,
@@ -182,7 +182,7 @@ def _proved(
         _who(session),
         showed.head,
         showed.branch,
-        committed() if committed and here else "",
+        committed() if committed and here and passed else "",
         showed.seen,
         showed.failures,
         written=tuple(sorted(watched.written)),
