@@ -15,3 +15,11 @@ class Exit(IntEnum):
     BUG = 70
     BUSY = 75
     INTERRUPTED = 130
+
+
+class GitFault(Exception):
+    """Git did not answer as hoped. The message is one clear line; `next_command` mends it, if anything does."""
+
+    def __init__(self, message: str, next_command: str | None = None) -> None:
+        super().__init__(message)
+        self.next_command = next_command
