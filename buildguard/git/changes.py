@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from buildguard.errors import GitFault
 from buildguard.git import index as gitindex
 from buildguard.git.index import Index
-from buildguard.git.repository import APPLY, GitFault, Repository
+from buildguard.git.repository import APPLY, Repository
 from buildguard.ui import phrases as words
 
 

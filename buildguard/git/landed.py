@@ -8,8 +8,9 @@ import time
 from collections.abc import Collection
 
 from buildguard.claims.model import Event
+from buildguard.errors import GitFault
 from buildguard.git import index as gitindex
-from buildguard.git.repository import GitFault, Repository
+from buildguard.git.repository import Repository
 
 SEARCHED = 1000
 """How many of the newest commits are looked through."""

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from buildguard.errors import GitFault
 from buildguard.git import index as gitindex
 from buildguard.git.index import Index
-from buildguard.git.repository import GitFault, Repository
+from buildguard.git.repository import Repository
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files, in repositories that use SHA-1."""
