@@ -12,10 +12,10 @@ from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
 from buildguard.git import checkouts
-from buildguard.git.repository import Repository, find_repository
+from buildguard.git.repository import Repository, find
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
-from buildguard.text import command
+from buildguard.text import command, quoted
 from buildguard.ui.reports import Answers, Report, unavailable
 from buildguard.ui.voice import Voice
 
@@ -79,7 +79,7 @@ class Session(NamedTuple):
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
         with suppress(GitFault):
             if self.repository is not None:
-                return self._replace(repository=self.repository.up_to_date())
+                return self._replace(repository=self.repository.now())
         return self
 
     def required_repository(self) -> Repository:
@@ -127,7 +127,7 @@ def open_session(
     repository: Repository | None = None
     fault: Exception | None = None
     try:
-        repository = find_repository(cwd, environment)
+        repository = find(cwd, environment)
     except GitFault as error:
         fault = error
     # What git will not trust may name any command as its check.
@@ -166,7 +166,7 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     suggested = suggested_check(top)
     raise SettingsError(
         f'no check: give it after --, in BUILDGUARD_CHECK, or as check = "…" in {top / ".buildguard.toml"}',
-        command(["buildguard", "install", "--check", suggested]) if suggested else "buildguard install --help",
+        f"buildguard install --check {quoted(suggested)}" if suggested else "buildguard install --help",
     )
 
 
@@ -192,7 +192,7 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
 
 
 def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
-    name = checkouts.name_of(repository)
+    name = checkouts.name_of(repository.git_dir, repository.common_dir, repository.top)
     checkout = f"checkout:{name}"
     store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
     world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))

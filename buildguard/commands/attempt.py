@@ -12,7 +12,7 @@ from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import ACTIVE, Command, Result, Verdict, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Breakage, Landing, Proof, Run, Seen, Snapshot
+from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
@@ -22,6 +22,8 @@ from buildguard.ui.reports import Report, inconclusive, interrupted
 
 SIGN_OF_LIFE = 30.0
 """Seconds between two signs of life while a check or a fix runs."""
+MOST_CHANGED = 1000
+"""How many paths a fix may change; of a larger one only a pass with nothing loose is believed."""
 _OUTPUT = "last-pass"
 """Holds the output of the last pass: an id in it is no failure when the check fails."""
 _KEPT_OUTPUT = 1 << 18
@@ -129,7 +131,7 @@ def good_head(snapshot: Snapshot, check: str, tree: str) -> bool:
 
 
 def landing(
-    repository: Repository, failed: str, changed: tuple[files.Content, ...], since: str, head: str
+    repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str
 ) -> Landing:
     """How much of what changed since the failure on `since` the commit `head` holds."""
     loose = files.not_held(repository, head, changed) if head else tuple(one.path for one in changed)
@@ -197,10 +199,11 @@ def _landings(
 ) -> tuple[Landing, ...]:
     found = []
     for _, seen in here:
-        changed = files.changed(repository, seen.files, showed.files) if seen.files and showed.files else None
-        if changed is not None:
+        failed = seen.files or ""
+        changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
+        if changed is not None and len(changed) <= MOST_CHANGED:
             kept = tuple(one for one in changed if one.path not in written)
-            found.append(landing(repository, seen.files, kept, seen.head, showed.head))
+            found.append(landing(repository, failed, kept, seen.head, showed.head))
     return tuple(found)
 
 

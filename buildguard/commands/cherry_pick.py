@@ -17,7 +17,8 @@ from buildguard.commands import landing
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import changes, lock
 from buildguard.git.changes import Change
-from buildguard.git.repository import Repository, unbroken, utf8
+from buildguard.git.process import unbroken, utf8
+from buildguard.git.repository import APPLY, Repository
 from buildguard.session import Session
 from buildguard.text import command, some
 from buildguard.ui.reports import Report
@@ -123,7 +124,7 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
         head = repository.head
         try:
             with lock.alone(repository):
-                present = repository.up_to_date()
+                present = repository.now()
                 head = present.head
                 return _try(session, present, commit)
         except GitFault as error:
@@ -182,8 +183,8 @@ def _commit(repository: Repository, original: Original, tree: str) -> str:
 class Brought(NamedTuple):
     """The patches that were applied to the index and to the work tree; empty where nothing was lacking."""
 
-    index: str
-    work_tree: str
+    staged: str
+    written: str
 
 
 def _bring(repository: Repository, short: str, change: Change) -> Brought:
@@ -193,14 +194,14 @@ def _bring(repository: Repository, short: str, change: Change) -> Brought:
     brought = Brought(
         *(repository.patch(change.base, change.wanted, *paths) if paths else "" for paths in wanted.values())
     )
-    if brought.index:
-        repository.write(*changes.APPLY, "--cached", "-", stdin=brought.index)
-    if brought.work_tree:
+    if brought.staged:
+        repository.write(*APPLY, "--cached", "-", stdin=brought.staged)
+    if brought.written:
         try:
-            repository.write(*changes.APPLY, "-", stdin=brought.work_tree)
+            repository.write(*APPLY, "-", stdin=brought.written)
         except GitFault:
-            if brought.index:
-                repository.write(*changes.APPLY, "--cached", "--reverse", "-", stdin=brought.index)
+            if brought.staged:
+                repository.write(*APPLY, "--cached", "--reverse", "-", stdin=brought.staged)
             raise
     return brought
 
@@ -222,11 +223,11 @@ def _lacking(repository: Repository, short: str, change: Change, where: Sequence
 def _take_out(session: Session, repository: Repository, short: str, brought: Brought) -> None:
     """Make index and work tree again what they were. Raises `GitFault`."""
     deadline = time.monotonic() + TAKING_OUT
-    for patch, where in ((brought.work_tree, ()), (brought.index, ("--cached",))):
+    for patch, where in ((brought.written, ()), (brought.staged, ("--cached",))):
         while patch:
             lock.await_free(repository, deadline, session.voice.say_once)
             try:
-                repository.write(*changes.APPLY, "--reverse", *where, "-", stdin=patch)
+                repository.write(*APPLY, "--reverse", *where, "-", stdin=patch)
                 break
             except GitFault as error:
                 if not lock.is_about(error) or time.monotonic() >= deadline:

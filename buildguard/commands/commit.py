@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.checks.runner import Verdict
+from buildguard.checks.runner import Result, Verdict
 from buildguard.claims.guard import Guard, Moment
 from buildguard.commands import handoff, landing
-from buildguard.commands.attempt import Attempt, Result
+from buildguard.commands.attempt import Attempt
 from buildguard.commands.handoff import Found
 from buildguard.commands.loop import handed_on_after_waking
 from buildguard.commands.run import run
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
-from buildguard.git.repository import Repository, answer, run_commit
+from buildguard.git.process import answer
+from buildguard.git.process import commit as git_commit
+from buildguard.git.repository import Repository
 from buildguard.session import Session, open_session, the_check
 from buildguard.settings import off
 from buildguard.setup.hookspath import runs_buildguard
@@ -45,7 +47,7 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
     repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
     if repository is None or commandline.only_shows(arguments):
-        status = run_commit(arguments, session.environment, session.cwd)
+        status = git_commit(arguments, session.environment, session.cwd)
         return Report("git", status, (), None if status == 0 else "git status")
     if commandline.skips_hooks(arguments):
         kept = [word for word in arguments if word not in ("--no-verify", "-n")]
@@ -121,7 +123,7 @@ class _Story:
             environment = {**self.session.environment, handoff.VARIABLE: str(path)}
             # With `--json` our stdout holds one object and nothing else.
             stdout = 2 if self.session.voice.json else None
-            return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
+            return git_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
 
     def _committed(self, found: Found | None) -> Report:
         """Git has returned and HEAD has moved: what that means for an open breakage here."""

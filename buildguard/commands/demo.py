@@ -24,7 +24,7 @@ from buildguard.checks.runner import RUN_VARIABLE, Command, Verdict, run
 from buildguard.claims.model import Event, Kind, Status
 from buildguard.claims.store import Store
 from buildguard.errors import Exit, GitFault, Unavailable
-from buildguard.git.repository import answer
+from buildguard.git.process import answer
 from buildguard.store import open_store
 from buildguard.text import command, span
 from buildguard.ui.reports import Report

@@ -7,7 +7,7 @@ that checkout, and by whoever waits for it on this machine.
 from typing import NamedTuple
 
 from buildguard.claims.guard import Answer
-from buildguard.claims.model import Breakage, Proof, Run, Snapshot
+from buildguard.claims.model import Breakage, Landing, Proof, Run, Snapshot
 from buildguard.commands.attempt import breakages, follows, landing
 from buildguard.errors import GitFault
 from buildguard.git.checkouts import git_dir_of
@@ -35,8 +35,7 @@ def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Ans
     for breakage, _ in breakages(snapshot, here.checkout):
         proof = _newest(snapshot, breakage, here.checkout)
         if proof is not None and proof.head != here.head:
-            run = _looked_at_again(repository, snapshot, proof, here)
-            told = session.coordinate(lambda guard, run=run, agent=proof.agent: guard.passed(run, agent)) or told
+            told = _told(session, _looked_at_again(repository, snapshot, proof, here), proof.agent) or told
     return told
 
 
@@ -86,6 +85,10 @@ class Watch:
         return head_of(git_dir, repository.common_dir) if git_dir else ""
 
 
+def _told(session: Session, run: Run, agent: str) -> Answer | None:
+    return session.coordinate(lambda guard: guard.passed(run, agent))
+
+
 def _newest(snapshot: Snapshot, breakage: Breakage, checkout: str) -> Proof | None:
     """The newest pass of a breakage's check in a checkout that has it."""
     passes = [
@@ -99,12 +102,11 @@ def _newest(snapshot: Snapshot, breakage: Breakage, checkout: str) -> Proof | No
 
 def _looked_at_again(repository: Repository, snapshot: Snapshot, proof: Proof, here: Place) -> Run:
     clean = _tree_of(repository, here.head) == proof.files
-    landings = ()
+    landings: tuple[Landing, ...] = ()
     if proof.failed:
         seen = next((one for _, one in breakages(snapshot, here.checkout) if one.files == proof.failed), None)
-        landings = (landing(repository, proof.failed, proof.changed, seen.head if seen else proof.head, here.head),)
-        if clean:
-            landings = (landings[0]._replace(loose=()),)
+        found = landing(repository, proof.failed, proof.changed, seen.head if seen else proof.head, here.head)
+        landings = (found._replace(loose=()) if clean else found,)
     # A pass before the commit says nothing of what a claim by hand had in mind, unless the commit is just that.
     head = here.head if clean or proof.failed else proof.head
     return Run(

@@ -13,7 +13,7 @@ from buildguard.commands.fix import fix
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
-from buildguard.ui.reports import Report
+from buildguard.ui.reports import WON, Report
 
 
 class Leave(NamedTuple):
@@ -103,7 +103,7 @@ def _elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | 
 
 def _ours(session: Session, tried: Attempt, answer: Answer | None, turn: Turn) -> Report:
     """The failure is this caller's, or nobody can say whose it is."""
-    if answer is not None and answer.outcome in session.answers.won and session.settings.fix is not None:
+    if answer is not None and answer.outcome in WON and session.settings.fix is not None:
         leave = turn.leave(tried)
         if not leave.refusal:
             return turn.fixed(fix(session, tried, answer, turn.repeat(), turn.lives))

@@ -42,6 +42,10 @@ class Head(NamedTuple):
     at: float = 0.0
 
 
+WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
+"""The outcomes after which the caller is the fixer."""
+
+
 class Answers(NamedTuple):
     """What composes the answers of one command: where it runs, and the options that its `next:` lines repeat."""
 
@@ -49,9 +53,6 @@ class Answers(NamedTuple):
     build: str
     aim: tuple[str, ...] = ()
     check: Command | None = None
-
-    won = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
-    """The outcomes after which the caller is the fixer."""
 
     @property
     def options(self) -> str:
@@ -226,7 +227,7 @@ class Answers(NamedTuple):
         if answer.outcome is Outcome.ANOTHER_CHECK:
             name = self._other_build()
             return _about(answer, Exit.FAILED, lines, _built(again, name), {"election": "another_check"}, "failed")
-        if answer.outcome in self.won:
+        if answer.outcome in WON:
             lines.append(f"fix it, then run the next line; give up with: {self.give_up}")
         return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
 
