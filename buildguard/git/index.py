@@ -28,6 +28,11 @@ class Index(NamedTuple):
         """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
         return self.path.name.endswith(".lock")
 
+    @property
+    def empty(self) -> bool:
+        """True if it holds no files, nor names another one that does (a split index)."""
+        return self.content[:4] == b"DIRC" and self.content[8:12] == bytes(4) and b"link" not in self.content
+
     def tree(self, repository: Repository) -> str:
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
@@ -135,8 +140,8 @@ def with_change(repository: Repository, before: str, after: str) -> str:
 
 
 @contextmanager
-def holding(repository: Repository, tree: str) -> Iterator[str]:
+def holding(repository: Repository, tree: str, **variables: str) -> Iterator[str]:
     """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
     with Index(repository.git_dir / "index", b"").copy(repository) as scratch:
-        repository.git("read-tree", tree, GIT_INDEX_FILE=scratch)
+        repository.git("read-tree", "--", tree, GIT_INDEX_FILE=scratch, **variables)
         yield scratch

@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from buildguard.errors import GitFault as GitFault  # noqa: PLC0414  until its callers have moved
+from buildguard.errors import Distrusted, GitFault
 from buildguard.git.process import ANSWER_SECONDS, asking, call, said
 from buildguard.git.process import answer as answer  # noqa: PLC0414
-from buildguard.git.process import commit as commit  # noqa: PLC0414
+from buildguard.git.process import run_commit as run_commit  # noqa: PLC0414
 from buildguard.git.process import unbroken as unbroken  # noqa: PLC0414
 from buildguard.git.process import utf8 as utf8  # noqa: PLC0414
 
@@ -85,15 +85,22 @@ class Repository(NamedTuple):
         listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
         return [path for path in self.git(*listing, "--end-of-options", before, after).split("\0") if path]
 
-    def has(self, patch: str, **variables: str) -> bool:
-        """Whether the index has what a patch makes: it can be taken out again. True of an empty patch."""
-        if not patch:
-            return True
+    def applies(self, patch: str, *options: str, **variables: str) -> bool:
+        """Whether `git apply` with these options would take a patch. True of an empty one."""
         try:
-            self.git(*APPLY, "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
+            if patch:
+                self.git(*APPLY, "--check", *options, "-", stdin=patch, **variables)
         except GitFault:
             return False
         return True
+
+    def knows(self, commit: str) -> bool:
+        """True if that commit is in this clone."""
+        try:
+            self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+        except GitFault:
+            return False
+        return bool(commit)
 
     def descends(self, head: str, ancestor: str) -> bool:
         """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
@@ -110,6 +117,14 @@ class Repository(NamedTuple):
         """True if the upstream of this branch had the commit when it was last fetched or pushed."""
         return self.descends("@{upstream}", commit)
 
+    def remote(self) -> str:
+        """The remote that this branch is fetched from, or git's usual one."""
+        try:
+            name = self.git("config", "--get", f"branch.{self.branch.removeprefix('refs/heads/')}.remote")
+        except GitFault:
+            name = ""
+        return name if name not in ("", ".") else "origin"
+
     def commits_touching(self, since: str, until: str, paths: Sequence[str]) -> list[str]:
         """The commits after `since` (empty: all) up to `until` that touch one of these paths, oldest first, the
         newest `MOST_COMMITS` of them; merges are not among them. None where git cannot tell."""
@@ -120,22 +135,21 @@ class Repository(NamedTuple):
         except GitFault:
             return []
 
-    def now(self) -> "Repository":
-        """The same with HEAD as it is now. Raises `GitFault`."""
-        head, branch, tree = _head(self.environment, self.top or self.git_dir)
-        return self._replace(head=head, branch=branch, tree=tree)
+    def where(self) -> tuple[str, str, str]:
+        """HEAD, its branch and its tree as they are now. Raises `GitFault`."""
+        return _head(self.environment, self.top or self.git_dir)
 
-    def where(self) -> tuple[str, str]:
-        """HEAD and branch as they are now. Raises `GitFault`."""
-        now = self.now()
-        return now.head, now.branch
+    def up_to_date(self) -> "Repository":
+        """The same with HEAD as it is now. Raises `GitFault`."""
+        head, branch, tree = self.where()
+        return self._replace(head=head, branch=branch, tree=tree)
 
     def tree_of_head(self) -> str:
         """HEAD's tree, or an empty string before the first commit."""
         return self.tree if self.head else ""
 
 
-def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
+def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
     asked = ("--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
     found = call(["rev-parse", *asked, *_HEAD], environment, cwd, None, ANSWER_SECONDS)
@@ -212,7 +226,7 @@ def _named(lines: Sequence[str]) -> tuple[str, str, str]:
 def _no_repository(stderr: str) -> GitFault:
     if "dubious ownership" in stderr:
         mend = next((line.strip() for line in stderr.split("\n") if "safe.directory" in line), None)
-        return GitFault("git does not trust this repository: it belongs to another user", mend)
+        return Distrusted("git does not trust this repository: it belongs to another user", mend)
     if "not a git repository" in stderr:
         return GitFault("not a git repository (nor any of the parent directories)")
     return GitFault(stderr.strip().split("\n")[0] or "git said nothing")
