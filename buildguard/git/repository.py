@@ -1,13 +1,11 @@
 """What git says of a repository, in as few calls of git as can be."""
 
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from buildguard.errors import Distrusted, GitFault
-from buildguard.git.process import ANSWER_SECONDS, asking, call, said
+from buildguard.git.process import ANSWER_SECONDS, call, said
 from buildguard.git.process import answer as answer  # noqa: PLC0414
 from buildguard.git.process import run_commit as run_commit  # noqa: PLC0414
 from buildguard.git.process import unbroken as unbroken  # noqa: PLC0414
@@ -27,10 +25,6 @@ _PATCH = (
 """Explicit even where they are git's defaults: user settings may change those, and `git apply` takes only these."""
 APPLY: Final = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
 """`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
-CLEANNESS_SECONDS = 0.005
-"""How long a passed check waits for git to say whether the work tree was clean."""
-PATIENCE_SECONDS = 1.0
-"""The same for a failed one."""
 _HEAD = ("HEAD", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
 
 
@@ -47,11 +41,6 @@ class Repository(NamedTuple):
     local_variables: tuple[str, ...]
     environment: Mapping[str, str]
     tree: str = ""
-
-    @property
-    def work_tree(self) -> str:
-        """The name of the work tree's git dir, unique in its repository: `.git` is the main one's."""
-        return ".git" if self.git_dir == self.common_dir else self.git_dir.name
 
     @property
     def has_files(self) -> bool:
@@ -144,10 +133,6 @@ class Repository(NamedTuple):
         head, branch, tree = self.where()
         return self._replace(head=head, branch=branch, tree=tree)
 
-    def tree_of_head(self) -> str:
-        """HEAD's tree, or an empty string before the first commit."""
-        return self.tree if self.head else ""
-
 
 def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
@@ -165,44 +150,6 @@ def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     top = Path(paths[2]) if len(paths) > 2 else None
     head, branch, tree = _named(told[3:]) if found.status == 0 else _head(environment, cwd)
     return Repository(Path(paths[0]), Path(paths[1]), top, head, branch, variables, environment, tree)
-
-
-def born(repository: Repository) -> float:
-    """Since when there has been this linked work tree (seconds since the epoch); 0 for the main one. Git writes
-    this file when it adds a work tree, and never again."""
-    try:
-        return (repository.git_dir / "commondir").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-class Cleanness:
-    """The question whether a work tree holds just what its index holds, put to git while something else runs."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        with suppress(OSError):  # without git there is no answer, and nobody is worse off
-            self._process = subprocess.Popen(
-                ["git", "status", "--porcelain", "--untracked-files=normal"],
-                env=asking(repository.environment),
-                cwd=repository.top or repository.git_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-
-    def answer(self, within: float = CLEANNESS_SECONDS) -> bool:
-        """Whether git has said by now that nothing is unstaged and nothing untracked. Waits for nothing more
-        than `within` seconds: in a large repository there may be no answer then, and that is False."""
-        if self._process is None:
-            return False
-        try:
-            out, _ = self._process.communicate(timeout=within)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            return False
-        return self._process.returncode == 0 and all(line[1:2] == b" " for line in out.splitlines())
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str, str]:
