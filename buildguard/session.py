@@ -12,7 +12,7 @@ from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
 from buildguard.git import checkouts
-from buildguard.git.repository import Repository, find
+from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
 from buildguard.text import command, quoted
@@ -79,7 +79,7 @@ class Session(NamedTuple):
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
         with suppress(GitFault):
             if self.repository is not None:
-                return self._replace(repository=self.repository.now())
+                return self._replace(repository=self.repository.up_to_date())
         return self
 
     def required_repository(self) -> Repository:
@@ -127,7 +127,7 @@ def open_session(
     repository: Repository | None = None
     fault: Exception | None = None
     try:
-        repository = find(cwd, environment)
+        repository = find_repository(cwd, environment)
     except GitFault as error:
         fault = error
     # What git will not trust may name any command as its check.

@@ -124,7 +124,7 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
         head = repository.head
         try:
             with lock.alone(repository):
-                present = repository.now()
+                present = repository.up_to_date()
                 head = present.head
                 return _try(session, present, commit)
         except GitFault as error:

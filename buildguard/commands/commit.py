@@ -19,8 +19,7 @@ from buildguard.commands.run import run
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
-from buildguard.git.process import answer
-from buildguard.git.process import commit as git_commit
+from buildguard.git.process import answer, run_commit
 from buildguard.git.repository import Repository
 from buildguard.session import Session, open_session, the_check
 from buildguard.settings import off
@@ -47,7 +46,7 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
     repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
     if repository is None or commandline.only_shows(arguments):
-        status = git_commit(arguments, session.environment, session.cwd)
+        status = run_commit(arguments, session.environment, session.cwd)
         return Report("git", status, (), None if status == 0 else "git status")
     if commandline.skips_hooks(arguments):
         kept = [word for word in arguments if word not in ("--no-verify", "-n")]
@@ -123,7 +122,7 @@ class _Story:
             environment = {**self.session.environment, handoff.VARIABLE: str(path)}
             # With `--json` our stdout holds one object and nothing else.
             stdout = 2 if self.session.voice.json else None
-            return git_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
+            return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
 
     def _committed(self, found: Found | None) -> Report:
         """Git has returned and HEAD has moved: what that means for an open breakage here."""
