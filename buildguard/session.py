@@ -24,7 +24,8 @@ T = TypeVar("T")
 FAULTS = (Unavailable, Unidentified, GitFault)
 """What makes coordination unavailable."""
 _AIMING = ("build", "scope", "db", "agent")
-"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats them."""
+"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
+them."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
@@ -192,7 +193,7 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
 
 
 def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
-    name = checkouts.name_of(repository.git_dir, repository.common_dir, repository.top)
+    name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
     world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from buildguard.errors import Distrusted, GitFault
-from buildguard.git.process import ANSWER_SECONDS, call, said
+from buildguard.git.process import ANSWER_SECONDS, call, said, utf8
 
 MOST_COMMITS: Final = 20
 """How many commits of one fix are named, the newest of them."""
