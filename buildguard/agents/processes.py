@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     import psutil
 
-RUN_VARIABLE: Final = "BUILDGUARD_RUN"
-"""Names the run in its processes' environment, so that one that left the session is still found."""
-
 ON_LINUX: bool = sys.platform == "linux"
 
 BOOT_TOLERANCE: Final = 1.0
@@ -151,19 +148,11 @@ def known_dead(token: str) -> bool:
     return _zombie(pid) or abs(now - start) > (0.0 if ON_LINUX else START_TOLERANCE)
 
 
-def run_members(session: int, token: str) -> list[int]:
-    """The pids of all live processes of a run, ourselves never among them.
-
-    A member is in the session `session`, or bears `token` within its `BUILDGUARD_RUN` variable: what made
-    itself a session of its own is found by that. A process that may not be looked at is none.
-    """
+def run_members(session: int) -> list[int]:
+    """The pids of all live processes of the session `session`, ourselves never among them."""
     import psutil
 
-    return [
-        pid
-        for pid in psutil.pids()
-        if pid != os.getpid() and (_in_session(pid, session) or _bears(pid, token)) and not _zombie(pid)
-    ]
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _in_session(pid, session) and not _zombie(pid)]
 
 
 def began_before(pid: int, at: float) -> bool:
@@ -181,15 +170,6 @@ def _in_session(pid: int, session: int) -> bool:
     try:
         return session > 0 and os.getsid(pid) == session
     except OSError:
-        return False
-
-
-def _bears(pid: int, token: str) -> bool:
-    import psutil
-
-    try:
-        return bool(token) and token in psutil.Process(pid).environ().get(RUN_VARIABLE, "")
-    except (psutil.Error, OSError):
         return False
 
 

@@ -1,7 +1,7 @@
 """Runs a check and ends it.
 
-The check gets a session of its own. A guardian ends it as a whole, daemons that left the session included: a
-forked process that listens to a pipe, on which we ask it to, and whose end of file says that we were killed.
+The check gets a session of its own. A guardian ends it as a whole: a forked process that listens to a pipe, on
+which we ask it to, and whose end of file says that we were killed. A daemon that left the session is let be.
 """
 
 import os
@@ -20,10 +20,12 @@ TAIL_BYTES: Final = 1 << 20
 INTERNAL_VARIABLES: Final = frozenset({"BUILDGUARD_VERDICT_FILE"})
 """What buildguard tells only itself."""
 
+RUN_VARIABLE: Final = "BUILDGUARD_RUN"
+"""Has the tokens of all runs around a process, the outermost first."""
+
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
-_RUN_VARIABLE = "BUILDGUARD_RUN"  # has the tokens of all runs around a process, the outermost first
 _GRACE = 1.0  # seconds between the signal that asks a check to end and the one that it cannot refuse
 _GIVE_UP = 4.0  # seconds after which what survives SIGKILL is let be: it hangs in the kernel
 _LOOK_EVERY = 0.15  # seconds between two looks at the clock and at the calling git
@@ -128,14 +130,14 @@ def run(
 
     with ExitStack() as stack:
         try:
-            guardian = stack.enter_context(closing(_Guardian(environment.get(_RUN_VARIABLE))))
+            guardian = stack.enter_context(closing(_Guardian(environment.get(RUN_VARIABLE))))
             check = Popen(
                 command.argv,
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT if os.path.sameopenfile(stdout, stderr) else PIPE,
                 cwd=cwd,
-                env={**environment, _RUN_VARIABLE: guardian.tokens},
+                env={**environment, RUN_VARIABLE: guardian.tokens},
                 preexec_fn=guardian.admit,  # noqa: PLW1509
             )
         except (OSError, ValueError, IndexError, SubprocessError) as error:
@@ -220,8 +222,8 @@ class _Guardian:
     """A forked process that ends a run when it is told to, or when nobody is left to tell it."""
 
     def __init__(self, outer: str | None) -> None:
-        self._token = os.urandom(8).hex()
-        self.tokens = f"{outer}:{self._token}" if outer else self._token
+        token = os.urandom(8).hex()
+        self.tokens = f"{outer}:{token}" if outer else token
         while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
             pass  # a closed stdout would else get the number of one of our pipes
         os.close(spare)
@@ -231,7 +233,7 @@ class _Guardian:
         os.set_blocking(self._woken, False)
         self._pid = os.fork()
         if not self._pid:
-            _guard(self._heard, self._woken, self._token)
+            _guard(self._heard, self._woken)
         # From when it is ready, what kills our process group does not kill the guardian too.
         select.select([self.wake], [], [], _GRACE)
         self.caught: list[int] = []
@@ -263,7 +265,7 @@ class _Guardian:
                     output.turn()
                 self._pid = 0
                 if check.poll() is None:  # so the guardian was killed
-                    _end_session(check.pid, self._token, signal.SIGTERM)
+                    _end_session(check.pid, signal.SIGTERM)
             output.finish()
 
     def close(self) -> None:
@@ -279,7 +281,7 @@ class _Guardian:
             os.close(end)
 
 
-def _guard(heard: int, ready: int, token: str) -> NoReturn:
+def _guard(heard: int, ready: int) -> NoReturn:
     try:
         os.setsid()
         for number in (*_ASKING_TO_END, signal.SIGQUIT):
@@ -296,19 +298,19 @@ def _guard(heard: int, ready: int, token: str) -> NoReturn:
         while not (said.strip(b"IT") and said.strip(b"0123456789")) and (piece := os.read(heard, 64)):
             said += piece
         if session := said.strip(b"IT"):
-            _end_session(int(session), token, signal.SIGINT if b"I" in said else signal.SIGTERM)
+            _end_session(int(session), signal.SIGINT if b"I" in said else signal.SIGTERM)
     finally:
         os._exit(0)
 
 
-def _end_session(session: int, token: str, first: signal.Signals) -> None:
-    """Signal every process of the run once, and after `_GRACE` kill what is left, until nothing is."""
+def _end_session(session: int, first: signal.Signals) -> None:
+    """Signal every process of the session once, and after `_GRACE` kill what is left, until nothing is."""
     from buildguard.agents.processes import run_members
 
     began, asked, quiet = time.monotonic(), False, 0
     # Twice nothing, because one that forks or executes at the moment of the look is not seen.
     while quiet < 2 and (elapsed := time.monotonic() - began) < _GIVE_UP:
-        members = run_members(session, token)
+        members = run_members(session)
         if not asked or elapsed >= _GRACE:
             for pid in members:
                 with suppress(OSError):

@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import pytest
 
-from buildguard.agents import processes
 from buildguard.checks import runner as check
 from buildguard.checks.runner import TAIL_BYTES, Command, Result, Verdict, run, scrubbed
 
@@ -364,10 +363,6 @@ def test_a_nested_run_bears_the_outer_token_too(shell: Run) -> None:
     output = shell("echo $BUILDGUARD_RUN", environment={"BUILDGUARD_RUN": "outer", "PATH": os.defpath}).output
     assert output.startswith(b"outer:")
     assert len(output) > len(b"outer:\n")
-
-
-def test_both_ends_of_a_run_speak_of_one_variable() -> None:
-    assert check._RUN_VARIABLE == processes.RUN_VARIABLE
 
 
 LOCAL_NAMES = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"]

@@ -247,31 +247,21 @@ def test_members_of_a_session_are_found_and_we_are_none() -> None:
     with running("sh", "-c", f"exec 3<&0; {script}") as shell:
         assert shell.stdout is not None
         child = int(shell.stdout.readline())
-        assert {shell.pid, child} <= set(processes.run_members(shell.pid, ""))
-    assert os.getpid() not in processes.run_members(os.getsid(0), "")
-
-
-def test_a_daemon_is_found_by_its_environment() -> None:
-    token = f"run-of-{os.getpid()}"
-    with (
-        running("cat", environment={"BUILDGUARD_RUN": f"outer:{token}:inner"}) as daemon,
-        running("cat", environment={"BUILDGUARD_RUN": "another"}),
-        running("cat", environment={"OTHER_RUN": token}),
-    ):
-        assert processes.run_members(0, token) == [daemon.pid]
+        assert {shell.pid, child} <= set(processes.run_members(shell.pid))
+    assert os.getpid() not in processes.run_members(os.getsid(0))
 
 
 def test_a_zombie_is_no_member() -> None:
     with running("cat") as process:
-        assert processes.run_members(process.pid, "") == [process.pid]
+        assert processes.run_members(process.pid) == [process.pid]
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert processes.run_members(process.pid, "") == []
+        assert processes.run_members(process.pid) == []
 
 
-def test_a_run_without_session_and_token_has_no_members() -> None:
-    with running("cat", environment={"BUILDGUARD_RUN": ""}):
-        assert processes.run_members(0, "") == []
+def test_a_run_without_session_has_no_members() -> None:
+    with running("cat"):
+        assert processes.run_members(0) == []
 
 
 def test_a_process_began_before_what_it_made_and_not_before_what_was_there() -> None:
