@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from buildguard.checks import runner as check
+from buildguard.checks import runner as module
 
 NOTHING_SURVIVES = 10.0
 """Seconds after which nothing of a run may live. A quiet machine needs 2; a survivor lives for 60."""
@@ -84,7 +84,7 @@ class Runner:
         self.mark = uuid.uuid4().hex
         self._report = folder / f"report-{self.mark}"
         self.argv = [*prefix, sys.executable, "-c", RUNNER, line, str(self._report)]
-        root = str(Path(check.__file__).parents[2])
+        root = str(Path(module.__file__).parents[2])
         self.process = subprocess.Popen(
             self.argv,
             stdin=subprocess.DEVNULL,

@@ -13,13 +13,23 @@ from typing import Any
 import psutil
 import pytest
 
-from buildguard.checks import runner as check
-from buildguard.checks.runner import TAIL_BYTES, Command, Result, Verdict, run, scrubbed
+from buildguard.checks import runner as module
+from buildguard.checks.output import TAIL_BYTES
+from buildguard.checks.runner import (
+    HANDOFF_VARIABLE,
+    INTERNAL_VARIABLES,
+    RUN_VARIABLE,
+    Command,
+    Result,
+    Verdict,
+    run,
+    scrubbed,
+)
 
 # xdist's workers have threads; buildguard itself has none when it forks.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
-AT_MOST = 20.0
+AT_MOST = 60.0
 """Seconds that a check which waits for the test may take; only a failing test takes that long."""
 
 Run = Callable[..., Result]
@@ -212,6 +222,31 @@ def test_a_full_disk_does_not_change_the_verdict(shell: Run) -> None:
         assert shell("echo one; echo two", stdout=full.fileno(), stderr=full.fileno()).output == b"one\ntwo\n"
 
 
+def test_a_last_line_without_end_is_ended_where_our_own_lines_follow(shell: Run, tmp_path: Path) -> None:
+    with open(tmp_path / "both", "wb") as both, open(tmp_path / "out", "wb") as out:
+        result = shell("printf done", stdout=both.fileno(), stderr=both.fileno())
+        shell("printf out; printf err >&2", stdout=out.fileno(), stderr=both.fileno())
+        shell("echo whole; printf out", stdout=out.fileno(), stderr=both.fileno())
+    assert result.output == b"done"
+    assert (tmp_path / "both").read_bytes() == b"done\nerr\n"
+    assert (tmp_path / "out").read_bytes() == b"outwhole\nout"
+
+
+def test_more_than_1024_open_descriptors_do_not_matter(shell: Run, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("the system allows no more descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        result = shell("echo out; exit 1")
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.verdict, result.output) == (Verdict.FAILED, b"out\n")
+
+
 def test_the_check_reads_nothing(shell: Run) -> None:
     ours = os.dup(0)
     reader, writer = os.pipe()
@@ -355,14 +390,18 @@ def test_many_runs_leave_no_descriptor_and_no_zombie(shell: Run) -> None:
 
 
 def test_a_run_bears_its_own_token(shell: Run) -> None:
-    tokens = {shell("echo $BUILDGUARD_RUN", environment={"PATH": os.defpath}).output for _ in range(3)}
+    tokens = {shell(f"echo ${RUN_VARIABLE}", environment={"PATH": os.defpath}).output for _ in range(3)}
     assert len(tokens) == 3
 
 
 def test_a_nested_run_bears_the_outer_token_too(shell: Run) -> None:
-    output = shell("echo $BUILDGUARD_RUN", environment={"BUILDGUARD_RUN": "outer", "PATH": os.defpath}).output
+    output = shell(f"echo ${RUN_VARIABLE}", environment={RUN_VARIABLE: "outer", "PATH": os.defpath}).output
     assert output.startswith(b"outer:")
     assert len(output) > len(b"outer:\n")
+
+
+def test_what_the_hook_hands_to_the_commit_above_is_internal() -> None:
+    assert HANDOFF_VARIABLE in INTERNAL_VARIABLES
 
 
 LOCAL_NAMES = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"]
@@ -419,7 +458,7 @@ def test_an_environment_given_to_scrub_is_not_changed() -> None:
 def test_importing_the_module_does_not_import_what_only_killing_needs() -> None:
     heavy = "{'psutil', 'pathlib', 'json', 'tempfile', 'asyncio', 'shlex', 'buildguard.agents.processes'}"
     code = f"import sys, buildguard.checks.runner; raise SystemExit(sorted({heavy} & set(sys.modules)) or 0)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(check.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
     result = run(
         Command.from_shell(f"{shlex.quote(sys.executable)} -S -c {shlex.quote(code)}"),
         environment=environment,
