@@ -18,6 +18,8 @@ INTERNAL_VARIABLES: Final = frozenset({HANDOFF_VARIABLE})
 """What buildguard tells only itself."""
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
 """Has the tokens of all runs around a process, the outermost first."""
+ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
+"""Has a line for each run around a process: the repository's common dir and the check's text, as literals."""
 
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
@@ -82,6 +84,22 @@ def scrubbed(
         if os.path.realpath(kept.get("VIRTUAL_ENV", os.devnull)) == private:
             del kept["VIRTUAL_ENV"]
     return kept
+
+
+def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> str:
+    """The value of `ACTIVE_VARIABLE` in the environment of this check."""
+    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{common_dir!a} {check_text!a}".lstrip("\n")
+
+
+def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
+    """Whether a run of this check (of any, if None) in the repository is above us.
+
+    A commit that a check makes must not run the same check again: there would be no end of it.
+    """
+    lines = environment.get(ACTIVE_VARIABLE, "").split("\n")
+    if check_text is None:
+        return any(line.startswith(f"{common_dir!a} ") for line in lines)
+    return f"{common_dir!a} {check_text!a}" in lines
 
 
 def run(

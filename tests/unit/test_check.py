@@ -16,12 +16,15 @@ import pytest
 from buildguard.checks import runner as module
 from buildguard.checks.output import TAIL_BYTES
 from buildguard.checks.runner import (
+    ACTIVE_VARIABLE,
     HANDOFF_VARIABLE,
     INTERNAL_VARIABLES,
     RUN_VARIABLE,
     Command,
     Result,
     Verdict,
+    active,
+    nested_in,
     run,
     scrubbed,
 )
@@ -398,6 +401,56 @@ def test_a_nested_run_bears_the_outer_token_too(shell: Run) -> None:
     output = shell(f"echo ${RUN_VARIABLE}", environment={RUN_VARIABLE: "outer", "PATH": os.defpath}).output
     assert output.startswith(b"outer:")
     assert len(output) > len(b"outer:\n")
+
+
+def below(*runs: tuple[str, str]) -> dict[str, str]:
+    """The environment below runs in repositories, the outermost first."""
+    environment: dict[str, str] = {}
+    for common_dir, check in runs:
+        environment[ACTIVE_VARIABLE] = active(environment, common_dir, check)
+    return environment
+
+
+def test_a_run_is_nested_in_every_run_of_its_check_above() -> None:
+    environment = below(("/a/.git", "make"), ("/b/.git", "tox"), ("/a/.git", "echo 'x'\necho é"))
+    for common_dir, check in (("/a/.git", "make"), ("/b/.git", "tox"), ("/a/.git", "echo 'x'\necho é")):
+        assert nested_in(environment, common_dir, check)
+        assert nested_in(environment, common_dir)
+
+
+def test_a_run_is_not_nested_in_another_check_nor_in_another_repository() -> None:
+    environment = below(("/a/.git", "make"), ("/b/.git", "tox"))
+    assert not nested_in(environment, "/a/.git", "tox")
+    assert not nested_in(environment, "/a/.git", "mak")
+    assert not nested_in(environment, "/a/.gi")
+    assert not nested_in({}, "/a/.git")
+    assert not nested_in({}, "", "")
+
+
+HOOK = """
+import os, sys
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, active, nested_in, run
+check, common_dir = "git commit --allow-empty -qm inner", os.path.realpath(os.environ["GIT_DIR"])
+nested = nested_in(os.environ, common_dir, check)
+with open("../said", "a") as said:
+    print("nested" if nested else "checks", file=said)
+if not nested:
+    environment = {**os.environ, ACTIVE_VARIABLE: active(os.environ, common_dir, check)}
+    sys.exit(run(Command.from_shell(check), environment=environment, cwd=".").status)
+"""
+
+
+def test_the_hook_of_a_commit_that_the_check_makes_can_tell_that_it_is_nested(shell: Run, tmp_path: Path) -> None:
+    root = str(Path(module.__file__).parents[2])
+    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "@", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "@"}
+    repository = tmp_path / "a b"
+    assert shell("git init -q 'a b'").verdict is Verdict.PASSED
+    hook = repository / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!{sys.executable}\n{HOOK}")
+    hook.chmod(0o755)
+    environment = {**os.environ, **who, "PYTHONPATH": root, "GIT_DIR": str(repository / ".git")}
+    shell("git commit --allow-empty -qm outer", environment=environment, cwd=repository)
+    assert (tmp_path / "said").read_text() == "checks\nnested\n"
 
 
 def test_what_the_hook_hands_to_the_commit_above_is_internal() -> None:
