@@ -26,6 +26,7 @@ _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for wha
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
 _NO_VERDICT = {126: "not executable (exit status 126)", 127: "command not found (exit status 127)"}
 _NO_VERDICT |= {128 + n: f"killed by {n.name}" for n in (*ASKING_TO_END, SIGKILL)}
+_OF_PYTEST = {2, 3, 4, 5}  # it was interrupted, had an error of its own, was called wrongly, or collected nothing
 
 
 class Verdict(Enum):
@@ -153,7 +154,7 @@ def run(
         cut = Verdict.INTERRUPTED, Signals(guardian.caught[0]).name
     kept = bytes(output.tail[-TAIL_BYTES:])
     status = 128 - check.returncode if check.returncode < 0 else check.returncode
-    verdict, why = cut or _judged(status, inconclusive)
+    verdict, why = cut or _judged(status, kept, inconclusive)
     return Result(verdict, status, why, time.monotonic() - began, kept)
 
 
@@ -177,8 +178,12 @@ def _started(
     )
 
 
-def _judged(status: int, inconclusive: Collection[int]) -> tuple[Verdict, str]:
+def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[Verdict, str]:
     why = _NO_VERDICT.get(status, f"exit status {status}" if status in inconclusive else "")
+    if not why and status in _OF_PYTEST:
+        from buildguard.checks.failures import could_not_test
+
+        why = f"pytest did not get through its tests (exit status {status})" if could_not_test(output) else ""
     return Verdict.INCONCLUSIVE if why else Verdict.FAILED if status else Verdict.PASSED, why
 
 

@@ -99,6 +99,38 @@ def test_another_status_than_the_declared_one_is_a_failure(shell: Run) -> None:
     assert shell("exit 6", inconclusive=frozenset({5})).verdict is Verdict.FAILED
 
 
+NOTHING_TESTED = {
+    "no tests ran in 0.42s\nERROR: file or directory not found: nope.py\n\n": 4,
+    "ERROR: usage: pytest [options]\npytest: error: unrecognized arguments: -y\n  inifile: None\n  rootdir: /a": 4,
+    "\n======= 3 deselected, 1 warning in 75.20s (0:01:15) =======\n": 5,
+    "INTERNALERROR> ZeroDivisionError: division by zero\n\nno tests ran in 0.00s\n": 3,
+    "!!!!!!!!! KeyboardInterrupt !!!!!!!!!\n(to show a full traceback use --full-trace)\n1 passed in 0.58s\n": 2,
+    "\x1b[33m\x1b[33mno tests ran\x1b[0m\x1b[33m in 0.00s\x1b[0m\x1b[0m\n": 5,
+}
+TESTED_OR_ANOTHER_TOOL = {
+    "ERROR test_a.py\n!!!!! Interrupted: 1 error during collection !!!!!\n1 error in 0.53s\n": 2,
+    "!!!!! xdist.dsession.Interrupted: stopping after 1 failures !!!!!\n1 failed, 2 passed in 3.07s\n": 2,
+    "ImportError while loading conftest '/a/conftest.py'.\nE   ModuleNotFoundError: No module named 'b'\n": 4,
+    "no tests ran in 0.00s\nmake: *** [Makefile:2: test] Error 5\n": 2,
+    "no tests ran in 0.00s\n": 1,
+    "done in 0.53s\n": 2,
+    "": 5,
+}
+
+
+@pytest.mark.parametrize("output", NOTHING_TESTED)
+def test_pytest_that_does_not_get_through_its_tests_is_inconclusive(shell: Run, output: str) -> None:
+    result = shell(f"printf %s {shlex.quote(output)}; exit {NOTHING_TESTED[output]}")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.why == f"pytest did not get through its tests (exit status {NOTHING_TESTED[output]})"
+
+
+@pytest.mark.parametrize("output", TESTED_OR_ANOTHER_TOOL)
+def test_the_same_status_with_an_error_or_of_another_tool_is_a_failure(shell: Run, output: str) -> None:
+    result = shell(f"printf %s {shlex.quote(output)}; exit {TESTED_OR_ANOTHER_TOOL[output]}")
+    assert (result.verdict, result.why) == (Verdict.FAILED, "")
+
+
 def test_a_command_that_is_not_there_is_named() -> None:
     result = words("no-such-command-here")
     assert (result.verdict, result.status) == (Verdict.INCONCLUSIVE, 127)
