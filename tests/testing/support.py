@@ -14,7 +14,7 @@ from typing import IO, Self
 SCRIPTS = Path(sys.executable).parent
 BUILDGUARD = str(SCRIPTS / "buildguard")
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a condition that should have come true is a failure: only a hung test ever waits so long."""
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "PIP_", "SSL_", "REQUESTS_", "NODE_", "npm_")
