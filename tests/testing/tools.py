@@ -183,21 +183,16 @@ def named(name: str) -> Tool:
     return next(tool for tool in TOOLS if tool.name == name)
 
 
-def tracked() -> list[str]:
-    """The files that a user of this project installs, as they stand now."""
-    return ["pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "buildguard", "hooks"]
+def copied(folder: Path) -> None:
+    """This project, as it stands now, without what its tools have left in it."""
+    left = (".git", ".venv", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(*left))
 
 
 def published(folder: Path, home: Path) -> Checkout:
     """This project, as it stands now, as a repository that a hook framework can install from."""
     home.mkdir(parents=True, exist_ok=True)
-    folder.mkdir()
-    for name in tracked():
-        source, target = PROJECT / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
+    copied(folder)
     checkout = Checkout(folder, home, {"GIT_CONFIG_GLOBAL": os.devnull})
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
     checkout.ok("init", "-q")
