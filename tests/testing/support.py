@@ -141,7 +141,8 @@ def new_repository(folder: Path, home: Path, check: str = "! grep -q BROKEN app.
     checkout = Checkout(folder, home, dict(variables))
     checkout.ok("init", "-q")
     checkout.write("app.txt", "fine\n")
-    checkout.write(".buildguard.toml", f"check = {check!r}\n" if "'" not in check else f'check = "{check}"\n')
+    plain = "'" not in check and "\\" not in check
+    checkout.write(".buildguard.toml", f"check = {check!r}\n" if plain else f"check = {json.dumps(check)}\n")
     checkout.ok("add", "-A")
     checkout.ok("commit", "-q", "-m", "first")
     hook = folder / ".git" / "hooks" / "pre-commit"
