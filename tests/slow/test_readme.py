@@ -1,4 +1,5 @@
-"""The README does what it says: every command in it is run, every table in it is compared with the program."""
+"""The README and the reference say what is so: every command of the README is run, every table is compared with the
+program."""
 
 import json
 import os
@@ -21,6 +22,9 @@ from buildguard.errors import Exit
 pytestmark = INSTALLS
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+REFERENCE = PROJECT / "docs" / "reference.md"
+TOLD = README + (REFERENCE.read_text(encoding="utf-8") if REFERENCE.exists() else "")
+"""What the tables and the commands in running text are read from."""
 UNREACHABLE = re.compile(r"NewConnectionError|Failed to establish a new connection|ProxyError|ConnectTimeout")
 SCENES = ("anywhere", "clone", "repository", "guarded", "broken")
 A_FEW_TESTS = "tests/unit/test_rules.py tests/slow/test_benchmarks.py -k 'test_rules or overlap'"
@@ -53,7 +57,7 @@ def commands(scene: str) -> list[Block]:
 
 def table(heading: str) -> list[list[str]]:
     """The cells of the table under a heading, without its head."""
-    section = re.split(rf"^#+ {re.escape(heading)}$", README, flags=re.M)[1]
+    section = re.split(rf"^#+ {re.escape(heading)}$", TOLD, flags=re.M)[1]
     section = re.split(r"^#+ ", section, flags=re.M)[0]
     rows = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
@@ -232,7 +236,7 @@ def test_the_table_of_commands_has_them_all() -> None:
 
 def test_every_command_that_is_named_exists_with_its_options() -> None:
     unknown = []
-    for text in re.findall(r"`((?:git )?buildguard [^`\n]+)`", README):
+    for text in re.findall(r"`((?:git )?buildguard [^`\n]+)`", TOLD):
         words = text.removeprefix("git ").split()
         command = cli.commands.get(words[1])
         known = _options(command) if command else set()
@@ -248,7 +252,7 @@ def _options(command: click.Command) -> set[str]:
 
 
 def test_the_options_in_running_text_exist() -> None:
-    named = set(re.findall(r"`(--[a-z-]+)", README)) - {"--no-verify"}
+    named = set(re.findall(r"`(--[a-z-]+)", TOLD)) - {"--no-verify"}
     assert named <= {option for command in cli.commands.values() for option in _options(command)}
 
 
@@ -280,7 +284,7 @@ def test_the_table_of_settings_tells_the_real_defaults() -> None:
 
 def test_the_keys_of_the_json_object_are_all_there(tmp_path: Path) -> None:
     checkout = repository(tmp_path)
-    section = README.partition("### `--json`")[2].partition("\n#")[0].partition("stdout")[2]
+    section = TOLD.partition("### `--json`")[2].partition("\n#")[0].partition("stdout")[2]
     told = {name for name in code(section) if re.fullmatch("[a-z_]+", name)}
     answer = json.loads(checkout.buildguard("status", "--json", agent="a").out)
     assert {"schema", "outcome", "claim", "next"} <= told <= set(answer)
