@@ -216,13 +216,8 @@ def _who(session: Session) -> str:
     if session.guard is None:
         return ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(_option(session), session.environment, name)
+    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
-
-
-def _option(session: Session) -> str | None:
-    at = session.aim.index("--agent") + 1 if "--agent" in session.aim else 0
-    return session.aim[at] if at else None
 
 
 def _failures(session: Session, command: Command, result: Result, began: float) -> tuple[str, ...]:
