@@ -174,23 +174,25 @@ def _proved(
     here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     tree = committed() if committed and here and passed else ""
+    others = _of_others(snapshot, session.checkout, _who(session, False)) if here and passed else frozenset()
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
-            landings=_landings(repository, showed, here, written, tree) if passed else (),
+            landings=_landings(repository, showed, here, written, tree, others) if passed else (),
         )
     proof = Proof(
         showed.check,
         passed,
         showed.files,
         session.checkout,
-        _who(session),
+        _who(session, passed),
         showed.head,
         showed.branch,
         tree,
         showed.seen,
         showed.failures,
         written=tuple(sorted(watched.written)),
+        staged=before.staged[:MOST_CHANGED] if repository.environment.get("GIT_INDEX_FILE") else (),
     )
     if showed.landings:
         proof = proof._replace(failed=showed.landings[0].failed, changed=showed.landings[0].changed)
@@ -198,23 +200,41 @@ def _proved(
 
 
 def _landings(
-    repository: Repository, showed: Run, here: list[tuple[Breakage, Seen]], written: frozenset[str], tree: str
+    repository: Repository,
+    showed: Run,
+    here: list[tuple[Breakage, Seen]],
+    written: frozenset[str],
+    tree: str,
+    others: frozenset[str],
 ) -> tuple[Landing, ...]:
+    """What became of the files that failed. What `others` were about to commit when it failed for them, too, is no
+    part of a fix: it is theirs to commit."""
     found = []
     for _, seen in here:
         failed = seen.files or ""
         changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
         if changed is not None and len(changed) <= MOST_CHANGED:
             kept = tuple(one for one in changed if one.path not in written)
+            kept = tuple(one for one in kept if one.path not in others) or kept
             held = landing(repository, failed, kept, seen.head, showed.head)
             found.append(held._replace(left=files.not_held(repository, tree, kept)) if tree else held)
     return tuple(found)
 
 
-def _who(session: Session) -> str:
-    """The caller, if that can be told without a walk up the process tree; else nobody needs to know."""
+def _of_others(snapshot: Snapshot, checkout: str, me: str) -> frozenset[str]:
+    """The paths of commits in this checkout that failed for other agents than the caller."""
+    theirs = (
+        one for one in snapshot.proofs if not one.passed and one.checkout == checkout and one.agent not in ("", me)
+    )
+    return frozenset(path for one in theirs for path in one.staged)
+
+
+def _who(session: Session, passed: bool) -> str:
+    """The caller; of a pass only if that can be told without a walk up the process tree."""
     if session.guard is None:
         return ""
+    if not passed:
+        return session.guard.me_if_known.id if session.guard.me_if_known else ""
     name = session.checkout.removeprefix("checkout:")
     agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""

@@ -67,8 +67,7 @@ def bringing(session: Session, repository: Repository, fix: Event) -> str | None
     if repository.upstream_has(last):
         return "git pull"
     if repository.knows(last):
-        named = ["--agent", session.agent_option] if session.agent_option else []
-        return command(["buildguard", "cherry-pick", *named, *(commit[:12] for commit in fix.commits)])
+        return command(["buildguard", "cherry-pick", *session.aim, *(commit[:12] for commit in fix.commits)])
     return command(["git", "fetch", repository.remote()])
 
 

@@ -122,7 +122,7 @@ def _is_branch(text: str) -> bool:
 _KINDS: Mapping[str, Callable[[str], bool]] = {
     **dict.fromkeys(("head", "heads", "files", "tree", "blob", "failed", "commits"), _is_object_id),
     **dict.fromkeys(("agent", "other", "scope", "checkout", "seen"), _is_name),
-    **dict.fromkeys(("path", "loose", "written"), _is_path),
+    **dict.fromkeys(("path", "loose", "written", "staged"), _is_path),
     "branch": _is_branch,
     "mode": _is_mode,
 }
