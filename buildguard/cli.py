@@ -96,6 +96,9 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     again = session.again(sys.argv[1:])
     if off(session.environment):
         _end(session, run.bare_run(session, command, again))
+    inner = run.nested(session, command, again)
+    if inner is not None:
+        _end(session, inner)
     wait = session.settings.wait if options.get("wait") is not None else 0.0
     _end(session, run.run(session, command, again, wait, _claims(session, claim)))
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from buildguard.commands import handoff
 from buildguard.commands.hook import found, hook
+from buildguard.commands.run import nested
 from buildguard.errors import Exit, SettingsError, report_bug
 from buildguard.session import FAULTS, here, open_session, the_check
 from buildguard.settings import off
@@ -39,7 +40,8 @@ def commit_hook(options: Mapping[str, Any], given: Sequence[str]) -> int:
         Voice("default", False, os.environ, hook=True).say(f"off ({reason}): the check was not run")
         return Exit.OK
     session = open_session(options, os.environ, here(), hook=True)
-    report = hook(session, the_check(session, given))
+    check = the_check(session, given)
+    report = nested(session, check, None) or hook(session, check)
     if handoff.asked_for(session.environment):
         handoff.write(session.environment, found(session, report))
     session.voice.answer(report)

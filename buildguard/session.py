@@ -12,7 +12,7 @@ from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
 from buildguard.git import checkouts
-from buildguard.git.repository import Repository, find
+from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
 from buildguard.text import command, quoted
@@ -24,7 +24,8 @@ T = TypeVar("T")
 FAULTS = (Unavailable, Unidentified, GitFault)
 """What makes coordination unavailable."""
 _AIMING = ("build", "scope", "db", "agent")
-"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats them."""
+"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
+them."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
@@ -79,7 +80,7 @@ class Session(NamedTuple):
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
         with suppress(GitFault):
             if self.repository is not None:
-                return self._replace(repository=self.repository.now())
+                return self._replace(repository=self.repository.up_to_date())
         return self
 
     def required_repository(self) -> Repository:
@@ -127,7 +128,7 @@ def open_session(
     repository: Repository | None = None
     fault: Exception | None = None
     try:
-        repository = find(cwd, environment)
+        repository = find_repository(cwd, environment)
     except GitFault as error:
         fault = error
     # What git will not trust may name any command as its check.
@@ -192,7 +193,7 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
 
 
 def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
-    name = checkouts.name_of(repository.git_dir, repository.common_dir, repository.top)
+    name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
     world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))

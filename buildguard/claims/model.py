@@ -310,12 +310,14 @@ class Caller(NamedTuple):
 class Landing(NamedTuple):
     """How much of what made the check pass HEAD holds. `failed` are the files that failed, `changed` the paths in
     which those that passed differ from them, `loose` those that HEAD does not hold as they passed. `commits` are
-    those since the failure that touch them, oldest first."""
+    those since the failure that touch them, oldest first. Where a commit is in hand, `left` are those of `loose`
+    that it does not hold, either."""
 
     failed: str
     changed: tuple[Content, ...] = ()
     loose: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
+    left: tuple[str, ...] | None = None
 
 
 class Run(NamedTuple):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
-from buildguard.checks.runner import ACTIVE, Command, Result, Verdict, run, scrubbed
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.commands.handoff import asked_for
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
@@ -88,7 +89,8 @@ def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
     answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
-    return session.answers.passed(answer, command.text, result.seconds), answer
+    brief = asked_for(session.environment)
+    return session.answers.passed(answer, command.text, result.seconds, brief), answer
 
 
 def start(
@@ -103,7 +105,7 @@ def start(
     names = repository.local_variables if repository else ()
     environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
     if repository is not None:
-        environment[ACTIVE] = str(repository.common_dir)
+        environment[ACTIVE_VARIABLE] = active(session.environment, str(repository.common_dir), command.text)
     sys.stdout.flush()
     sys.stderr.flush()
     return run(
@@ -130,9 +132,7 @@ def good_head(snapshot: Snapshot, check: str, tree: str) -> bool:
     return any(proof.passed and (proof.check, proof.files) == (check, tree) for proof in snapshot.proofs)
 
 
-def landing(
-    repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str
-) -> Landing:
+def landing(repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str) -> Landing:
     """How much of what changed since the failure on `since` the commit `head` holds."""
     loose = files.not_held(repository, head, changed) if head else tuple(one.path for one in changed)
     commits: tuple[str, ...] = ()
@@ -171,10 +171,11 @@ def _proved(
     showed = showed._replace(clean=bool(showed.files) and showed.files == repository.tree)
     here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
+    tree = committed() if committed and here and passed else ""
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
-            landings=_landings(repository, showed, here, written) if passed else (),
+            landings=_landings(repository, showed, here, written, tree) if passed else (),
         )
     proof = Proof(
         showed.check,
@@ -184,7 +185,7 @@ def _proved(
         _who(session),
         showed.head,
         showed.branch,
-        committed() if committed and here and passed else "",
+        tree,
         showed.seen,
         showed.failures,
         written=tuple(sorted(watched.written)),
@@ -195,7 +196,7 @@ def _proved(
 
 
 def _landings(
-    repository: Repository, showed: Run, here: list[tuple[Breakage, Seen]], written: frozenset[str]
+    repository: Repository, showed: Run, here: list[tuple[Breakage, Seen]], written: frozenset[str], tree: str
 ) -> tuple[Landing, ...]:
     found = []
     for _, seen in here:
@@ -203,7 +204,8 @@ def _landings(
         changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
         if changed is not None and len(changed) <= MOST_CHANGED:
             kept = tuple(one for one in changed if one.path not in written)
-            found.append(landing(repository, failed, kept, seen.head, showed.head))
+            held = landing(repository, failed, kept, seen.head, showed.head)
+            found.append(held._replace(left=files.not_held(repository, tree, kept)) if tree else held)
     return tuple(found)
 
 

@@ -1,10 +1,11 @@
 """`buildguard cherry-pick`: bring fixes in, among agents that share this checkout.
 
 As git's own it makes one commit of each. But it waits for the index lock instead of failing on it, commits nothing
-that others have staged, leaves edits in the same files alone where the change goes in beside them, and what does not go
-in cleanly changes nothing: the commit is made first, as an object that no branch has, then index and work tree are
-changed, then the branch moves. No hooks of git commit run, as in git's own: a fix was checked where it was made, and
-the next commit is checked here. In the middle of a merge or rebase it is git's own command that one wants.
+that others have staged, leaves edits in the same files alone where the change goes in beside them, and what does
+not go in cleanly changes nothing: the commit is made first, as an object that no branch has, then index and work
+tree are changed, then the branch moves. No hooks of git commit run, as in git's own: a fix was checked where it was
+made, and the next commit is checked here. In the middle of a merge or rebase it is git's own command that one
+wants.
 """
 
 import shlex
@@ -124,7 +125,7 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
         head = repository.head
         try:
             with lock.alone(repository):
-                present = repository.now()
+                present = repository.up_to_date()
                 head = present.head
                 return _try(session, present, commit)
         except GitFault as error:

@@ -19,8 +19,7 @@ from buildguard.commands.run import run
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
-from buildguard.git.process import answer
-from buildguard.git.process import commit as git_commit
+from buildguard.git.process import answer, run_commit
 from buildguard.git.repository import Repository
 from buildguard.session import Session, open_session, the_check
 from buildguard.settings import off
@@ -43,11 +42,11 @@ class Pin(NamedTuple):
 
 def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequence[str]) -> Report:
     """Commit, and while somebody else is fixing, wait at most `timeout` seconds and commit again. The exit status
-    is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has to
-    repeat. Raises `SettingsError` for `--no-verify`."""
+    is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has
+    to repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
     if repository is None or commandline.only_shows(arguments):
-        status = git_commit(arguments, session.environment, session.cwd)
+        status = run_commit(arguments, session.environment, session.cwd)
         return Report("git", status, (), None if status == 0 else "git status")
     if commandline.skips_hooks(arguments):
         kept = [word for word in arguments if word not in ("--no-verify", "-n")]
@@ -123,7 +122,7 @@ class _Story:
             environment = {**self.session.environment, handoff.VARIABLE: str(path)}
             # With `--json` our stdout holds one object and nothing else.
             stdout = 2 if self.session.voice.json else None
-            return git_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
+            return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
 
     def _committed(self, found: Found | None) -> Report:
         """Git has returned and HEAD has moved: what that means for an open breakage here."""
@@ -133,9 +132,8 @@ class _Story:
             lines.append("committed, but no buildguard hook ran: nothing was checked")
         snapshot = session.coordinate(Guard.read)
         told = landing.ask(session, snapshot) if snapshot else None
-        more, following = session.answers.committed(
-            told, landing.unchecked_commit(session, snapshot) if told else ""
-        )
+        unchecked = landing.unchecked_commit(session, snapshot) if snapshot and told else ""
+        more, following = session.answers.committed(told, unchecked)
         extra = {**(_but_next(found) if found else {}), "outcome": "committed"}
         if told is not None:
             extra |= {"status": told.view.state.status.value, "landed": told.outcome.value}
@@ -172,7 +170,8 @@ class _Story:
         return Report("timeout", Exit.BUSY, lines, self.again, view, now, me)
 
     def _concerned(self, found: Found) -> Session:
-        """The session with the build, scope and database of the hook that was busy: it may have options of its own."""
+        """The session with the build, scope and database of the hook that was busy: it may have options of its
+        own."""
         chosen = {"build": found.build, "db": found.db, "scope": found.scope, "json": self.session.voice.json}
         options = {name: value for name, value in chosen.items() if value}
         return open_session(options, self.session.environment, self.session.cwd)

@@ -272,8 +272,8 @@ class _Actor:
         return subprocess.Popen(argv, env=environment, cwd=self.repository, stdin=subprocess.DEVNULL)
 
     def _show(self, line: str) -> tuple[int, str | None]:
-        """Run a command line in a fresh shell, as an agent would, and pass on what it says while it says it: its exit
-        status, and the command that it named as the next one."""
+        """Run a command line in a fresh shell, as an agent would, and pass on what it says while it says it: its
+        exit status, and the command that it named as the next one."""
         self.say(f"$ {line}")
         following = None
         with subprocess.Popen(

@@ -1,7 +1,7 @@
 """Whether what passed has been committed by now: after a commit, merge, pull or rebase, with hooks or without.
 
-Git runs no hook for most of these, so it is asked by `buildguard commit` when git has returned, by every next call in
-that checkout, and by whoever waits for it on this machine.
+Git runs no hook for most of these, so it is asked by `buildguard commit` when git has returned, by every next call
+in that checkout, and by whoever waits for it on this machine.
 """
 
 from typing import NamedTuple
@@ -25,8 +25,8 @@ class Place(NamedTuple):
 
 
 def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Answer | None:
-    """Look again at what passed in a checkout (this one, unless another `place` is named) if its HEAD has moved since:
-    what came of it, or None if there is nothing new."""
+    """Look again at what passed in a checkout (this one, unless another `place` is named) if its HEAD has moved
+    since: what came of it, or None if there is nothing new."""
     repository = session.repository
     if repository is None or session.guard is None:
         return None
@@ -40,8 +40,8 @@ def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Ans
 
 
 def unchecked_commit(session: Session, snapshot: Snapshot) -> str:
-    """The HEAD of a fixer that no run has seen: another tool changed the commit after its check, or no hook ran. Empty
-    if there is none such."""
+    """The HEAD of a fixer that no run has seen: another tool changed the commit after its check, or no hook ran.
+    Empty if there is none such."""
     repository, guard = session.repository, session.guard
     if repository is None or guard is None or guard.me_if_known is None:
         return ""
@@ -57,6 +57,22 @@ def unchecked_commit(session: Session, snapshot: Snapshot) -> str:
     return ""
 
 
+def not_committed(session: Session, snapshot: Snapshot) -> Landing | None:
+    """What this caller's claim waits for: what passed here and is not committed yet. None if nothing is known
+    to."""
+    repository, guard = session.repository, session.guard
+    me = guard.me_if_known if guard else None
+    for state in snapshot.states.values():
+        if state.breakage is None or state.claim is None or me is None or state.claim.agent != me.id:
+            continue
+        proof = _newest(snapshot, state.breakage, session.checkout)
+        seen = state.breakage.seen.get(session.checkout)
+        if repository is not None and proof is not None and seen is not None and proof.failed == seen.files:
+            found = landing(repository, proof.failed, proof.changed, seen.head, repository.head)
+            return found if found.loose else None
+    return None
+
+
 class Watch:
     """The HEADs that a waiter keeps an eye on, read as files: those of its own checkout and of the claim's."""
 
@@ -65,8 +81,8 @@ class Watch:
         self._heads: dict[str, str] = {}
 
     def look(self, snapshot: Snapshot, claimed_in: str) -> Answer | None:
-        """Ask about each HEAD that has moved since the last look. The first look only remembers them, and asks about
-        the claim's checkout: its commit may have landed before."""
+        """Ask about each HEAD that has moved since the last look. The first look only remembers them, and asks
+        about the claim's checkout: its commit may have landed before."""
         told: Answer | None = None
         for checkout in {self._session.checkout, claimed_in}:
             head = self._head(checkout)
@@ -86,7 +102,7 @@ class Watch:
 
 
 def _told(session: Session, run: Run, agent: str) -> Answer | None:
-    return session.coordinate(lambda guard: guard.passed(run, agent))
+    return session.coordinate(lambda guard: guard.passed(run, agent)._replace(agent=guard.me_if_known))
 
 
 def _newest(snapshot: Snapshot, breakage: Breakage, checkout: str) -> Proof | None:

@@ -10,6 +10,7 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import watch
 from buildguard.errors import Unavailable
 from buildguard.session import FAULTS, Session
+from buildguard.text import some
 from buildguard.ui import phrases
 from buildguard.ui.reports import Head, Report
 
@@ -26,6 +27,10 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
         following = elsewhere.bringing(session, session.repository, fix)
+    passed = landing.not_committed(session, snapshot)
+    if passed is not None:
+        notes.append(f"passes here, but not committed: {some(passed.loose)}")
+        following = session.answers.commit_of(passed.loose, passed.changed)
     unchecked = landing.unchecked_commit(session, snapshot)
     if unchecked:
         notes.append(f"{unchecked[:7]} was not checked")

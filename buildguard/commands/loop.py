@@ -58,7 +58,8 @@ class Turn(Protocol):
 
 
 def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Attempt]:
-    """Run the check, and as the rules have it again, until there is an answer. Also the attempt that it is about."""
+    """Run the check, and as the rules have it again, until there is an answer. Also the attempt that it is
+    about."""
     reruns = 1
     while True:
         tried = attempt(session, command, turn.lives, turn.committed)
@@ -81,7 +82,8 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
 
 
 def _elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | None:
-    """What becomes of a failure: handed on, nobody's here, or put to the vote. None: coordination is unavailable."""
+    """What becomes of a failure: handed on, nobody's here, or put to the vote. None: coordination is
+    unavailable."""
     if not turn.lives():
         return turn.gone()
     if tried.snapshot is None:
@@ -155,7 +157,8 @@ def _as_of(moment: Moment, answer: Answer) -> Answer:
 
 
 class Deadline:
-    """The end of the one wait that a caller may take, however often it is woken; it begins when it is first asked."""
+    """The end of the one wait that a caller may take, however often it is woken; it begins when it is first
+    asked."""
 
     def __init__(self, wait: float) -> None:
         self._wait = wait

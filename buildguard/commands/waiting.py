@@ -1,4 +1,5 @@
-"""A wait for the fixer, holding nothing: shown while it lasts, ended by an event, by a HEAD that moved, or by time."""
+"""A wait for the fixer, holding nothing: shown while it lasts, ended by an event, by a HEAD that moved, or by
+time."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from buildguard.ui.voice import Countdown
 def await_turn(
     session: Session, timeout: float, lives: Callable[[], bool] = always, scope: str | None = None
 ) -> Moment | None:
-    """Wait at most `timeout` seconds until nobody else's claim holds us up. The last moment says how it ended; None if
-    coordination became unavailable. Ends early if the caller does. `scope` is the one that was found busy."""
+    """Wait at most `timeout` seconds until nobody else's claim holds us up. The last moment says how it ended; None
+    if coordination became unavailable. Ends early if the caller does. `scope` is the one that was found busy."""
     return session.coordinate(lambda guard: watch(session, guard, timeout, lives, scope))
 
 

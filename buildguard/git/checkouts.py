@@ -10,19 +10,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from buildguard.git import private
+from buildguard.git.repository import Repository
 
 
-def name_of(git_dir: Path, common_dir: Path, top: Path | None) -> str:
-    """The name of the checkout whose git dir that is, made and registered if it has none yet. Where nothing can be
-    written: one that is the same at every call, and never gone."""
+def name_of(repository: Repository) -> str:
+    """The name of this checkout, made and registered if it has none yet. Where nothing can be written: one that is
+    the same at every call, and never gone."""
     with suppress(OSError):
-        if name := _kept(git_dir):
+        if name := _kept(repository.git_dir):
             return name
-    folder = _safe((top or git_dir).name)
+    folder = _safe((repository.top or repository.git_dir).name)
     try:
-        return _made(git_dir, common_dir, folder)
+        return _made(repository, folder)
     except OSError:
-        return f"{folder}-{_place(git_dir)}"
+        return f"{folder}-{_place(repository.git_dir)}"
 
 
 def gone(common_dir: Path, name: str) -> bool:
@@ -45,9 +46,9 @@ def _kept(git_dir: Path) -> str:
     return name if rest == f"{inode}\n" and _sound(name) else ""
 
 
-def _made(git_dir: Path, common_dir: Path, folder: str) -> str:
-    ours = private.folder(git_dir)
-    registered = private.folder(common_dir, "checkouts")
+def _made(repository: Repository, folder: str) -> str:
+    git_dir, common_dir = repository.git_dir, repository.common_dir
+    ours, registered = private.folder(git_dir), private.folder(common_dir, "checkouts")
     lock = os.open(ours, os.O_RDONLY | os.O_DIRECTORY)
     try:
         # Two that come at once would replace each other's name, and each go on with its own.

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from buildguard.claims.model import Content
 from buildguard.errors import GitFault
 from buildguard.git import index, private
 from buildguard.git.index import Index
@@ -63,14 +64,6 @@ class Watched(NamedTuple):
     written: frozenset[str]
 
 
-class Content(NamedTuple):
-    """What lies at a path: git's mode and the blob's id, both empty where nothing does."""
-
-    path: str
-    mode: str
-    blob: str
-
-
 def look(repository: Repository, patience: float = PATIENCE_SECONDS) -> Files:
     """The files as they are now. One git process if nothing is loose or staged, else up to three; not known if git
     lists nothing within `patience` seconds."""
@@ -110,14 +103,27 @@ def changed(repository: Repository, failed: str, passed: str) -> tuple[Content, 
     return tuple(_content(head, path) for head, path in zip(parts[::2], parts[1::2], strict=False))
 
 
-def not_held(repository: Repository, commit: str, contents: Sequence[Content]) -> tuple[str, ...]:
-    """The paths that a commit does not hold as they passed; all of them where git cannot tell."""
+def has(repository: Repository, tree: str, patch: str) -> bool:
+    """Whether the files of a run have what a patch makes: it can be taken out again."""
+    # What is loose lies in the work tree alone.
+    if repository.applies(patch, "--reverse"):
+        return True
+    try:
+        with index.holding(repository, tree, **_alternates(repository, _objects(repository))) as scratch:
+            return repository.applies(patch, "--reverse", "--cached", GIT_INDEX_FILE=scratch)
+    except GitFault:
+        return False
+
+
+def not_held(repository: Repository, tree: str, contents: Sequence[Content]) -> tuple[str, ...]:
+    """The paths that a commit (or a tree) does not hold as they passed; all of them where git cannot tell."""
     held: set[Content] = set()
+    ours = _alternates(repository, _objects(repository))
     try:
         for at in range(0, len(contents), _ARGUMENTS):
             batch = contents[at : at + _ARGUMENTS]
             named = [utf8(content.path) for content in batch]
-            told = repository.git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", "--", commit, *named)
+            told = repository.git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", "--", tree, *named, **ours)
             there = {path: head.split(" ") for head, _, path in (row.partition("\t") for row in told.split("\0"))}
             for path, _, _ in batch:
                 mode, kind, blob = there.get(path, ("", "", ""))
@@ -220,7 +226,7 @@ def _tree(repository: Repository, files: Files, before: Mark) -> str:
     if not files.staged and not files.loose:
         if head == (repository.head or "(initial)") and repository.tree:
             return repository.tree
-        return repository.now().tree
+        return repository.up_to_date().tree
     source, place = index.current(repository), index.path(repository)
     if _mark(os.fsencode(place))[0] != before:
         raise GitFault("somebody staged something at this very moment")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from buildguard.errors import GitFault
 from buildguard.git import private
 from buildguard.git.process import utf8
-from buildguard.git.repository import APPLY, Repository
+from buildguard.git.repository import Repository
 
 COPY = "index-"
 """What the name of a copy begins with."""
@@ -28,6 +28,11 @@ class Index(NamedTuple):
         """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
         return self.path.name.endswith(".lock")
 
+    @property
+    def empty(self) -> bool:
+        """True if it holds no files, nor names another one that does (a split index)."""
+        return self.content[:4] == b"DIRC" and self.content[8:12] == bytes(4) and b"link" not in self.content
+
     def tree(self, repository: Repository) -> str:
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
@@ -36,36 +41,6 @@ class Index(NamedTuple):
                 return repository.git("write-tree", GIT_INDEX_FILE=copy)
         except GitFault:
             return ""
-
-    def edited_tree(self, repository: Repository, new: bool = False) -> str:
-        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock. The
-        `new` ones, if asked for, are in it as empty files: what nobody has added may be large, or a secret, and git
-        would keep a copy of it."""
-        try:
-            with self.copy(repository) as copy:
-                repository.git("add", "--update", GIT_INDEX_FILE=copy)
-                if new:
-                    empty = repository.git("hash-object", "-w", "--stdin", stdin="")
-                    found = repository.git("ls-files", "--others", "--exclude-standard", "-z", GIT_INDEX_FILE=copy)
-                    # What ends in a slash is another repository.
-                    names = [name for name in found.split("\0") if name and not name.endswith("/")]
-                    entries = "".join(f"100644 {empty} 0\t{name}\0" for name in names)
-                    repository.git("update-index", "-z", "--index-info", stdin=entries, GIT_INDEX_FILE=copy)
-                return repository.git("write-tree", GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-
-    def staged(self, repository: Repository) -> str:
-        """What committing this would change of HEAD, as one short word; an empty string where that is not known."""
-        import hashlib
-
-        try:
-            with self.copy(repository) as copy:
-                asked = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", repository.head)
-                listed = repository.git(*asked, GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
 
     @contextmanager
     def copy(self, repository: Repository) -> Iterator[str]:
@@ -123,20 +98,9 @@ def current(repository: Repository) -> Index | None:
         return None
 
 
-def with_change(repository: Repository, before: str, after: str) -> str:
-    """HEAD's tree with what makes one tree of another; an empty string if that does not go in."""
-    try:
-        with holding(repository, repository.head) as scratch:
-            change = repository.patch(before, after)
-            repository.git(*APPLY, "--cached", "-", stdin=change, GIT_INDEX_FILE=scratch)
-            return repository.git("write-tree", GIT_INDEX_FILE=scratch)
-    except GitFault:
-        return ""
-
-
 @contextmanager
-def holding(repository: Repository, tree: str) -> Iterator[str]:
+def holding(repository: Repository, tree: str, **variables: str) -> Iterator[str]:
     """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
     with Index(repository.git_dir / "index", b"").copy(repository) as scratch:
-        repository.git("read-tree", tree, GIT_INDEX_FILE=scratch)
+        repository.git("read-tree", "--", tree, GIT_INDEX_FILE=scratch, **variables)
         yield scratch

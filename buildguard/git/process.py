@@ -92,7 +92,7 @@ def unbroken() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def commit(
+def run_commit(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     cwd: Path,

@@ -1,17 +1,11 @@
 """What git says of a repository, in as few calls of git as can be."""
 
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from buildguard.errors import GitFault as GitFault  # noqa: PLC0414  until its callers have moved
-from buildguard.git.process import ANSWER_SECONDS, asking, call, said
-from buildguard.git.process import answer as answer  # noqa: PLC0414
-from buildguard.git.process import commit as commit  # noqa: PLC0414
-from buildguard.git.process import unbroken as unbroken  # noqa: PLC0414
-from buildguard.git.process import utf8 as utf8  # noqa: PLC0414
+from buildguard.errors import Distrusted, GitFault
+from buildguard.git.process import ANSWER_SECONDS, call, said, utf8
 
 MOST_COMMITS: Final = 20
 """How many commits of one fix are named, the newest of them."""
@@ -27,10 +21,6 @@ _PATCH = (
 """Explicit even where they are git's defaults: user settings may change those, and `git apply` takes only these."""
 APPLY: Final = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
 """`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
-CLEANNESS_SECONDS = 0.005
-"""How long a passed check waits for git to say whether the work tree was clean."""
-PATIENCE_SECONDS = 1.0
-"""The same for a failed one."""
 _HEAD = ("HEAD", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
 
 
@@ -47,11 +37,6 @@ class Repository(NamedTuple):
     local_variables: tuple[str, ...]
     environment: Mapping[str, str]
     tree: str = ""
-
-    @property
-    def work_tree(self) -> str:
-        """The name of the work tree's git dir, unique in its repository: `.git` is the main one's."""
-        return ".git" if self.git_dir == self.common_dir else self.git_dir.name
 
     @property
     def has_files(self) -> bool:
@@ -85,15 +70,22 @@ class Repository(NamedTuple):
         listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
         return [path for path in self.git(*listing, "--end-of-options", before, after).split("\0") if path]
 
-    def has(self, patch: str, **variables: str) -> bool:
-        """Whether the index has what a patch makes: it can be taken out again. True of an empty patch."""
-        if not patch:
-            return True
+    def applies(self, patch: str, *options: str, **variables: str) -> bool:
+        """Whether `git apply` with these options would take a patch. True of an empty one."""
         try:
-            self.git(*APPLY, "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
+            if patch:
+                self.git(*APPLY, "--check", *options, "-", stdin=patch, **variables)
         except GitFault:
             return False
         return True
+
+    def knows(self, commit: str) -> bool:
+        """True if that commit is in this clone."""
+        try:
+            self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+        except GitFault:
+            return False
+        return bool(commit)
 
     def descends(self, head: str, ancestor: str) -> bool:
         """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
@@ -110,6 +102,14 @@ class Repository(NamedTuple):
         """True if the upstream of this branch had the commit when it was last fetched or pushed."""
         return self.descends("@{upstream}", commit)
 
+    def remote(self) -> str:
+        """The remote that this branch is fetched from, or git's usual one."""
+        try:
+            name = self.git("config", "--get", f"branch.{self.branch.removeprefix('refs/heads/')}.remote")
+        except GitFault:
+            name = ""
+        return name if name not in ("", ".") else "origin"
+
     def commits_touching(self, since: str, until: str, paths: Sequence[str]) -> list[str]:
         """The commits after `since` (empty: all) up to `until` that touch one of these paths, oldest first, the
         newest `MOST_COMMITS` of them; merges are not among them. None where git cannot tell."""
@@ -120,22 +120,17 @@ class Repository(NamedTuple):
         except GitFault:
             return []
 
-    def now(self) -> "Repository":
+    def where(self) -> tuple[str, str, str]:
+        """HEAD, its branch and its tree as they are now. Raises `GitFault`."""
+        return _head(self.environment, self.top or self.git_dir)
+
+    def up_to_date(self) -> "Repository":
         """The same with HEAD as it is now. Raises `GitFault`."""
-        head, branch, tree = _head(self.environment, self.top or self.git_dir)
+        head, branch, tree = self.where()
         return self._replace(head=head, branch=branch, tree=tree)
 
-    def where(self) -> tuple[str, str]:
-        """HEAD and branch as they are now. Raises `GitFault`."""
-        now = self.now()
-        return now.head, now.branch
 
-    def tree_of_head(self) -> str:
-        """HEAD's tree, or an empty string before the first commit."""
-        return self.tree if self.head else ""
-
-
-def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
+def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
     asked = ("--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
     found = call(["rev-parse", *asked, *_HEAD], environment, cwd, None, ANSWER_SECONDS)
@@ -151,44 +146,6 @@ def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     top = Path(paths[2]) if len(paths) > 2 else None
     head, branch, tree = _named(told[3:]) if found.status == 0 else _head(environment, cwd)
     return Repository(Path(paths[0]), Path(paths[1]), top, head, branch, variables, environment, tree)
-
-
-def born(repository: Repository) -> float:
-    """Since when there has been this linked work tree (seconds since the epoch); 0 for the main one. Git writes
-    this file when it adds a work tree, and never again."""
-    try:
-        return (repository.git_dir / "commondir").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-class Cleanness:
-    """The question whether a work tree holds just what its index holds, put to git while something else runs."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        with suppress(OSError):  # without git there is no answer, and nobody is worse off
-            self._process = subprocess.Popen(
-                ["git", "status", "--porcelain", "--untracked-files=normal"],
-                env=asking(repository.environment),
-                cwd=repository.top or repository.git_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-
-    def answer(self, within: float = CLEANNESS_SECONDS) -> bool:
-        """Whether git has said by now that nothing is unstaged and nothing untracked. Waits for nothing more
-        than `within` seconds: in a large repository there may be no answer then, and that is False."""
-        if self._process is None:
-            return False
-        try:
-            out, _ = self._process.communicate(timeout=within)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            return False
-        return self._process.returncode == 0 and all(line[1:2] == b" " for line in out.splitlines())
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str, str]:
@@ -212,7 +169,7 @@ def _named(lines: Sequence[str]) -> tuple[str, str, str]:
 def _no_repository(stderr: str) -> GitFault:
     if "dubious ownership" in stderr:
         mend = next((line.strip() for line in stderr.split("\n") if "safe.directory" in line), None)
-        return GitFault("git does not trust this repository: it belongs to another user", mend)
+        return Distrusted("git does not trust this repository: it belongs to another user", mend)
     if "not a git repository" in stderr:
         return GitFault("not a git repository (nor any of the parent directories)")
     return GitFault(stderr.strip().split("\n")[0] or "git said nothing")

@@ -23,8 +23,8 @@ def place_of(state: State, checkout: str = "") -> str:
 
 
 def who(agent: Identity) -> str:
-    """The caller, and where its id came from."""
-    source = getattr(agent, "source", "")
+    """The caller, and where its id came from if it has not named itself."""
+    source = "" if getattr(agent, "given", True) else getattr(agent, "source", "")
     return f"{agent.id} (from {source})" if source else agent.id
 
 

@@ -145,8 +145,8 @@ class Answers(NamedTuple):
     def status(
         self, answer: Answer, head: Head, notes: Sequence[str], following: str | None, everything: bool, gate: bool
     ) -> Report:
-        """`buildguard status`. `notes` are further lines, `following` what they ask for; `everything` shows all scopes;
-        as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
+        """`buildguard status`. `notes` are further lines, `following` what they ask for; `everything` shows all
+        scopes; as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
         shown = [view, *(one for one in others if everything or self._matters(one))]
@@ -163,21 +163,23 @@ class Answers(NamedTuple):
             following = following or self.next("run")
         scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
         extra = {"scopes": scopes, "head": _head_facts(head)}
-        return _about(answer, code, lines, self._after_status(answer) or following, extra)
+        return _about(answer, code, lines, following or self._after_status(answer), extra)
 
-    def passed(self, answer: Answer | None, check: str, took: float) -> Report:
-        """A green check, and what it came to. Without an answer coordination was unavailable."""
+    def passed(self, answer: Answer | None, check: str, took: float, brief: bool = False) -> Report:
+        """A green check, and what it came to. Without an answer coordination was unavailable. `brief`: a command
+        above will say what is left to be done."""
         lines = [f"passed: {check} ({span(took)})"]
         if answer is None:
             return Report("passed", Exit.OK, tuple(lines))
         lines += phrases.ended(answer, self.checkout)
-        more, following = self.still_open(answer)
+        more, following = ([], None) if brief else self.still_open(answer)
         lines += more
         fixed = answer.outcome is Outcome.FIXED
         return _about(answer, Exit.OK, lines, following, {"fixed": fixed}, "passed")
 
     def still_open(self, answer: Answer) -> tuple[list[str], str | None]:
-        """What a pass has not ended, and the command that does: the fixer's, or of whoever has the breakage here."""
+        """What a pass has not ended, and the command that does: the fixer's, or of whoever has the breakage
+        here."""
         state, run = answer.view.state, answer.run
         if answer.outcome is Outcome.LEFT:
             return ["this checkout has left the commit that fails: nothing is fixed there by that"], None
@@ -186,6 +188,10 @@ class Answers(NamedTuple):
         seen = state.breakage.seen.get(run.checkout)
         landing = next((one for one in run.landings if seen and one.failed == seen.files), None)
         held = f"; claim {state.number} is still yours" if self._mine(answer) else ""
+        if landing is not None and landing.left is not None:
+            landing = landing._replace(loose=landing.left)
+            if not landing.loose:
+                return ["this commit has what makes it pass"], None
         if landing is None:
             return [f"passes here, and nothing of it is committed yet{held}"], self.give_back(answer)
         loose = some(landing.loose)

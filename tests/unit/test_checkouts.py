@@ -10,7 +10,7 @@ import pytest
 from testing.support import PROJECT, Checkout
 
 from buildguard.git import checkouts
-from buildguard.git.repository import Repository, repository
+from buildguard.git.repository import Repository, find_repository
 
 
 @pytest.fixture
@@ -26,12 +26,11 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def here(checkout: Checkout) -> Repository:
-    return repository(checkout.path, checkout.env())
+    return find_repository(checkout.path, checkout.env())
 
 
 def name(checkout: Checkout) -> str:
-    place = here(checkout)
-    return checkouts.name_of(place.git_dir, place.common_dir, place.top)
+    return checkouts.name_of(here(checkout))
 
 
 def gone(checkout: Checkout, name: str) -> bool:
@@ -222,10 +221,12 @@ def test_a_group_that_shares_the_repository_may_write_there(checkout: Checkout) 
 _RACER = """
 import pathlib, sys
 from buildguard.git import checkouts
+from buildguard.git.repository import Repository
 git_dir = pathlib.Path(sys.argv[1])
+place = Repository(git_dir, git_dir, git_dir.parent, "", "", (), {})
 print("ready", flush=True)
 sys.stdin.readline()
-print(checkouts.name_of(git_dir, git_dir, git_dir.parent), flush=True)
+print(checkouts.name_of(place), flush=True)
 """
 
 

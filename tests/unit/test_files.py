@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from testing.support import PROJECT, Checkout
 
+from buildguard.claims.model import Content
 from buildguard.git import files
-from buildguard.git.files import Content
-from buildguard.git.repository import Repository, repository
+from buildguard.git.repository import Repository, find_repository
 
 LONG = 60.0
 """Seconds: a slow machine is no reason why files are not known."""
@@ -121,7 +121,7 @@ def shell(checkout: Checkout, script: str, **variables: str) -> None:
 
 
 def here(checkout: Checkout, **variables: str) -> Repository:
-    return repository(checkout.path, checkout.env(**variables))
+    return find_repository(checkout.path, checkout.env(**variables))
 
 
 def seen(checkout: Checkout, **variables: str) -> files.Files:
@@ -293,8 +293,8 @@ def test_a_hook_sees_what_git_would_make_of_all(checkout: Checkout, commit: str)
     script = f"""
 import os, pathlib
 from buildguard.git import files
-from buildguard.git.repository import repository
-print(*files.look(repository(pathlib.Path.cwd(), os.environ), 60)[:2], file=open({str(told)!r}, "w"))
+from buildguard.git.repository import find_repository
+print(*files.look(find_repository(pathlib.Path.cwd(), os.environ), 60)[:2], file=open({str(told)!r}, "w"))
 """
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
