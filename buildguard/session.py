@@ -61,7 +61,14 @@ class Session(NamedTuple):
     @property
     def answers(self) -> Answers:
         """What composes the answers of this command."""
-        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check)
+        inside = self.repository is not None and self.cwd != self.repository.top
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
+
+    @property
+    def agent_option(self) -> str | None:
+        """The id that the caller gave itself, if it did."""
+        at = self.aim.index("--agent") + 1 if "--agent" in self.aim else 0
+        return self.aim[at] if at else None
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""

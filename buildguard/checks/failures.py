@@ -64,7 +64,7 @@ def _leaves(ids: set[str]) -> Iterator[str]:
 
 
 def _output_ids(output: bytes, root: Path | None) -> set[str]:
-    lines = list(_placed(_lines(output, root)))
+    lines = list(_placed(_lines(output, root), root))
     found = {(kind.ids, tuple(fields.items())) for kind in RECOGNISERS for fields in _matches(kind, lines)}
     return {one for templates, fields in found if (one := _filled(templates, dict(fields)))}
 
@@ -74,7 +74,7 @@ def _lines(output: bytes, root: Path | None) -> list[str]:
     text = output[-MAX_OUTPUT:].decode("utf-8", "replace")
     lines = re.split(r"[\r\n]+", _without(root, re.sub(_COLOUR, "", text)))
     cut = len(output) >= _MAY_BE_CUT
-    lines = [line[:_MAX_LINE].rstrip() for line in lines[cut:][-_MAX_LINES:]]
+    lines = [line[:_MAX_LINE].rstrip() for line in lines[1 if cut else 0 :][-_MAX_LINES:]]
     # Tests' source and what they print may look like any failure, and like another pytest's summary.
     shown = next((at for at, line in enumerate(lines) if re.match(SHOWN, line)), None)
     summary = max((at for at, line in enumerate(lines) if re.match(SUMMARY, line)), default=-1)
@@ -83,12 +83,15 @@ def _lines(output: bytes, root: Path | None) -> list[str]:
     return lines[:shown] + (lines[summary:] if summary > shown else [])
 
 
-def _placed(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def _placed(lines: Iterable[str], root: Path | None) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line with the folder or the package that the tool which printed it works in, as far as it was told."""
     container, place = re.compile(CONTAINER), dict[str, str]()
     for line in lines:
         if hit := container.match(line):
             place = _groups(hit)
+            # The tool may work for a folder above: all that it names lies there, and each work tree's is another.
+            if f"{root}/".startswith(f"{place.get('folder', '?')}/"):
+                place = {}
         yield line, place
 
 
@@ -127,9 +130,10 @@ def _filled(templates: Iterable[str], fields: dict[str, str]) -> str:
             text = template.format_map(steady)
         except KeyError:
             continue
-        folder = f"{steady.get('folder', '.')}/"
-        text = text if folder == "./" or text.startswith(folder) else folder + text
-        return _presentable(f"{text} ({steady['workspace']})" if "workspace" in steady else text)
+        folder, workspace = steady.get("folder", ""), steady.get("workspace", "")
+        if folder and not text.startswith(f"{folder}/"):
+            text = f"{folder}/{text}"
+        return _presentable(f"{text} ({workspace})" if workspace else text)
     return ""
 
 

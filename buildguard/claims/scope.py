@@ -60,8 +60,8 @@ def concerning(snapshot: Snapshot, agent: str | None, checkout: str, asked: str 
     views = [view for view in snapshot.views() if view.state.breakage is not None and not view.over]
     here = [view for view in views if view.state.had_in(checkout)]
     for wanted in (
-        [view for view in here if agent is not None and view.held_by(agent)],
-        [view for view in views if agent is not None and view.held_by(agent)],
+        [view for view in here if view.held_by(agent)],
+        [view for view in views if view.held_by(agent)],
         [view for view in here if view.state.claim is not None and view.stale is None],
         here,
     ):

@@ -63,7 +63,7 @@ def attempt(
     seen = files.look(repository) if repository and repository.top and snapshot else None
     began = time.time()
     result = start(session, command, {}, lives, session.settings.check_timeout)
-    check = _at_the_top(session, command)
+    check = at_the_top(session, command)
     showed = Run(check, snapshot.last_event if snapshot else -1, session.checkout)
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
@@ -105,7 +105,9 @@ def start(
     names = repository.local_variables if repository else ()
     environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
     if repository is not None:
-        environment[ACTIVE_VARIABLE] = active(session.environment, str(repository.common_dir), command.text)
+        environment[ACTIVE_VARIABLE] = active(
+            session.environment, str(repository.common_dir), at_the_top(session, command)
+        )
     sys.stdout.flush()
     sys.stderr.flush()
     return run(
@@ -214,13 +216,8 @@ def _who(session: Session) -> str:
     if session.guard is None:
         return ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(_option(session), session.environment, name)
+    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
-
-
-def _option(session: Session) -> str | None:
-    at = session.aim.index("--agent") + 1 if "--agent" in session.aim else 0
-    return session.aim[at] if at else None
 
 
 def _failures(session: Session, command: Command, result: Result, began: float) -> tuple[str, ...]:
@@ -230,7 +227,7 @@ def _failures(session: Session, command: Command, result: Result, began: float) 
     root = place(session, command)
     found = failure_ids(result.output, session.settings.junit, began, root)
     if found and session.repository is not None:
-        harmless = failure_ids(_kept_output(session.repository, _at_the_top(session, command)), None, None, root)
+        harmless = failure_ids(_kept_output(session.repository, at_the_top(session, command)), None, None, root)
         found = tuple(one for one in found if one not in harmless)
     folder = _folder(session, command)
     return tuple(f"{folder}{failure}" for failure in found)
@@ -245,7 +242,7 @@ def _folder(session: Session, command: Command) -> str:
     return "" if path == "." or path.startswith("..") else f"{path}/"
 
 
-def _at_the_top(session: Session, command: Command) -> str:
+def at_the_top(session: Session, command: Command) -> str:
     """The check as a person would type it at the top: in another folder the same words check something else."""
     folder = _folder(session, command)
     return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text

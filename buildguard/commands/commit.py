@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.checks.runner import Result, Verdict
+from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
 from buildguard.claims.guard import Guard, Moment
 from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
@@ -119,7 +119,7 @@ class _Story:
         with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
             path = Path(folder) / "found"
             handoff.begin(path, self.again)
-            environment = {**self.session.environment, handoff.VARIABLE: str(path)}
+            environment = {**self.session.environment, HANDOFF_VARIABLE: str(path)}
             # With `--json` our stdout holds one object and nothing else.
             stdout = 2 if self.session.voice.json else None
             return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)

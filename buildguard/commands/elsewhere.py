@@ -67,8 +67,9 @@ def bringing(session: Session, repository: Repository, fix: Event) -> str | None
     if repository.upstream_has(last):
         return "git pull"
     if repository.knows(last):
-        return command(["buildguard", "cherry-pick", *(commit[:12] for commit in fix.commits)])
-    return command(["git", "fetch", session.repository.remote() if session.repository else "origin"])
+        named = ["--agent", session.agent_option] if session.agent_option else []
+        return command(["buildguard", "cherry-pick", *named, *(commit[:12] for commit in fix.commits)])
+    return command(["git", "fetch", repository.remote()])
 
 
 def _is_here(repository: Repository, fix: Event, run: Run) -> bool:

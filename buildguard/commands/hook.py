@@ -65,6 +65,9 @@ class _Commit:
         return self._again() or "buildguard run" + self._aim()
 
     def later(self) -> str | None:
+        """The same for a waiter; left to `buildguard commit` where that stands above, for it waits itself."""
+        if handoff.asked_for(self._session.environment):
+            return None
         return self._again() or "buildguard wait" + self._aim()
 
     def leave(self, tried: Attempt) -> Leave:

@@ -1,7 +1,7 @@
 """A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
 
 from buildguard.checks.runner import Command, nested_in
-from buildguard.commands.attempt import Attempt, always, start
+from buildguard.commands.attempt import Attempt, always, at_the_top, start
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.loop import Deadline, Leave, checked
 from buildguard.errors import Exit
@@ -29,7 +29,7 @@ def nested(session: Session, command: Command, again: str | None) -> Report | No
     common_dir = str(session.repository.common_dir)
     if not nested_in(session.environment, common_dir):
         return None
-    if nested_in(session.environment, common_dir, command.text):
+    if nested_in(session.environment, common_dir, at_the_top(session, command)):
         line = f"not checked: {command.text} is running above, and made this call itself"
         return Report("nested", Exit.OK, (line,))
     return bare_run(session, command, again)

@@ -140,7 +140,8 @@ class Database:
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except codec.Garbage as error:
+        except (codec.Garbage, UnicodeDecodeError) as error:
+            # The latter is what Python makes of SQLite's own message where that quotes broken text.
             raise self.unavailable(Fault.DAMAGED, f"holds what buildguard did not write ({error})") from error
         except sqlite3.Error as error:
             fault, words = _FAULTS.get(_code(error), _OTHER)

@@ -10,7 +10,8 @@ from buildguard.checks.runner import Command, Result, Verdict
 from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
 from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
-from buildguard.text import ago, clock, iso, quoted, shortened, some, span
+from buildguard.git.safety import pathspec
+from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
 from buildguard.ui import phrases
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -53,6 +54,8 @@ class Answers(NamedTuple):
     build: str
     aim: tuple[str, ...] = ()
     check: Command | None = None
+    inside: bool = False
+    """Whether it runs in a folder below the top of the work tree."""
 
     @property
     def options(self) -> str:
@@ -205,14 +208,14 @@ class Answers(NamedTuple):
 
     def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
         """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""
-        paths = shlex.join(f":(top,literal){path}" for path in loose)
-        if any(not path.isprintable() for path in loose):
-            return "git status --short"
         gone = {one.path for one in changed if not one.blob}
-        new = [path for path in loose if path not in gone]
-        added = f"git add -- {shlex.join(f':(top,literal){path}' for path in new)} && " if new else ""
-        line = f"{added}buildguard commit{self.options} -m 'Fix the build' -- {paths}"
-        return line if len(line) <= 4000 else "git status --short"
+        paths = [pathspec(path, self.inside) for path in loose]
+        new = [pathspec(path, self.inside) for path in loose if path not in gone]
+        commit = command(["buildguard", "commit", *self.aim, "-m", "Fix the build", "--", *paths])
+        added = command(["git", "add", "--", *new]) if new else ""
+        if commit is None or added is None:
+            return "git status --short"
+        return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
         """What a commit came to for an open breakage, when git has returned."""
