@@ -152,7 +152,7 @@ BAD = [
         "was made by another buildguard (schema 0; this one knows 1)"),
     Bad("without its state", damaged_by("DROP TABLE build_state"), Fault.DAMAGED,
         "is damaged (no such table: build_state)"),
-    Bad("without its history", damaged_by("DROP TABLE event"), Fault.DAMAGED, "no such table: event"),
+    Bad("without its history", damaged_by("DROP TABLE event"), Fault.DAMAGED, "is damaged (no such table: event)"),
     Bad("another program's", foreign(0), Fault.FOREIGN, "is a database of another program or"),
     Bad("another program's of its 1st schema", foreign(1), Fault.FOREIGN, "is a database of another program or"),
     Bad("another program's without a table", damaged_by("PRAGMA application_id = 7"), Fault.FOREIGN,

@@ -132,7 +132,10 @@ ON_GARBAGE: list[tuple[Callable[[Path], None], str]] = [
     (replaced_by(row("'{'")), f"{ROW}State is '{{')"),
     (replaced_by(row("x'fffe'")), rf"{ROW}State is b'\xff\xfe')"),
     (replaced_by(row("CAST(x'fffe' AS TEXT)")), "is damaged (Could not decode to UTF-8"),
-    (replaced_by("SELECT 'default' AS build, x'fffe' AS scope, '{\"scope\": \"x\"}' AS value"), "scope is 'x'"),
+    (
+        replaced_by("SELECT 'default' AS build, x'fffe' AS scope, '{\"scope\": \"x\"}' AS value"),
+        f"{ROW}scope is 'x'",
+    ),
     (damaged_by("UPDATE build SET highest = 'many'"), f"{ROW}highest is 'many')"),
     (damaged_by("UPDATE build SET highest = 1e300"), f"{ROW}highest is 1e+300)"),
     (damaged_by("UPDATE event SET id = 9223372036854775807 WHERE id = 2"), f"{ROW}id is 9223372036854775807)"),

@@ -104,6 +104,20 @@ def test_a_read_leaves_no_lock_behind(store: SqliteStore, path: Path) -> None:
         other.execute("BEGIN EXCLUSIVE")
 
 
+def test_a_closed_store_and_one_whose_file_was_deleted_hold_no_file_open(store: SqliteStore, path: Path) -> None:
+    def held() -> list[str]:
+        links = Path("/proc/self/fd").iterdir()
+        return [name for name in map(os.path.realpath, links) if name.startswith(str(path))]
+
+    store.update("default", writing(FIXING))
+    assert held() == [str(path)]
+    path.unlink()
+    store.update("default", writing(FIXING))
+    assert held() == [str(path)]
+    store.close()
+    assert held() == []
+
+
 def test_a_file_that_was_deleted_is_made_anew_and_not_written_to_where_nobody_reads(
     store: SqliteStore, path: Path, opened: Callable[..., SqliteStore]
 ) -> None:

@@ -11,6 +11,9 @@ import pytest
 from store.faulty import BAD, Bad, damaged_by, filled_with, good, may_be_removed, obeying, on_a_full_disk
 from testing.support import BUILDGUARD, Checkout, Done, ended, new_repository
 
+SOME = list({(bad.fault, bad.next): bad for bad in reversed(BAD)}.values())
+"""One of each fault. What else the store meets it tells alike."""
+
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
@@ -69,13 +72,13 @@ def verdict_stands(checkout: Checkout, words: str, *prefix: str) -> None:
     assert refusal.last.startswith("next: ")
 
 
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", SOME, ids=lambda bad: bad.name)
 def test_a_command_that_only_coordinates_says_that_it_cannot(bad: Bad, ready: Checkout) -> None:
     bad.prepare(database(ready))
     refused(ready.buildguard("claim", agent="me"), bad.words)
 
 
-@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", SOME, ids=lambda bad: bad.name)
 def test_the_verdict_stands_whatever_is_wrong_with_the_database(bad: Bad, ready: Checkout) -> None:
     bad.prepare(database(ready))
     verdict_stands(ready, bad.words)
@@ -84,10 +87,10 @@ def test_the_verdict_stands_whatever_is_wrong_with_the_database(bad: Bad, ready:
 @pytest.mark.parametrize("command", ["release", "reset", "wait", "status", "log"])
 def test_every_command_that_only_coordinates_ends_alike(command: str, ready: Checkout) -> None:
     damaged_by("PRAGMA user_version = 99")(database(ready))
-    refused(ready.buildguard(command, *(["--yes"] if command == "reset" else []), agent="me"), "newer buildguard")
+    refused(ready.buildguard(command, *(["--yes"] if command == "reset" else []), agent="me"), "another buildguard")
 
 
-@pytest.mark.parametrize("bad", [BAD[0], BAD[2], BAD[5], BAD[6], BAD[10]], ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", [bad for bad in SOME if bad.next == "mv "], ids=lambda bad: bad.name)
 def test_the_next_command_mends_a_database_that_is_of_no_use(bad: Bad, ready: Checkout) -> None:
     bad.prepare(database(ready))
     refusal = ready.buildguard("claim", agent="me")
