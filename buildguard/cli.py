@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,14 +23,10 @@ from buildguard.ui import reports
 from buildguard.ui.reports import Report
 from buildguard.ui.voice import PREFIX, clean
 
-if TYPE_CHECKING:
-    from buildguard.setup import install
-
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 LEAST_WAIT = 5.0
 """Seconds: an agent that is sent away at once only asks again at once."""
 SHELL_MARGIN = 10.0
-STAGES = ("pre-commit", "pre-merge-commit", "pre-push")
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -176,18 +172,13 @@ def log_command(limit: int, **options: Any) -> None:
 
 @cli.command("install")
 @click.option("--check", metavar="COMMAND", help="Write this check into the settings file.")
-@click.option("--config", is_flag=True, help="Into git's configuration, not into a file (git 2.54 and newer).")
-@click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Which hooks [pre-commit].")
-@click.option("--global-hooks-path", is_flag=True, help="Even where other repositories run their hooks from.")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
-def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bool, **options: Any) -> None:
+def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
-    from buildguard.setup import install
+    from buildguard.setup.install import install
 
     call = start.opened(options)
-    way = install.Way.CONFIG if config else install.Way.FILE
-    wish = install.Wish(way, _reach(global_hooks_path), stages or STAGES[:1], options["check"])
-    report = install.install(call, wish)
+    report = install(call, options["check"])
     if not call.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)
@@ -195,24 +186,23 @@ def install_command(config: bool, stages: tuple[str, ...], global_hooks_path: bo
 
 
 @cli.command("uninstall")
-@click.option("--global-hooks-path", is_flag=True, help="Even where other repositories run their hooks from.")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
-def uninstall_command(global_hooks_path: bool, **options: Any) -> None:
+def uninstall_command(**options: Any) -> None:
     """Take the hook out and put back what was there before it."""
-    from buildguard.setup import install
+    from buildguard.setup.install import uninstall
 
     call = start.opened(options)
-    _end(call, install.uninstall(call, _reach(global_hooks_path)))
+    _end(call, uninstall(call))
 
 
 @cli.command("doctor")
 @common
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
-    from buildguard.setup import doctor
+    from buildguard.setup.doctor import doctor
 
     call = start.opened(options)
-    _end(call, doctor.doctor(call))
+    _end(call, doctor(call))
 
 
 @cli.command("demo")
@@ -236,12 +226,6 @@ def _parsed(given: Sequence[str]) -> int:
         raise SettingsError(error.format_message(), f"{command} --help") from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
-
-
-def _reach(everywhere: bool) -> "install.Reach":
-    from buildguard.setup import install
-
-    return install.Reach.EVERYWHERE if everywhere else install.Reach.HERE
 
 
 def _claims(call: Call, asked: bool | None) -> bool:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psutil
 
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
@@ -174,6 +177,21 @@ def began_before(pid: int, at: float) -> bool:
         return psutil.Process(pid).create_time() <= at + BOOT_TOLERANCE
     except (psutil.Error, OSError):
         return False
+
+
+def gits_in(folders: Sequence[Path]) -> list[int]:
+    """The pids of the gits that work in one of these folders, as far as can be seen; a calling `git buildguard` is
+    none of them."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        # What has ended meanwhile, or does not let us look, is not seen.
+        with suppress(psutil.Error, OSError):
+            if process.name() == "git" and process.pid != os.getppid():
+                place = Path(process.cwd())
+                found += [process.pid] if any(place.is_relative_to(folder.resolve()) for folder in folders) else []
+    return found
 
 
 def _in_session(pid: int, session: int) -> bool:

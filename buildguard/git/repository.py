@@ -278,6 +278,6 @@ def _no_repository(stderr: str) -> GitFault:
             if "safe.directory" in line:
                 return GitFault("git does not trust this repository: it belongs to another user", line.strip())
     if "not a git repository" in stderr:
-        return GitFault("not a git repository (nor any of the parent directories)", "git init")
+        return GitFault("not a git repository (nor any of the parent directories)")
     said = stderr.strip().splitlines() or ["git said nothing"]
     return GitFault(said[0])
