@@ -180,17 +180,18 @@ def began_before(pid: int, at: float) -> bool:
 
 
 def gits_in(folders: Sequence[Path]) -> list[int]:
-    """The pids of the gits that work in one of these folders, as far as can be seen; a calling `git buildguard` is
-    none of them."""
+    """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
+    buildguard`, nor of those that live on beside an editor and take no lock."""
     import psutil
 
-    found = []
+    found, lasting = [], {"cat-file", "fsmonitor--daemon"}
     for process in psutil.process_iter():
         # What has ended meanwhile, or does not let us look, is not seen.
         with suppress(psutil.Error, OSError):
-            if process.name() == "git" and process.pid != os.getppid():
+            if process.name() == "git" and process.pid != os.getppid() and lasting.isdisjoint(process.cmdline()):
                 place = Path(process.cwd())
-                found += [process.pid] if any(place.is_relative_to(folder.resolve()) for folder in folders) else []
+                if any(place.is_relative_to(folder.resolve()) for folder in folders):
+                    found.append(process.pid)
     return found
 
 

@@ -1,5 +1,6 @@
 """`buildguard install` and `uninstall`: the hook goes where git really runs it, and what was there comes back."""
 
+import os
 import shutil
 import sys
 import tomllib
@@ -13,8 +14,7 @@ import tomlkit
 from buildguard.errors import Exit
 from buildguard.git.repository import GitFault, Repository
 from buildguard.session import Call
-from buildguard.setup import hookfile
-from buildguard.setup.hookfile import Change, Refusal
+from buildguard.setup.hookfile import Change, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found
 from buildguard.setup.suggestion import set_check
@@ -52,11 +52,11 @@ def uninstall(call: Call) -> Report:
     try:
         repository = _repository(call)
         place, own = hooks_place(repository), repository.common_dir / "hooks" / HOOK
-        if place.shared and hookfile.is_ours(place.hook):
-            end = UNSET.get(place.scope, place.shown)
+        if place.shared and is_ours(place.hook):
+            end = UNSET.get(place.scope) or command(["ls", "-la", str(place.folder)])
             raise Refusal(f"{place.folder} serves other repositories, too", end)
         hooks = {own} if place.shared else {place.hook, own}
-        changes = [change for hook in sorted(hooks) if (change := hookfile.restore(hook))]
+        changes = [change for hook in sorted(hooks) if (change := restore(hook))]
     except (Refusal, GitFault, OSError) as error:
         return _refused(error)
     lines = tuple(change.line for change in changes)
@@ -87,14 +87,11 @@ def _settings(repository: Repository, check: str | None) -> Iterator[list[Change
     if text is None:
         yield [Change(f"the check stands in {path} already")]
         return
-    draft = hookfile.draft(path, text, 0o666)
-    try:
+    with draft(path, text, 0o666) as new:
         if path.exists():
-            shutil.copymode(path, draft)
+            shutil.copymode(path, new)
         yield [Change(f"wrote the check into {path}", new=True)]
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        new.replace(path)
 
 
 def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
@@ -117,27 +114,29 @@ def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
             text = text.replace("\r\n", "\n").replace("\n", "\r\n")
         return path, text.encode()
     except ValueError as error:
-        raise _cannot_edit(path, f"the check cannot be written into it ({error})") from error
+        raise Refusal(f"{path}: the check cannot be written into it ({error})", _edit(path)) from error
 
 
 def _parsed(path: Path) -> Any:
     try:
         return tomlkit.parse(path.read_bytes().decode("utf-8-sig") if path.exists() else "")
     except ValueError as error:
-        raise _cannot_edit(path, f"is not TOML in UTF-8 ({error})") from error
+        raise Refusal(f"{path}: is not TOML in UTF-8 ({error})", _edit(path)) from error
 
 
-def _cannot_edit(path: Path, detail: str) -> Refusal:
-    return Refusal(f"{path}: {detail}", command([str(path)], "${EDITOR:-vi} "))
+def _edit(path: Path) -> str | None:
+    return command([str(path)], "${EDITOR:-vi} ")
 
 
 def _hook(repository: Repository, check: str | None, python: str) -> list[Change]:
     place = hooks_place(repository)
+    if place.shared and os.access(place.hook, os.X_OK) and calls_us(place.hook):
+        return [Change(f"the hook that is there calls buildguard already: {place.hook}")]
     again = command(["buildguard", "install", *(["--check", check] if check else [])])
     if no := refusal(place, repository, again or _HELP):
         raise no
     # A file that may be committed must not bear the path of this machine's interpreter.
-    change = hookfile.put(place.hook, None if place.in_work_tree else python)
+    change = put(place.hook, None if place.in_work_tree else python)
     paths = " and ".join(map(str, uncommitted(place, repository)))
     until = "until then git runs no hook in the other work trees and clones"
     return [change, Change(f"commit {paths}: {until}")] if paths else [change]
@@ -150,8 +149,8 @@ def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
         return Report("unchanged", Exit.OK, (*lines, line), extra={**extra, "block": ""})
     line = f"not installed: {runner.name} runs the hooks here; add the block above to {runner.file}, {runner.under}"
     then = f"then make sure that git calls {runner.name}: {runner.setup}"
-    edit = command([str(runner.file)], "echo 'buildguard hook' >> " if runner.name == "husky" else "${EDITOR:-vi} ")
-    return Report("runner", Exit.FAILED, (*lines, line, then), edit, extra=extra)
+    append = command([str(runner.file)], "echo 'buildguard hook' >> ") if runner.name == "husky" else None
+    return Report("runner", Exit.FAILED, (*lines, line, then), append or _edit(runner.file), extra=extra)
 
 
 def _refused(error: Refusal | GitFault | OSError) -> Report:

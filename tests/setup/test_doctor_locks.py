@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,21 @@ def test_a_commit_in_a_submodule_is_seen(checkout: Checkout) -> None:
     above.ok("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(checkout.path), "sub")
     finding = while_a_commit_runs(Checkout(above.path / "sub", above.home))["index.lock"]
     assert "git works here (process " in finding["what"]
+
+
+def test_a_git_that_lives_on_beside_an_editor_holds_no_lock(checkout: Checkout) -> None:
+    old_lock(checkout)
+    words = ["git", "cat-file", "--batch"]
+    with subprocess.Popen(words, cwd=checkout.path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as lasting:
+        finding = findings(checkout)["index.lock"]
+        lasting.communicate()
+    assert "no git can be seen here" in finding["what"]
+
+
+def test_the_git_that_calls_us_holds_no_lock(checkout: Checkout) -> None:
+    old_lock(checkout)
+    done = checkout.git("buildguard", "doctor", agent=AGENT)
+    assert ("no git can be seen here" in done.out, done.last) == (True, f"next: {ALL}")
 
 
 @pytest.mark.parametrize(
