@@ -1,5 +1,5 @@
-"""`python -m buildguard`: the same command, for where the script is not on `PATH`."""
+"""`python -m buildguard`."""
 
-from buildguard.entry import main
+from buildguard.main import main
 
 main()

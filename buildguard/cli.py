@@ -1,33 +1,79 @@
-"""The command line: parse, build the parts, call, render, exit. Nothing else."""
+"""The command line: parse, build the session, call, render, exit. Nothing else."""
 
-import shlex
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
-from buildguard import main as start
-from buildguard import session as calls
-from buildguard import settings
-from buildguard.agents.identity import in_ci, shell_limit
+from buildguard.agents.identity import in_ci, time_left
 from buildguard.claims.guard import Guard
-from buildguard.commands import attempt as trial
-from buildguard.errors import Exit
-from buildguard.options import Untouched, checking, common, terms
-from buildguard.session import Call
-from buildguard.settings import SettingsError
-from buildguard.ui import phrases as words
-from buildguard.ui import reports
+from buildguard.errors import Exit, SettingsError
+from buildguard.main import commit_hook
+from buildguard.session import FAULTS, Session, here, open_session, the_check
+from buildguard.settings import Settings, off
+from buildguard.ui.phrases import at_stake
 from buildguard.ui.reports import Report
 from buildguard.ui.voice import PREFIX, clean
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 LEAST_WAIT = 5.0
 """Seconds: an agent that is sent away at once only asks again at once."""
-SHELL_MARGIN = 10.0
-_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_FIRST_WORD_ENDS = {"allow_interspersed_args": False}
+"""The first word that is no option begins the check: what follows is the check's."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(function: F) -> F:
+    """The options of every command that coordinates."""
+    for option in (
+        click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
+        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
+        click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
+        click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
+        click.option("--build", metavar="NAME", help="Which check this is about [default]."),
+    ):
+        function = option(function)
+    return function
+
+
+def terms(function: F) -> F:
+    """The options that set the terms of a claim."""
+    for option in (
+        click.option("--max-claim", metavar="SPAN", help="How long a claim can be held at most [60m]."),
+        click.option("--stale-after", metavar="SPAN", help="How long a fixer may be silent [15m]."),
+    ):
+        function = option(function)
+    return function
+
+
+def checking(function: F) -> F:
+    """The options of the commands that run the check."""
+    for option in (
+        click.option("--junit", metavar="FILE", help="A JUnit XML report that the check writes."),
+        click.option("--fix", metavar="COMMAND", help="Run this after a won claim, then check again."),
+        click.option("--check-timeout", metavar="SPAN", help="End the check after this; it proves nothing then."),
+    ):
+        function = option(function)
+    return terms(common(function))
+
+
+class Untouched(click.Command):
+    """Parses only its own leading options: everything from the first foreign word on belongs to git."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep as the context's object our own words and git's, and parse our own."""
+        own = {name: option for option in self.params for name in option.opts if isinstance(option, click.Option)}
+        at = 0
+        while at < len(args) and args[at].partition("=")[0] in own | {"-h": None, "--help": None}:
+            option = own.get(args[at].partition("=")[0])
+            takes = isinstance(option, click.Option) and not option.is_flag and "=" not in args[at]
+            at += 2 if takes else 1
+        ctx.obj = (tuple(args[:at]), tuple(args[at + 1 :] if args[at : at + 1] == ["--"] else args[at:]))
+        return super().parse_args(ctx, args[:at])
 
 
 @click.group(context_settings=_CONTEXT)
@@ -36,7 +82,7 @@ def cli() -> None:
     """When the build breaks, exactly one agent fixes it and everybody else waits."""
 
 
-@cli.command("run", context_settings=_PASSED_ON)
+@cli.command("run", context_settings=_FIRST_WORD_ENDS)
 @checking
 @click.option("--wait", metavar="SPAN", help="If somebody else is fixing, wait at most this and check again [0].")
 @click.option("--claim/--no-claim", default=None, help="Claim the fix on failure [yes, but no under CI].")
@@ -45,51 +91,57 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     """Run the CHECK; if it fails, claim the fix or say who has it."""
     from buildguard.commands import run
 
-    call = start.opened(options)
-    command = start.the_check(call, check)
-    again = words.command(["buildguard", *sys.argv[1:]])
-    if settings.off(call.environment) or trial.nested(call):
-        _end(call, start.only_the_check(call, command, again))
-    wait = call.settings.wait if options.get("wait") is not None else 0.0
-    _end(call, run.run(call, command, again, wait, _claims(call, claim)))
+    session = _opened(options)
+    command = the_check(session, check)
+    again = session.again(sys.argv[1:])
+    if off(session.environment):
+        _end(session, run.bare_run(session, command, again))
+    inner = run.nested(session, command, again)
+    if inner is not None:
+        _end(session, inner)
+    wait = session.settings.wait if options.get("wait") is not None else 0.0
+    _end(session, run.run(session, command, again, wait, _claims(session, claim)))
 
 
-@cli.command("hook", context_settings=_PASSED_ON)
+@cli.command("hook", context_settings=_FIRST_WORD_ENDS)
 @checking
 @click.option("--wait", metavar="SPAN", help="How long the hook may wait where that harms nobody [5m].")
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
 def hook_command(check: tuple[str, ...], **options: Any) -> None:
     """What the git hook calls: run the CHECK for the commit in hand."""
-    sys.exit(start.commit_hook(options, check, _aim()))
+    sys.exit(commit_hook(options, check))
 
 
 @cli.command("commit", cls=Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
 @click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
+@click.option("--build", metavar="NAME", help="Which check this is about [default].")
 @click.option("--timeout", metavar="SPAN", help="How long to wait for a fixer in all [5m].")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 @click.pass_obj
-def commit_command(arguments: tuple[str, ...], /, **options: Any) -> None:
+def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options: Any) -> None:
     """Like git commit; while somebody else fixes the build, wait outside git and commit again."""
     from buildguard.commands import commit
 
-    call = start.opened(options)
-    if options.get("agent") is not None:
-        # The hook has to take us for the same agent.
-        call = call._replace(environment={**call.environment, "BUILDGUARD_AGENT": str(options["agent"])})
-    _end(call, commit.commit(call, arguments, _timeout(call, options)))
+    session = _opened(options)
+    # The hook has to take us for the same agent, and to be about the same build.
+    named = {f"BUILDGUARD_{name.upper()}": options[name] for name in ("agent", "build") if options.get(name)}
+    session = session._replace(environment={**session.environment, **named})
+    own = [word for name in ("timeout", "json") for word in _given(name, options)]
+    _end(session, commit.commit(session, words[1], _timeout(session, options), own))
 
 
 @cli.command("cherry-pick")
+@click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
 @click.option("--timeout", metavar="SPAN", help="How long to wait for other git commands here [5m].")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 @click.argument("commits", metavar="COMMIT...", nargs=-1, required=True)
 def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
     """Bring the fix in each COMMIT into this branch, whatever others have staged here."""
-    from buildguard.commands import cherry_pick as cherrypick
+    from buildguard.commands import cherry_pick
 
-    call = start.opened(options)
-    call.coordinate(Guard.alive)
-    _end(call, cherrypick.cherry_pick(call, commits, _timeout(call, options)))
+    session = _opened(options)
+    session.coordinate(Guard.alive)
+    _end(session, cherry_pick.cherry_pick(session, commits, _timeout(session, options)))
 
 
 @cli.command("claim")
@@ -97,9 +149,8 @@ def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
 @common
 def claim_command(**options: Any) -> None:
     """Become the fixer, if nobody is."""
-    call = start.opened(options)
-    answer = call.required().failed(None)
-    _end(call, reports.claimed(answer, call.checkout, call.voice.build))
+    session = _opened(options)
+    _end(session, session.answers.claimed(session.required().failed(None)))
 
 
 @cli.command("release")
@@ -109,9 +160,10 @@ def claim_command(**options: Any) -> None:
 @click.option("--claim", type=int, metavar="N", help="Only if this is still the claim's number.")
 def release_command(gave_up: bool, reason: str, claim: int | None, **options: Any) -> None:
     """Hand the fixer role back: fixed, or given up."""
-    call = start.opened(options)
-    answer = call.required().release(claim, gave_up, reason, trial.left_behind(call))
-    _end(call, reports.released(answer, call.checkout, call.voice.build, claim))
+    from buildguard.commands import looking
+
+    session = _opened(options)
+    _end(session, looking.release(session, claim, gave_up, reason))
 
 
 @cli.command("wait")
@@ -119,44 +171,45 @@ def release_command(gave_up: bool, reason: str, claim: int | None, **options: An
 @click.option("--timeout", metavar="SPAN", help="How long at most [5m].")
 def wait_command(**options: Any) -> None:
     """Wait until no other live agent holds a claim here."""
-    from buildguard.commands import run
+    from buildguard.commands import looking
 
-    call = start.opened(options)
-    guard = call.required()
-    _alive(guard)
-    moment = run.watch(call.voice, guard, _timeout(call, options))
-    _end(call, reports.waited(moment, guard.me, call.checkout, call.voice.build))
+    session = _opened(options)
+    _end(session, looking.wait(session, _timeout(session, options)))
 
 
 @cli.command("status")
 @common
 @click.option("--all", "everything", is_flag=True, help="Every scope, not only those that matter here.")
-@click.option("--exit-code", "gate", is_flag=True, help="Exit 1 unless passing: a gate for CI.")
+@click.option("--exit-code", "gate", is_flag=True, help="A gate: 1 if red here, 4 if HEAD is not checked, else 0.")
 def status_command(everything: bool, gate: bool, **options: Any) -> None:
-    """Say how it stands."""
-    call = start.opened(options)
-    check = call.settings.check.text if call.settings.check else ""
-    answer = call.required().status()
-    report = reports.status(answer, call.checkout, call.voice.build, everything, gate, check)
-    call.voice.panel(report.aimed(_aim()))
+    """Say how it stands here, and whether HEAD was checked."""
+    from buildguard.commands import looking
+
+    session = _opened(options)
+    report = looking.status(session, everything, gate)
+    session.voice.panel(report)
     sys.exit(report.exit)
 
 
 @cli.command("reset")
 @common
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset_command(yes: bool, **options: Any) -> None:
-    """Declare the build passing, whoever is fixing it."""
-    call = start.opened(options)
-    guard = call.required()
-    if not yes and (call.voice.json or not sys.stdin.isatty()):
-        raise SettingsError("reset asks first, and nobody can answer here", f"buildguard reset --yes{_aim()}")
+@click.option("--claim", "evict", is_flag=True, help="End only the claim: the build stays broken.")
+def reset_command(yes: bool, evict: bool, **options: Any) -> None:
+    """Declare the build passing, whoever is fixing it; or end only the claim."""
+    session = _opened(options)
+    guard = session.required()
+    if not yes and (session.voice.json or not sys.stdin.isatty()):
+        again = session.answers.next("reset", "--yes", *(["--claim"] if evict else []))
+        raise SettingsError("reset asks first, and nobody can answer here", again)
     if not yes:
-        answer = guard.status()
-        at_stake = words.at_stake(answer.view, answer.snapshot.now, call.checkout, call.voice.build)
-        if not click.confirm(f"{PREFIX} {clean(at_stake)}; reset it to passing?", err=True):
-            _end(call, Report("kept", Exit.FAILED, ("not reset",), "buildguard status"))
-    _end(call, reports.reset(guard.reset(), call.checkout, call.voice.build))
+        snapshot = guard.read()
+        stake = at_stake(guard.status(snapshot).view, snapshot.now, session.checkout, session.settings.build)
+        if not click.confirm(
+            f"{PREFIX} {clean(stake)}; {'end the claim' if evict else 'reset it to passing'}?", err=True
+        ):
+            _end(session, Report("kept", Exit.FAILED, ("not reset",), session.answers.next("status")))
+    _end(session, session.answers.reset(guard.reset(evict)))
 
 
 @cli.command("log")
@@ -164,10 +217,12 @@ def reset_command(yes: bool, **options: Any) -> None:
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
 def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
-    call = start.opened(options)
-    guard = call.required()
-    _alive(guard)
-    call.voice.history(guard.store.history(guard.build, limit), guard.read().now)
+    from buildguard.commands import looking
+
+    session = _opened(options)
+    _alive(session.required())
+    events, now = looking.history(session, limit)
+    session.voice.history(events, now)
 
 
 @cli.command("install")
@@ -177,12 +232,12 @@ def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
     from buildguard.setup.install import install
 
-    call = start.opened(options)
-    report = install(call, options["check"])
-    if not call.voice.json:
+    session = _opened(options)
+    report = install(session, options["check"])
+    if not session.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)
-    _end(call, report)
+    _end(session, report)
 
 
 @cli.command("uninstall")
@@ -191,8 +246,8 @@ def uninstall_command(**options: Any) -> None:
     """Take the hook out and put back what was there before it."""
     from buildguard.setup.install import uninstall
 
-    call = start.opened(options)
-    _end(call, uninstall(call))
+    session = _opened(options)
+    _end(session, uninstall(session))
 
 
 @cli.command("doctor")
@@ -201,8 +256,8 @@ def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
     from buildguard.setup.doctor import doctor
 
-    call = start.opened(options)
-    _end(call, doctor(call))
+    session = _opened(options)
+    _end(session, doctor(session))
 
 
 @cli.command("demo")
@@ -213,50 +268,50 @@ def demo_command() -> None:
     sys.exit(demo.demo())
 
 
-def main(given: Sequence[str]) -> NoReturn:
-    """Run the command line and exit; whatever goes wrong is one clear line and the right status."""
-    sys.exit(start.ended(lambda: _parsed(given), given))
-
-
-def _parsed(given: Sequence[str]) -> int:
+def parsed(given: Sequence[str]) -> int:
+    """Run the command line; its exit status. Raises `SettingsError` for what it does not understand."""
     try:
         return int(cli.main(list(given) or ["--help"], prog_name="buildguard", standalone_mode=False) or 0)
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "buildguard"
-        raise SettingsError(error.format_message(), f"{command} --help") from error
+        path = error.ctx.command_path if error.ctx else "buildguard"
+        raise SettingsError(error.format_message(), f"{path} --help") from error
     except click.Abort as error:
         raise KeyboardInterrupt from error
 
 
-def _claims(call: Call, asked: bool | None) -> bool:
+def _opened(options: dict[str, Any]) -> Session:
+    """The session of a command with these options. Raises `SettingsError`."""
+    return open_session({name: value for name, value in options.items() if value is not None}, os.environ, here())
+
+
+def _given(name: str, options: dict[str, Any]) -> list[str]:
+    """An option as it was given, to be repeated."""
+    value = options.get(name)
+    return [] if value in (None, False) else [f"--{name}"] if value is True else [f"--{name}", str(value)]
+
+
+def _claims(session: Session, asked: bool | None) -> bool:
     """Whether a failure claims: a red CI job must not leave a dead fixer behind, unless it is to fix."""
     if asked is not None:
         return asked
-    return call.settings.fix is not None or not in_ci(call.environment)
+    return session.settings.fix is not None or not in_ci(session.environment)
 
 
-def _timeout(call: Call, options: dict[str, Any]) -> float:
+def _timeout(session: Session, options: dict[str, Any]) -> float:
     """How long to wait outside git. Unless it was said here, the calling agent's shell must not end it; and a
     `wait` of 0 in the settings only keeps the hook from waiting."""
     if options.get("timeout") is not None:
-        return call.settings.wait
-    wait, limit = call.settings.wait or settings.Settings().wait, shell_limit(call.environment)
-    return wait if limit is None else min(wait, max(LEAST_WAIT, limit.seconds - SHELL_MARGIN))
+        return session.settings.wait
+    wait, left = session.settings.wait or Settings().wait, time_left(session.environment, 0.0)
+    return wait if left is None else min(wait, max(LEAST_WAIT, left))
 
 
 def _alive(guard: Guard) -> None:
     """A sign of life, where that can be written; what is read only needs no more."""
-    with suppress(*calls.FAULTS):
+    with suppress(*FAULTS):
         guard.alive()
 
 
-def _aim() -> str:
-    """The options of this call that say what it is about, as its `next` has to repeat them."""
-    given = click.get_current_context().params
-    chosen = [(f"--{name}", given.get(name)) for name in ("build", "scope", "db", "agent")]
-    return "".join(f" {shlex.join([option, str(value)])}" for option, value in chosen if value is not None)
-
-
-def _end(call: Call, report: Report) -> NoReturn:
-    call.voice.answer(report.aimed(_aim()))
+def _end(session: Session, report: Report) -> NoReturn:
+    session.voice.answer(report)
     sys.exit(report.exit)

@@ -1,32 +1,48 @@
-"""One call of buildguard: its repository, its settings, its voice, and the guard, if there can be one."""
+"""What one command works with: its repository, its settings, its voice, and the guard, if there can be one."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard import settings
-from buildguard.agents.identity import Agent, Unidentified, checked_id, identify
-from buildguard.claims.guard import Guard
-from buildguard.errors import Exit
-from buildguard.git import repository as git
-from buildguard.git.repository import GitFault, Repository
-from buildguard.settings import Settings, SettingsError
-from buildguard.store.faults import Fault, Unavailable
-from buildguard.store.sqlite import Store
-from buildguard.ui import phrases as words
-from buildguard.ui.reports import Report
+from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.checks.runner import Command
+from buildguard.claims.guard import Guard, Terms
+from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
+from buildguard.git import checkouts
+from buildguard.git.repository import Repository, find_repository
+from buildguard.settings import Settings, load, suggested_check
+from buildguard.store import open_store
+from buildguard.text import command, quoted
+from buildguard.ui.reports import Answers, Report, unavailable
 from buildguard.ui.voice import Voice
 
 T = TypeVar("T")
 
-NAME_YOURSELF = 'export BUILDGUARD_AGENT="$(hostname)-$$"'
-"""What gives a shell an identity of its own."""
+FAULTS = (Unavailable, Unidentified, GitFault)
+"""What makes coordination unavailable."""
+_AIMING = ("build", "scope", "db", "agent")
+"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
+them."""
+_RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
-class Call(NamedTuple):
-    """The parts that a command works with. Without a guard, `fault` says why there is none."""
+class World(NamedTuple):
+    """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
+
+    identify: Callable[[], Agent]
+    gone: Callable[[str], bool]
+
+    def dead(self, agent: str, process: str) -> bool:
+        """Whether the process that an agent's id stands for is known to have ended."""
+        return claim_is_dead(agent, process)
+
+
+class Session(NamedTuple):
+    """The parts that a command works with. Without a guard, `fault` says why there is none. `aim` are the options
+    that a `next:` line has to repeat."""
 
     environment: Mapping[str, str]
     cwd: Path
@@ -35,33 +51,44 @@ class Call(NamedTuple):
     voice: Voice
     guard: Guard | None
     fault: Exception | None = None
-    keep_git_environment: bool = False
+    aim: tuple[str, ...] = ()
 
     @property
     def checkout(self) -> str:
-        """The scope of this work tree."""
+        """The scope of this checkout."""
         return self.guard.checkout if self.guard else ""
 
-    def same_clone(self, scope: str) -> bool:
-        """Whether a checkout's scope is a work tree of this clone: one database may serve several."""
-        if self.repository is None or self.settings.db is None:
-            return True
-        own = f"checkout:{_place(self.repository._replace(git_dir=self.repository.common_dir))}"
-        return scope == own or scope.startswith(f"{own}/")
+    @property
+    def answers(self) -> Answers:
+        """What composes the answers of this command."""
+        inside = self.repository is not None and self.cwd != self.repository.top
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
 
-    def up_to_date(self) -> "Call":
+    @property
+    def agent_option(self) -> str | None:
+        """The id that the caller gave itself, if it did."""
+        at = self.aim.index("--agent") + 1 if "--agent" in self.aim else 0
+        return self.aim[at] if at else None
+
+    def again(self, given: Sequence[str]) -> str | None:
+        """The command line that repeats this one, with what came from the environment in it."""
+        if not given:
+            return None
+        named = given[: given.index("--")] if "--" in given else given
+        missing = [
+            word
+            for option, value in zip(self.aim[::2], self.aim[1::2], strict=True)
+            if not any(one == option or one.startswith(f"{option}=") for one in named)
+            for word in (option, value)
+        ]
+        return command(["buildguard", given[0], *missing, *given[1:]])
+
+    def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
         with suppress(GitFault):
             if self.repository is not None:
-                head, branch = self.repository.where()
-                return self._replace(repository=self.repository._replace(head=head, branch=branch))
+                return self._replace(repository=self.repository.up_to_date())
         return self
-
-    def _tell(self, report: Report) -> None:
-        for line in report.lines:
-            self.voice.say_once(line)
-        if report.next is not None:
-            self.voice.say_once(f"to mend it: {report.next}")
 
     def required_repository(self) -> Repository:
         """The repository with a work tree, for a command that does nothing without one. Raises `GitFault`."""
@@ -78,63 +105,87 @@ class Call(NamedTuple):
         return self.guard
 
     def coordinate(self, work: Callable[[Guard], T]) -> T | None:
-        """Coordinate, if that can be done. No fault of ours touches the check's verdict: it is said, and
-        None comes back."""
+        """Coordinate, if that can be done. No fault of ours touches the check's verdict: it is said once, and None
+        comes back."""
         try:
             return work(self.required())
         except FAULTS as error:
             self._tell(unavailable(error))
-            return None
-        except Exception as error:
-            if isinstance(error, SettingsError):
-                raise
-            from buildguard import bug
+        except SettingsError:
+            raise
+        except Exception as error:  # noqa: BLE001  a bug of ours must not change the verdict, either
+            self.voice.say_once(f"coordination is unavailable: a bug in buildguard; report: {report_bug(error)}")
+        return None
 
-            self.voice.say(f"coordination is unavailable: a bug in buildguard; the report is in {bug.write(error)}")
-            return None
-
-
-FAULTS = (Unavailable, Unidentified, GitFault)
-"""What makes coordination unavailable."""
-
-
-def unavailable(error: Exception) -> Report:
-    """What is said where coordination is unavailable, and what mends it."""
-    return Report("unavailable", Exit.UNAVAILABLE, (f"coordination is unavailable: {error}",), _mend(error))
+    def _tell(self, report: Report) -> None:
+        for line in report.lines:
+            self.voice.say_once(line)
+        if report.next is not None:
+            self.voice.say_once(f"to mend it: {report.next}")
 
 
-def open_call(
+def open_session(
     options: Mapping[str, object],
     environment: Mapping[str, str],
     cwd: Path,
-    json: bool = False,
     hook: bool = False,
-    scope: str | None = None,
-) -> Call:
-    """Put the parts together. Raises `SettingsError`; a missing repository only leaves out the guard."""
+) -> Session:
+    """Put the parts together; `options` are those given on the command line, by name. Raises `SettingsError`; a
+    missing repository only leaves out the guard."""
     repository: Repository | None = None
     fault: Exception | None = None
     try:
-        repository = git.repository(cwd, environment)
+        repository = find_repository(cwd, environment)
     except GitFault as error:
         fault = error
-    chosen = settings.load(options, environment, repository.top if repository else cwd)
-    framework = any(name in environment for name in ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK"))
-    voice = Voice(chosen.build, json, environment, framework, hook)
+    # What git will not trust may name any command as its check.
+    root = repository.top if repository else None if isinstance(fault, Distrusted) else cwd
+    chosen = load(options, environment, root)
+    runner = any(name in environment for name in _RUNNERS)
+    voice = Voice(chosen.build, bool(options.get("json")), environment, runner, hook)
+    agent = _given_id(options, environment)
     guard = None
     if repository is not None:
-        # One database may serve several clones: each has a main work tree of the same name.
-        where = repository.work_tree if chosen.db is None else _place(repository)
-        who = _identifier(_given_id(options, environment), environment, where)
-        guard = _guard(repository, chosen, who, scope)
-    return Call(environment, cwd, repository, chosen, voice, guard, fault)
+        try:
+            guard = _guard(repository, chosen, agent, str(options["scope"]) if options.get("scope") else None)
+        except FAULTS as error:
+            fault = error
+    return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
 
 
-def _identifier(option: str | None, environment: Mapping[str, str], work_tree: str) -> Callable[[], Agent]:
-    def who() -> Agent:
-        return identify(option, environment, work_tree)
+def here() -> Path:
+    """The folder that the command runs in; a deleted one is its own clear error."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"the current folder does not exist any more ({os.environ.get('PWD', '?')})", 'cd "$HOME"'
+        ) from error
 
-    return who
+
+def the_check(session: Session, given: Sequence[str]) -> Command:
+    """The check: after `--`, else from the settings. Raises `SettingsError` where there is none."""
+    check = Command.from_words(given) if given else session.settings.check
+    if check is not None:
+        return check
+    if session.repository is None and session.fault is not None:
+        raise session.fault
+    top = (session.repository.top if session.repository else None) or session.cwd
+    suggested = suggested_check(top)
+    raise SettingsError(
+        f'no check: give it after --, in BUILDGUARD_CHECK, or as check = "…" in {top / ".buildguard.toml"}',
+        f"buildguard install --check {quoted(suggested)}" if suggested else "buildguard install --help",
+    )
+
+
+def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
+    found: list[str] = []
+    for name in _AIMING:
+        value = options.get(name) or environment.get(f"BUILDGUARD_{name.upper()}")
+        if value:
+            found += [f"--{name}", str(value)]
+    return tuple(found)
 
 
 def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> str | None:
@@ -148,22 +199,17 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
         raise SettingsError(str(error)) from error
 
 
-def _guard(repository: Repository, chosen: Settings, who: Callable[[], Agent], scope: str | None) -> Guard:
-    checkout = f"checkout:{repository.work_tree}"
-    if chosen.db is None:
-        store = Store(repository.common_dir / "buildguard" / "state.db")
-    else:
-        # One file may serve clones and machines: a work tree's name alone would not tell them apart.
-        store = Store(chosen.db, repository=_origin(repository))
-        checkout = f"checkout:{_place(repository)}"
-    asked = checkout if scope == "checkout" else scope
-    terms = (chosen.stale_after, chosen.max_claim)
-    return Guard(store, chosen.build, checkout, who, *terms, asked, repository.head, lambda: git.born(repository))
+def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
+    name = checkouts.name_of(repository)
+    checkout = f"checkout:{name}"
+    store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
+    world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
+    return Guard(store, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 
 
-def _place(repository: Repository) -> str:
-    """What names the work tree among all machines' and clones'."""
-    return f"{os.uname().nodename}:{repository.git_dir}"
+def _gone(repository: Repository, checkout: str) -> bool:
+    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"))
 
 
 def _origin(repository: Repository) -> str:
@@ -177,28 +223,3 @@ def _origin(repository: Repository) -> str:
         return url
     host, slash, path = rest.partition("/")
     return scheme + separator + host.rpartition("@")[2] + slash + path
-
-
-def _mend(error: Exception) -> str | None:
-    if isinstance(error, Unidentified):
-        return NAME_YOURSELF
-    if isinstance(error, GitFault):
-        return error.next_command
-    if not isinstance(error, Unavailable):
-        return None
-    path = str(error.path)
-    if error.fault in (Fault.NOT_A_DATABASE, Fault.DAMAGED, Fault.FOREIGN):
-        return words.command(["mv", path, f"{path}.set-aside"])
-    if error.fault is Fault.FULL:
-        return words.command(["df", "-h", str(error.path.parent)])
-    if error.fault is Fault.LOCKED:
-        return words.command(["fuser", "-v", path])
-    return words.command(["ls", "-ld", str(error.path.parent), path])
-
-
-def here() -> Path:
-    """The folder that the command runs in; a deleted one is its own clear error."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        raise SettingsError(f"the current folder does not exist any more ({os.environ.get('PWD', '?')})") from error

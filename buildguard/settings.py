@@ -1,25 +1,22 @@
 """Settings: option > environment > `[tool.buildguard]` in `pyproject.toml`, or `.buildguard.toml` > default."""
 
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildguard.agents.identity import checked_id
 from buildguard.checks.runner import Command
+from buildguard.errors import SettingsError
 
 LONGEST = 7 * 24 * 3600.0
 """The longest duration that is believed, in seconds."""
+_LARGEST = 1 << 20
+"""Bytes that a settings file may have."""
 _DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class SettingsError(ValueError):
-    """A setting is wrong; the message is one line that names where it stands and what is wrong with it."""
-
-    def __init__(self, message: str, next_command: str = "buildguard --help") -> None:
-        super().__init__(message)
-        self.next_command = next_command
 
 
 class Settings(NamedTuple):
@@ -154,15 +151,8 @@ def _from_file(root: Path) -> tuple[Path | None, Mapping[str, object]]:
 
 
 def _table(path: Path, in_project: bool) -> Mapping[str, object] | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is not UTF-8 (byte {error.start})") from error
-    if in_project and "buildguard" not in text:
+    text = _text(path)
+    if text is None or (in_project and "buildguard" not in text):
         # Most projects' pyproject.toml does not speak of us: a passing hook need not pay for a TOML parser.
         return None
     import tomllib
@@ -178,3 +168,50 @@ def _table(path: Path, in_project: bool) -> Mapping[str, object] | None:
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: tool.buildguard must be a table")
     return table
+
+
+def _text(path: Path) -> str | None:
+    """The whole of a settings file; None where there is none. Raises `SettingsError` for what is no file of at most
+    1 MiB: a pipe would never end, and neither would a link to a device."""
+    try:
+        # Without a writer a pipe would keep us from even opening it.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise SettingsError(f"{path}: is not a regular file")
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > _LARGEST:
+        raise SettingsError(f"{path}: is larger than {_LARGEST >> 20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8 (byte {error.start})") from error
+
+
+_SIGNS = (
+    # What `npm init` writes is no test: it always fails.
+    ("package.json", r'"scripts"\s*:\s*\{[^}]*"test"\s*:\s*"(?!echo \\"Error: no test specified)[^"]', "npm test"),
+    ("Cargo.toml", "", "cargo test"),
+    ("go.mod", "", "go test ./..."),
+    ("Makefile", r"(?m)^test\s*:(?!=)", "make test"),
+    ("pytest.ini", "", "pytest -q"),
+    ("pyproject.toml", "pytest", "pytest -q"),
+)
+"""A file, the pattern that has to be in it, and the check that it speaks for; the first row that fits counts."""
+
+
+def suggested_check(top: Path) -> str | None:
+    """The command that most likely checks the project in that folder; None where nothing tells. Never raises."""
+    there = ((_read(top / file), sign, check) for file, sign, check in _SIGNS)
+    return next((check for found, sign, check in there if found is not None and re.search(sign, found)), None)
+
+
+def _read(path: Path) -> str | None:
+    """What a file says; None where it cannot be read, or is a pipe or device, which may never end."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    except OSError:
+        return None

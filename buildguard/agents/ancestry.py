@@ -42,7 +42,7 @@ _HOSTS: Final = _named(
 _INTERPRETERS: Final = _named("python pypy node nodejs ruby perl")
 _VALUE_FOLLOWS: Final = _named("-W -X -r --require --import --loader --conditions")
 _SHELL_VALUE_FOLLOWS: Final = _named("-o +o -O +O -C --rcfile --init-file --init-command --config")
-_PACKAGE: Final = re.compile(r"node_modules/((?:@[^/]+/)?[^/]+)/")
+_PACKAGE: Final = r"node_modules/((?:@[^/]+/)?[^/]+)/"
 
 
 def agent_among(ancestors: Sequence[Process]) -> Process | None:
@@ -54,23 +54,36 @@ def agent_among(ancestors: Sequence[Process]) -> Process | None:
     return next((process for process in ancestors if _stands_for_an_agent(process)), None)
 
 
+def is_typed_into(process: Process) -> bool:
+    """True for a shell with a terminal that waits for somebody to type."""
+    return _is_shell(process) and process.terminal and _interactive(_command(process)[1:])
+
+
+def names(process: Process) -> list[str]:
+    """The words that name its program: its own name, the command or script that it runs, and that one's package."""
+    command = _command(process)[:1]
+    return [process.name.partition(" ")[0], *command, *re.findall(_PACKAGE, "".join(command))]
+
+
 def _stands_for_an_agent(process: Process) -> bool:
-    if process.pid <= 2:
+    if process.pid <= 2 or any(_passed_over(word) for word in names(process)):
         return False
+    if plain_name(process.words[0]) in ("bun", "deno") and any("." not in word for word in _command(process)[:1]):
+        return False  # a package's script or a subcommand, and not a file
+    return is_typed_into(process) or not _is_shell(process)
+
+
+def _is_shell(process: Process) -> bool:
+    return any(plain_name(word) in _SHELLS for word in names(process))
+
+
+def _command(process: Process) -> list[str]:
+    """What it runs, with its arguments: of an interpreter the script or module, nothing for code on its input."""
     words = list(process.words)
     program = plain_name(words[0])
     if program in ("bun", "deno"):
-        words = _interpreted([word for word in words if word != "run"])
-        if words and "." not in words[0]:
-            return False  # a package's script or a subcommand, and not a file
-    elif program in _INTERPRETERS:
-        words = _interpreted(words)
-    called = [process.name.partition(" ")[0], *words[:1], *_PACKAGE.findall(words[0] if words else "")]
-    if any(_passed_over(word) for word in called):
-        return False
-    if any(plain_name(word) in _SHELLS for word in called):
-        return process.terminal and _interactive(words[1:])
-    return True
+        return _interpreted([word for word in words if word != "run"])
+    return _interpreted(words) if program in _INTERPRETERS else words
 
 
 def _passed_over(word: str) -> bool:
@@ -98,7 +111,7 @@ def _interpreted(words: Sequence[str]) -> list[str]:
 
 
 def _interactive(arguments: Sequence[str]) -> bool:
-    """Whether a shell started with these waits for somebody to type: no command, no script, no input."""
+    """True if a shell started with these waits for somebody to type: no command, no script, no input."""
     rest = iter(arguments)
     for word in rest:
         if word in _SHELL_VALUE_FOLLOWS:

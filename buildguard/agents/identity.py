@@ -1,25 +1,34 @@
-"""Who is calling: one stable id for each agent, and what its environment tells of its shell.
+"""Who is calling: one stable id for each agent, and what its environment tells about its shell.
 
-An id outlives the hook that asks for it: it is given, or published by a coding agent or a CI job, or it is
-the first process above us that can stand for an agent. Coding agents and CI systems stand in tables.
+An id outlives the command that asks for it: the caller gave it, or a coding agent or a CI job publishes it, or
+it names the first process above us that can stand for an agent.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from buildguard.agents import processes
-from buildguard.agents.processes import plain_name
+from buildguard.agents.ancestry import agent_among, is_typed_into
+from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS
+from buildguard.agents.processes import ancestors, is_git, known_dead, plain_name
+from buildguard.errors import Unidentified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from buildguard.agents.known import CodingAgent
+    from buildguard.agents.processes import Process
 
 LONGEST_ID: Final = 200
 """Characters that an agent's id may have."""
+
+SHELL_MARGIN: Final = 10.0
+"""Seconds that a coding agent's shell is left with after a wait."""
+
+_OPTION: Final = "--agent"
+_VARIABLE: Final = "BUILDGUARD_AGENT"
 
 
 class Agent(NamedTuple):
@@ -31,9 +40,18 @@ class Agent(NamedTuple):
     process: str | None
     """The `Process.token` that the id stands and falls with; None where no process does."""
 
+    @property
+    def given(self) -> bool:
+        """True if the caller named itself. Each `next:` line then repeats the name: a fresh shell may run it."""
+        return self.source in (_OPTION, _VARIABLE)
 
-class Unidentified(Exception):
-    """Nothing tells who is calling. The message is one sentence; what to do about it is the caller's."""
+
+class Ancestor(NamedTuple):
+    """An agent that is a process above us."""
+
+    process: Process
+    shell_with_terminal: bool
+    """True if somebody types into it: then the caller may well be the same person, under another id."""
 
 
 class ShellLimit(NamedTuple):
@@ -43,65 +61,56 @@ class ShellLimit(NamedTuple):
     seconds: float
 
 
-class CodingAgent(NamedTuple):
-    """What a coding agent puts into the environment of its commands."""
-
-    name: str
-    markers: tuple[str, ...]
-    """`NAME` (set, and neither 0 nor false) or `NAME=value`; one of them is enough."""
-    session: str = ""
-    """The variable that holds the id of a session. A process id is none: another may get it later."""
-    seconds: float | None = None
-    """Its shell's limit where known."""
-    milliseconds_variable: str = ""
-    """The variable by which its users set another limit."""
-
-
-CODING_AGENTS: Final = (
-    CodingAgent("Claude Code", ("CLAUDECODE",), "CLAUDE_CODE_SESSION_ID", 120, "BASH_DEFAULT_TIMEOUT_MS"),
-    CodingAgent("Codex", ("CODEX_THREAD_ID", "CODEX_SANDBOX"), "CODEX_THREAD_ID", 10),
-    CodingAgent("Copilot CLI", ("COPILOT_CLI",), "COPILOT_AGENT_SESSION_ID"),
-    CodingAgent("Cursor", ("CURSOR_AGENT",), "CURSOR_CONVERSATION_ID", 30),
-    CodingAgent("Amp", ("AGENT=amp",), "AMP_CURRENT_THREAD_ID"),
-    CodingAgent("Gemini CLI", ("GEMINI_CLI",), "", 300),
-    CodingAgent("OpenCode", ("OPENCODE",), "", 120),
-)
-
-
-class CISystem(NamedTuple):
-    """How a CI system names a job: the first variable must be set, the others sharpen it."""
-
-    name: str
-    variables: tuple[str, ...]
-    prefix: str = ""
-    """How the first one's value begins, where the name alone is too common to believe."""
-
-
-CI_SYSTEMS: Final = (
-    # The jobs of a matrix share all but the runner, and a job never changes its runner.
-    CISystem("github", ("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME")),
-    CISystem("gitlab", ("CI_JOB_ID",)),
-    CISystem("buildkite", ("BUILDKITE_JOB_ID",)),
-    # A job with `parallelism` has one id for all its nodes.
-    CISystem("circleci", ("CIRCLE_WORKFLOW_JOB_ID", "CIRCLE_NODE_INDEX")),
-    # Parallel stages share the tag; people set BUILD_TAG for their images, too.
-    CISystem("jenkins", ("BUILD_TAG", "NODE_NAME", "EXECUTOR_NUMBER"), "jenkins-"),
-)
-
-_CI_MARKERS: Final = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "JENKINS_URL", "TF_BUILD")
-
-
-def identify(option: str | None, environment: Mapping[str, str], work_tree: str) -> Agent:
+def identify(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent:
     """The agent that calls: by `--agent`, `BUILDGUARD_AGENT`, session, CI job or process, first match.
 
-    `work_tree` is the work tree's name: one session that works in two of them is two agents. Raises
-    ValueError for an id that was given and is not legal, Unidentified where no process can stand for one.
+    `checkout` is the checkout's name: one session that works in two of them is two agents. Raises ValueError
+    for an illegal id that was given, Unidentified where no process can stand for an agent.
     """
-    if option is not None:
-        return Agent(checked_id(option, "--agent"), "--agent", None)
-    if given := environment.get("BUILDGUARD_AGENT"):
-        return Agent(checked_id(given, "BUILDGUARD_AGENT"), "BUILDGUARD_AGENT", None)
-    return _by_session(environment, work_tree) or _by_job(environment) or _by_process(environment)
+    return identify_cheaply(option, environment, checkout) or _by_process(environment)
+
+
+def identify_cheaply(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent | None:
+    """What `identify` returns where that needs no look at the process tree, else None. Raises ValueError, too."""
+    for source, text in ((_OPTION, option), (_VARIABLE, environment.get(_VARIABLE) or None)):
+        if text is not None:
+            return Agent(checked_id(text, source), source, None)
+    return _by_session(environment, checkout) or _by_job(environment)
+
+
+def parent_token(environment: Mapping[str, str]) -> str | None:
+    """The token of the first process above us that can stand for an agent, whatever our id is; None without one.
+
+    Two calls of one session with different tokens may come from two sub-agents that share it.
+    """
+    process = agent_among(_above(environment))
+    return process.token if process else None
+
+
+def dies_with(agent_id: str, token: str) -> bool:
+    """True if the id names the very process that `token` does, and not only an agent that called through it."""
+    match token.split(" "):
+        case [pid, start, _]:
+            return agent_id.endswith(f":{pid}-{start}")
+    return False
+
+
+def claim_is_dead(agent_id: str, token: str | None) -> bool:
+    """True if the claim of that agent, made by that process, has certainly lost its holder. False in any doubt."""
+    return token is not None and dies_with(agent_id, token) and known_dead(token)
+
+
+def above_us(agent_id: str, token: str | None) -> Ancestor | None:
+    """The ancestor of this process that the agent is; None if it is none. `token` is the process of its claim.
+
+    Nobody must wait for an ancestor: it may be waiting for us. Walks up the process tree. Never raises.
+    """
+    for process in ancestors():
+        # Without a token (the claim was made with `--agent` and a process's id) the id has to tell it all.
+        same = process.token == token if token else _id_of(process) == agent_id
+        if same and dies_with(agent_id, process.token):
+            return Ancestor(process, is_typed_into(process))
+    return None
 
 
 def checked_id(text: str, where: str) -> str:
@@ -109,8 +118,8 @@ def checked_id(text: str, where: str) -> str:
     if len(text) > LONGEST_ID:
         raise ValueError(f"{where}: {len(text)} characters; at most {LONGEST_ID}")
     for place, character in enumerate(text, 1):
-        if fault := _fault(character):
-            raise ValueError(f"{where}: character {place} is U+{ord(character):04X}, which is {fault}")
+        if not character.isprintable():
+            raise ValueError(f"{where}: character {place} is U+{ord(character):04X}, which cannot be printed")
     if not text.strip():
         raise ValueError(f"{where}: {'blank' if text else 'empty'}; it needs a name")
     return text.strip()
@@ -131,25 +140,28 @@ def shell_limit(environment: Mapping[str, str]) -> ShellLimit | None:
     return min(limits, key=lambda limit: limit.seconds, default=None)
 
 
+def time_left(environment: Mapping[str, str], spent: float) -> float | None:
+    """Seconds that a command which has run for `spent` may still wait, so that the calling coding agent's shell
+    keeps `SHELL_MARGIN`; zero or less where it is too late, None where no limit is known."""
+    limit = shell_limit(environment)
+    return limit.seconds - spent - SHELL_MARGIN if limit else None
+
+
 def in_ci(environment: Mapping[str, str]) -> bool:
-    """Whether a CI job calls, known by its job id or by a variable such as `CI`."""
-    return _by_job(environment) is not None or any(_marked(environment, name) for name in _CI_MARKERS)
+    """True if a CI job calls, known by its job id or by a variable such as `CI`."""
+    return _by_job(environment) is not None or any(_marked(environment, name) for name in CI_MARKERS)
 
 
-_FAULTS: Final = {"Cc": "a control character", "Cs": "not valid text"} | dict.fromkeys(
-    ("Cf", "Zl", "Zp"), "invisible"
-)
-_BLANK_LETTERS: Final = "\u115f\u1160\u2800\u3164\uffa0"
-
-
-def _by_session(environment: Mapping[str, str], work_tree: str) -> Agent | None:
+def _by_session(environment: Mapping[str, str], checkout: str) -> Agent | None:
     sessions = {
         row.session: f"{row.name.lower().replace(' ', '-')}:{session}"
         for row in CODING_AGENTS
         if (session := environment.get(row.session, "").strip())
     }
-    where = f"@{work_tree}" if work_tree else ""
-    return Agent(_legal("+".join(sessions.values()) + where), " + ".join(sessions), None) if sessions else None
+    if not sessions:
+        return None
+    where = f"@{checkout}" if checkout else ""
+    return Agent(_legal("+".join(sessions.values()) + where), " + ".join(sessions), None)
 
 
 def _by_job(environment: Mapping[str, str]) -> Agent | None:
@@ -162,31 +174,45 @@ def _by_job(environment: Mapping[str, str]) -> Agent | None:
 
 
 def _by_process(environment: Mapping[str, str]) -> Agent:
-    from buildguard.agents.ancestry import agent_among
+    above = _above(environment)
+    process = agent_among(above)
+    if process is None:
+        passed = ", ".join(dict.fromkeys(plain_name(one.words[0]) for one in above[:9]))
+        raise Unidentified(f"no process above this one can stand for an agent (passed over: {passed or 'none'})")
+    return Agent(_id_of(process), f"process {plain_name(process.words[0])} {process.pid}", process.token)
 
-    found = processes.ancestors()
+
+def _above(environment: Mapping[str, str]) -> list[Process]:
+    found = ancestors()
     # Whatever git runs in a hook ends with the hook, under whatever name: look above that git.
     if environment.get("GIT_INDEX_FILE"):
-        found = list(dropwhile(lambda process: not processes.is_git(process), found)) or found
-    process = agent_among(found)
-    if process is None:
-        passed = ", ".join(dict.fromkeys(_legal(plain_name(process.words[0])) for process in found[:9]))
-        raise Unidentified(f"no process above this one can stand for an agent (passed over: {passed or 'none'})")
-    # No name in the id: a process may give itself another title, and must not become another agent by it.
-    identity = f"{_user()}@{os.uname().nodename.partition('.')[0]}:{process.pid}-{process.start}"
-    return Agent(_legal(identity), f"process {_legal(plain_name(process.words[0]))} {process.pid}", process.token)
+        return list(dropwhile(lambda process: not is_git(process), found)) or found
+    return found
 
 
-def _user() -> str:
+def _id_of(process: Process) -> str:
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return str(os.getuid())
+        user = str(os.getuid())
+    host = os.uname().nodename.partition(".")[0]
+    # No name in the id: a process may give itself another title, and must not become another agent by it.
+    return f"{_legal(f'{user}@{host}')}:{process.pid}-{process.start}"
 
 
-def _coding_agents(environment: Mapping[str, str]) -> Iterable[CodingAgent]:
+def _legal(text: str) -> str:
+    """An id from outside as `checked_id` takes it: as it is, or else its digest, which is as distinct."""
+    try:
+        return checked_id(text, "")
+    except ValueError:
+        import hashlib
+
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _coding_agents(environment: Mapping[str, str]) -> Iterator[CodingAgent]:
     return (row for row in CODING_AGENTS if any(_marked(environment, name) for name in (*row.markers, row.session)))
 
 
@@ -198,21 +224,4 @@ def _marked(environment: Mapping[str, str], marker: str) -> bool:
 
 def _configured(row: CodingAgent, environment: Mapping[str, str]) -> float | None:
     value = environment.get(row.milliseconds_variable, "")
-    return int(value) / 1000 if re.fullmatch("[1-9][0-9]{0,9}", value) else None
-
-
-def _fault(character: str) -> str | None:
-    if character in _BLANK_LETTERS:
-        return "invisible"
-    return _FAULTS.get(unicodedata.category(character))
-
-
-def _legal(text: str) -> str:
-    """Text from outside as `checked_id` takes it: escaped, and if too long cut but still distinct."""
-    legal = "".join(ascii(character)[1:-1] if _fault(character) else character for character in text).strip()
-    if len(legal) <= LONGEST_ID:
-        return legal
-    import hashlib
-
-    digest = hashlib.sha256(legal.encode()).hexdigest()[:12]
-    return f"{legal[: LONGEST_ID - 1 - len(digest)]}~{digest}"
+    return int(value) / 1000 if len(value) <= 10 and value.isascii() and value.isdigit() else None

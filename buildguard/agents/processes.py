@@ -1,4 +1,4 @@
-"""The process table: who is above us, who still lives, who belongs to a run.
+"""The process table: who is above us, who still lives, who is in a session.
 
 The only module that imports psutil, and only inside functions: importing it costs 25 ms, which a passing
 hook must not pay. On Linux the start of a process comes from `/proc`, in clock ticks since boot: psutil's
@@ -19,22 +19,16 @@ if TYPE_CHECKING:
 
     import psutil
 
-RUN_VARIABLE: Final = "BUILDGUARD_RUN"
-"""Names the run in its processes' environment, so that one that left the session is still found."""
-
 ON_LINUX: bool = sys.platform == "linux"
 
-BOOT_TOLERANCE: Final = 1.0
-"""Seconds that two readings of one boot may lie apart where the system publishes no boot id."""
-
 START_TOLERANCE: Final = 2.0
-"""Seconds that two readings of one start may lie apart off Linux. Above `BOOT_TOLERANCE`: a clock that is set
-moves both, and has to make the boot unknown before it makes a live process look dead."""
+"""How far two readings of one start may lie apart: seconds off Linux, where a clock that is set may move them (by
+more than a second, and the boot is unknown); on Linux ticks, in which no process number comes again."""
 
 # Patterns as text: a passing hook uses none of them, and compiling them took a thirtieth of what it adds.
 SCRIPT_SUFFIX: Final = r"\.(?:py|pyz|js|cjs|mjs|ts|rb|pl|sh)$"
 
-_TELLS: Final = r"([1-9][0-9]{0,8}) ([0-9]+(?:\.[0-9]+)?) (\S+) (\S+)"
+_TELLS: Final = r"([1-9][0-9]{0,8}) ([0-9]+(?:\.[0-9]+)?) (\S+)"
 
 
 class Process(NamedTuple):
@@ -45,8 +39,10 @@ class Process(NamedTuple):
     argv: tuple[str, ...]
     terminal: bool
     """Whether it has a controlling terminal."""
+    began: float
+    """When it began, in seconds since the epoch: a second too early rather than too late."""
     token: str
-    """Opaque; names this process and no other for ever: pid, start time, boot, namespaces."""
+    """Opaque; names this process and no other for ever: pid, start time, and where these two hold."""
 
     @property
     def start(self) -> str:
@@ -133,50 +129,33 @@ def ancestors() -> list[Process]:
 
 def token_of(pid: int) -> str | None:
     """The token of the process that has this number now; None when there is none to be seen."""
-    start = _start(pid)
-    return None if start is None else f"{pid} {start:.12g} {_boot()} {_namespaces()}"
+    life = _life(pid)
+    return f"{pid} {life[0]:.12g} {_here()}" if life else None
 
 
 def known_dead(token: str) -> bool:
-    """Whether the process that `token` names is certainly gone (a zombie is). False in any doubt.
+    """True if the process that `token` names is certainly gone (a zombie is). False in any doubt.
 
     Doubt is: not a token, another boot, another pid namespace, or a process that we may not look at.
     """
     named = re.fullmatch(_TELLS, token, re.ASCII)
-    if named is None:
+    if named is None or named[3] != _here():
         return False
-    pid, start, boot, namespaces = int(named[1]), float(named[2]), named[3], named[4]
-    if not _same_boot(boot, _boot()) or namespaces != _namespaces():
-        return False
-    now = _start(pid)
-    if now is None:
+    pid, start = int(named[1]), float(named[2])
+    life = _life(pid)
+    if life is None:
         return _gone(pid)
-    return _zombie(pid) or abs(now - start) > (0.0 if ON_LINUX else START_TOLERANCE)
+    now, zombie = life
+    return zombie or abs(now - start) > START_TOLERANCE
 
 
-def run_members(session: int, token: str) -> list[int]:
-    """The pids of all live processes of a run, ourselves never among them.
-
-    A member is in the session `session`, or bears `token` within its `BUILDGUARD_RUN` variable: what made
-    itself a session of its own is found by that. A process that may not be looked at is none.
-    """
+def run_members(session: int) -> list[int]:
+    """The pids of all live processes in a session, ourselves never among them."""
     import psutil
 
-    return [
-        pid
-        for pid in psutil.pids()
-        if pid != os.getpid() and (_in_session(pid, session) or _bears(pid, token)) and not _zombie(pid)
-    ]
-
-
-def began_before(pid: int, at: float) -> bool:
-    """Whether the process with that pid began at or before `at` (seconds since the epoch); False when gone."""
-    import psutil
-
-    try:
-        return psutil.Process(pid).create_time() <= at + BOOT_TOLERANCE
-    except (psutil.Error, OSError):
-        return False
+    # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
+    found = [pid for pid in psutil.pids() if pid != os.getpid() and _session(pid) == session > 0]
+    return [pid for pid in found if (life := _life(pid)) and not life[1]]
 
 
 def gits_in(folders: Sequence[Path]) -> list[int]:
@@ -195,21 +174,11 @@ def gits_in(folders: Sequence[Path]) -> list[int]:
     return found
 
 
-def _in_session(pid: int, session: int) -> bool:
-    # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
+def _session(pid: int) -> int:
     try:
-        return session > 0 and os.getsid(pid) == session
+        return os.getsid(pid)
     except OSError:
-        return False
-
-
-def _bears(pid: int, token: str) -> bool:
-    import psutil
-
-    try:
-        return bool(token) and token in psutil.Process(pid).environ().get(RUN_VARIABLE, "")
-    except (psutil.Error, OSError):
-        return False
+        return 0
 
 
 def _described(process: psutil.Process) -> Process:
@@ -223,24 +192,24 @@ def _described(process: psutil.Process) -> Process:
     token = token_of(process.pid)
     if token is None:
         raise psutil.NoSuchProcess(process.pid)
-    return Process(process.pid, process.name(), argv, _has_terminal(process), token)
-
-
-def _has_terminal(process: psutil.Process) -> bool:
     # psutil looks the terminal up under /dev, where a container does not have its caller's.
     stat = _stat(process.pid)
-    return int(stat[4]) != 0 if stat else process.terminal() is not None
+    terminal = int(stat[4]) != 0 if stat else process.terminal() is not None
+    # psutil counts from a boot time in whole seconds.
+    return Process(process.pid, process.name(), argv, terminal, process.create_time() - 1.0, token)
 
 
-def _start(pid: int) -> float | None:
-    """When it began: ticks since boot on Linux, else seconds since the epoch; None when not to be seen."""
+def _life(pid: int) -> tuple[float, bool] | None:
+    """When it began (ticks since boot on Linux, else seconds since the epoch), and whether it is a zombie; None
+    when it is not to be seen."""
     if ON_LINUX:
         stat = _stat(pid)
-        return float(stat[19]) if stat else None
+        return (float(stat[19]), stat[0] in ("Z", "X")) if stat else None
     import psutil
 
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return None
 
@@ -248,60 +217,32 @@ def _start(pid: int) -> float | None:
 def _stat(pid: int) -> list[str]:
     """The fields of `/proc/<pid>/stat` from the third (state) on; empty off Linux or when gone."""
     # The second field is the name, in brackets, and may itself hold blanks and brackets.
-    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split() if ON_LINUX else []
-
-
-def _zombie(pid: int) -> bool:
-    if ON_LINUX:
-        return _stat(pid)[:1] in (["Z"], ["X"])
-    import psutil
-
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return False
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
 def _gone(pid: int) -> bool:
     # Signal 0 asks the kernel: /proc may be mounted so that it hides other users' processes.
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False
 
 
-def _boot() -> str:
-    """This boot of this machine; empty when it cannot be told."""
-    if ON_LINUX:
-        return _read("/proc/sys/kernel/random/boot_id").strip()
-    import psutil
-
-    return f"{psutil.boot_time():.2f}"
-
-
-def _same_boot(one: str, other: str) -> bool:
-    if ON_LINUX:
-        return one == other
-    try:
-        return abs(float(one) - float(other)) <= BOOT_TOLERANCE
-    except ValueError:
-        return False
-
-
-def _namespaces() -> str:
-    """Within what the pid and the start time mean what they mean to us; empty when it cannot be told."""
+def _here() -> str:
+    """Boot and namespaces, in which a pid and a start mean what they mean to us; empty if they cannot be told."""
     if not ON_LINUX:
-        return "none"
+        import psutil
+
+        return f"{os.uname().nodename}:{psutil.boot_time():.0f}"
+    boot = _read("/proc/sys/kernel/random/boot_id").strip()
     try:
         # A /proc that was mounted for another pid namespace tells of other processes by the same numbers.
-        if Path("/proc/self").readlink() != Path(str(os.getpid())):
+        if not boot or Path("/proc/self").readlink() != Path(str(os.getpid())):
             return ""
         # A time namespace shifts the start times that are read in it; older kernels have none.
         kinds = [kind for kind in ("pid", "time") if os.path.lexists(f"/proc/self/ns/{kind}")]
-        return "".join(str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in kinds)
+        return boot + "".join(str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in kinds)
     except OSError:
         return ""
 

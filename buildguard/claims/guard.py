@@ -2,35 +2,87 @@
 to the store and says what came of it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from buildguard.agents import processes
-from buildguard.agents.identity import Agent, Unidentified
 from buildguard.claims import rules, scope
-from buildguard.claims.model import REPO, Caller, Event, Evidence, Outcome, Run, Snapshot, Status, Step, View
-from buildguard.claims.scope import Dead, Placement
-from buildguard.store.faults import Unavailable
-from buildguard.store.sqlite import EVIDENCE_SECONDS, Store
+from buildguard.claims.model import (
+    Caller,
+    Event,
+    Outcome,
+    Proof,
+    Run,
+    Snapshot,
+    State,
+    Step,
+    View,
+)
+from buildguard.claims.store import Store, Transition
+from buildguard.errors import Unavailable, Unidentified
 
-FIXES_SEARCHED = 500
-"""How many of the newest fixes are looked through: a fleet's private ones must not push out the shared one."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks of a waiter at what makes no event: a fixer that died, a claim gone stale."""
+SEARCHED = 200
+"""How many of the newest events are looked through for a fix."""
+LOOK_EVERY = 0.25
+"""Seconds between two looks of a waiter at what makes no event: a HEAD that moved, a fixer that died."""
+_URGENT = (
+    Outcome.PENDING,
+    Outcome.LANDED,
+    Outcome.FIXED,
+    Outcome.RECOVERED,
+    Outcome.LEFT,
+    Outcome.PASSED,
+)
+"""What a pass may come to. Of several breakages, the first of these is told: it asks most of the caller."""
+SKEW = 5.0
+"""Seconds by which another process's clock may be ahead before its times count as of the future."""
+
+
+class Identity(Protocol):
+    """Who is calling, as the rules need to know it."""
+
+    @property
+    def id(self) -> str:
+        """Two calls are by the same agent exactly when their ids are equal."""
+
+    @property
+    def process(self) -> str | None:
+        """The token of the process that the id stands and falls with."""
+
+
+class World(Protocol):
+    """What the guard has to be told of the world outside the store."""
+
+    def identify(self) -> Identity:
+        """Who is calling; may walk up the process tree. Raises `Unidentified`."""
+
+    def dead(self, agent: str, process: str) -> bool:
+        """Whether the process that an agent's id stands for is known to have ended."""
+
+    def gone(self, checkout: str) -> bool:
+        """Whether that checkout is known to be gone."""
+
+
+class Terms(NamedTuple):
+    """The terms of a claim made now (seconds), and where it would be made."""
+
+    stale_after: float
+    max_claim: float
+    head: str = ""
+    branch: str = ""
 
 
 class Answer(NamedTuple):
-    """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it
-    had to be known; `failures` are those of the caller's own run."""
+    """What came of a verb: the outcome, and the scope as it stands afterwards. `agent` is the caller, where it had
+    to be known, `why` says why it is that scope; `run` is the caller's own, `event` what was last written of it."""
 
     outcome: Outcome
     view: View
     snapshot: Snapshot
-    agent: Agent | None = None
-    placement: Placement | None = None
-    failures: tuple[str, ...] = ()
+    agent: Identity | None = None
+    why: str = ""
+    run: Run | None = None
     event: Event | None = None
 
 
@@ -44,40 +96,26 @@ class Moment(NamedTuple):
 
 
 class Guard:
-    """The verbs, for one build, one checkout and one caller.
-
-    `identify` is asked only when the caller's identity matters: that may cost a walk up the process tree. It may
-    raise `agents.Unidentified`, and every verb `store.Unavailable`. `asked` is the scope that was demanded, `head`
-    the checkout's HEAD, `born` since when there has been this checkout (seconds since the epoch; 0: always).
-    """
+    """The verbs, for one build, one checkout and one caller. Every verb may raise `Unavailable`, and those that
+    claim or release `Unidentified`. `asked` is the scope that was demanded."""
 
     def __init__(
-        self,
-        store: Store,
-        build: str,
-        checkout: str,
-        identify: Callable[[], Agent],
-        stale_after: float,
-        max_claim: float,
-        asked: str | None = None,
-        head: str = "",
-        born: Callable[[], float] = lambda: 0.0,
+        self, store: Store, build: str, checkout: str, world: World, terms: Terms, asked: str | None = None
     ) -> None:
         self.store = store
         self.build = build
         self.checkout = checkout
         self.asked = asked
-        self._identify = identify
-        self._born = born
-        self._terms = (stale_after, max_claim, head)
+        self.terms = terms
+        self._world = world
 
     @cached_property
-    def me(self) -> Agent:
+    def me(self) -> Identity:
         """Who is calling."""
-        return self._identify()
+        return self._world.identify()
 
     @property
-    def me_if_known(self) -> Agent | None:
+    def me_if_known(self) -> Identity | None:
         """Who is calling, for a verb that can do without."""
         try:
             return self.me
@@ -87,94 +125,80 @@ class Guard:
     @property
     def caller(self) -> Caller:
         """Who is calling, as the rules know it."""
-        return Caller(self.me.id, self.checkout, self.me.process, *self._terms)
+        return Caller(self.me.id, self.checkout, self.me.process, *self.terms)
 
     def read(self) -> Snapshot:
-        """All scopes as they are now."""
-        return self.store.read(self.build)
+        """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
+        by time, where that can be written."""
+        snapshot = self._known(self.store.read(self.build))
+        if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
+            # Who may only read goes on with what was read.
+            with suppress(Unavailable):
+                snapshot = self._known(self.store.update(self.build, _put_right)[1])
+        return snapshot
 
-    def fixes(self, now: float) -> list[Event]:
-        """The fixes of the day before `now` (seconds since the epoch), newest first."""
-        newest = reversed(self.store.history(self.build, FIXES_SEARCHED, fixes=True))
-        return [fix for fix in newest if fix.at > now - EVIDENCE_SECONDS]
+    def history(self, limit: int = SEARCHED) -> list[Event]:
+        """The newest events, oldest first."""
+        return self.store.history(self.build, limit)
 
-    def failed(self, run: Run | None, claiming: bool = True) -> Answer:
-        """The check failed, or (without a run) the caller claims by hand: choose the scope and elect, at once."""
-        before = self.read()
-        dead = self._dead(before)
+    def failed(self, run: Run | None, claiming: bool = True, history: Sequence[Event] = ()) -> Answer:
+        """The check failed, or (without a run) the caller claims by hand: choose the scope and elect, at once.
+        `history` is what may have been fixed before."""
         caller = self.caller
-        fixes = self.fixes(before.now) if run else []
-        placements: list[Placement] = []
 
         def transition(snapshot: Snapshot) -> Step:
-            placement = scope.place(snapshot, dead, caller, run, self.asked)
-            placements[:] = [placement]
-            snapshot, moved = scope.move(snapshot, placement, caller.agent)
-            step = rules.failed(snapshot.view(placement.scope, dead), caller, run, claiming)
-            step = scope.opened_again(step, fixes, run)
-            step = step._replace(evidence=run.evidence if run else ())
-            # What proves nothing must not move a claim, either.
-            if moved is None or step.outcome is Outcome.OUTDATED:
-                return step
-            states = {state.scope: state for state in (*moved.states, *step.states)}
-            return step._replace(states=tuple(states.values()), events=(*moved.events, *step.events))
+            placement = scope.place(snapshot, caller, run, self.asked)
+            step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
+            step = scope.opened_again(step, history, run)
+            proofs = (run.proof,) if run and run.proof else ()
+            return step._replace(proofs=proofs, why=placement.why)
 
-        failures = run.failures if run else ()
-        return self._put(before, transition, dead)._replace(placement=placements[0], failures=failures)
+        return self._put(transition)._replace(run=run)
 
-    def passed(self, run: Run) -> Answer:
-        """The check passed: resolve whatever that resolves. The caller is identified only if somebody holds a
-        claim."""
-        before = self.read()
-        dead = self._dead(before)
-        claimed = any(state.claim is not None for state in before.states.values())
-        caller = self.caller if claimed else None
+    def passed(self, run: Run, agent: str | None) -> Answer:
+        """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be
+        concerned."""
 
         def transition(snapshot: Snapshot) -> Step:
-            concerned = [self.asked or self.checkout]
-            if self.asked is None or self._has_moved(snapshot):
-                concerned += [REPO] if snapshot.state(REPO).status is not Status.PASSING else []
-            steps = [rules.passed(snapshot.view(name, dead), caller, run) for name in concerned]
-            chosen = next((step for step in steps if step.outcome is Outcome.FIXED), steps[0])
-            return chosen._replace(
+            own = self.asked or run.checkout
+            others = [name for name in sorted(snapshot.states) if snapshot.state(name).had_in(run.checkout)]
+            # No scope twice: each step is made from the row as it was read.
+            names = dict.fromkeys((own, *others))
+            steps = [rules.passed(snapshot.view(name), agent, run) for name in names]
+            told = min(steps, key=lambda step: _URGENT.index(step.outcome))
+            return told._replace(
                 states=tuple(state for step in steps for state in step.states),
                 events=tuple(event for step in steps for event in step.events),
-                evidence=run.evidence,
+                proofs=(run.proof,) if run.proof else (),
             )
 
-        return self._put(before, transition, dead)
+        return self._put(transition)._replace(run=run)
 
-    def release(self, number: int | None, gave_up: bool, reason: str, left: Run | None = None) -> Answer:
-        """Hand the role back. `left` is what the fixer leaves behind, where that matters."""
-        before = self.read()
-        dead = self._dead(before)
+    def release(self, number: int | None, gave_up: bool, reason: str, commits: tuple[str, ...] = ()) -> Answer:
+        """Hand the role back. `commits` are those made since the claim."""
         caller = self.caller
 
         def transition(snapshot: Snapshot) -> Step:
-            name = scope.concerning(snapshot, dead, caller.agent, self.checkout, self.asked)
-            return rules.release(snapshot.view(name, dead), caller, number, gave_up, reason, left)
+            name = scope.concerning(snapshot, caller.agent, self.checkout, self.asked)
+            return rules.release(snapshot.view(name), caller, number, gave_up, reason, commits)
 
-        return self._put(before, transition, dead)
+        return self._put(transition)
 
-    def reset(self) -> Answer:
-        """Declare the scope passing, whoever holds it."""
-        before = self.read()
-        dead = self._dead(before)
-        agent = self.caller.agent
+    def reset(self, evict: bool = False) -> Answer:
+        """Declare the scope passing, whoever holds it; or only end the claim."""
+        agent = self.me.id
 
         def transition(snapshot: Snapshot) -> Step:
-            name = scope.concerning(snapshot, dead, agent, self.checkout, self.asked)
-            return rules.reset(snapshot.view(name, dead), agent)
+            name = scope.concerning(snapshot, agent, self.checkout, self.asked)
+            return rules.reset(snapshot.view(name), agent, evict)
 
-        return self._put(before, transition, dead)
+        return self._put(transition)
 
-    def status(self) -> Answer:
-        """How it stands for this caller. No sign of life, and no right to write needed."""
-        snapshot = self.read()
-        dead = self._dead(snapshot)
+    def status(self, snapshot: Snapshot) -> Answer:
+        """How it stands for this caller. Read only: renews nothing."""
         agent = self.me_if_known
-        name = scope.concerning(snapshot, dead, agent.id if agent else None, self.checkout, self.asked)
-        return Answer(Outcome.STATUS, snapshot.view(name, dead), snapshot, agent)
+        name = scope.concerning(snapshot, agent.id if agent else None, self.checkout, self.asked)
+        return Answer(Outcome.STATUS, snapshot.view(name), snapshot, agent)
 
     def alive(self) -> None:
         """A sign of life for whatever the caller holds; writes only if it holds something."""
@@ -182,88 +206,66 @@ class Guard:
         if not any(state.claim is not None for state in snapshot.states.values()):
             return
         agent = self.me.id
-        if not any(view.held_by(agent) for view in map(snapshot.view, snapshot.states)):
+        if not any(view.held_by(agent) for view in snapshot.views()):
             return
 
         def transition(now: Snapshot) -> Step:
-            renewed = (rules.alive(now.view(name), agent) for name in now.states)
+            renewed = (rules.alive(view, agent) for view in now.views())
             return Step(Outcome.RENEWED, self.checkout, tuple(state for state in renewed if state is not None))
 
         self.store.update(self.build, transition)
 
-    def waiting(self, timeout: float, agent: str | None, held_by: str | None = None) -> Iterator[Moment]:
-        """Look until nobody else's live claim holds this caller up, or `timeout` seconds have passed; a moment
-        at least every second, the last one free or with nothing left. `held_by` is the scope that was found
-        busy, if one was. Holds no lock between two looks."""
+    def waiting(self, timeout: float, held_by: str | None = None) -> Iterator[Moment]:
+        """Look until nobody else's live claim holds this caller up, or `timeout` seconds have passed; the last
+        moment is free or has nothing left. `held_by` is the scope that was found busy, if one was. Holds nothing
+        between two looks."""
         asked = held_by or self.asked
+        agent = self.me.id
         deadline = time.monotonic() + timeout
         while True:
             snapshot = self.read()
-            dead = self._dead(snapshot)
-            holder = scope.holding_up(snapshot, dead, agent, self.checkout, asked)
-            name = scope.concerning(snapshot, dead, agent, self.checkout, asked)
+            holder = scope.holding_up(snapshot, agent, self.checkout, asked)
+            name = scope.concerning(snapshot, agent, self.checkout, asked)
             left = max(0.0, deadline - time.monotonic())
-            yield Moment(snapshot, holder, holder or snapshot.view(name, dead), left)
+            yield Moment(snapshot, holder, holder or snapshot.view(name), left)
             if holder is None or left <= 0:
                 return
             self.store.wait_for_change(self.build, snapshot.last_event, min(left, LOOK_EVERY))
 
-    def waited(self, agent: str, view: View, seconds: float) -> None:
-        """Note in the history who waited, for whom and how long."""
-        claim = view.state.claim
-        event = Event(
-            Outcome.WAITED,
-            view.state.scope,
-            view.state.status,
-            view.state.status,
-            view.state.number,
-            agent,
-            other=claim.agent if claim else None,
-            reason=f"{seconds:.0f} s",
-            checkout=self.checkout,
-        )
+    def note(self, event: Event) -> None:
+        """Note in the history what moves no state: who waited, who was sent for a fix."""
+        event = event._replace(agent=self.me.id, checkout=self.checkout)
         # Only a note: a waiter may have no right to write.
         with suppress(Unavailable):
-            self.store.update(self.build, lambda _: Step(Outcome.WAITED, view.state.scope, events=(event,)))
+            self.store.update(self.build, lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
 
-    def remember(self, about: str, tree: str, passed: bool) -> None:
-        """Remember something of this tree for this agent alone."""
-        kept = Evidence(about, tree, passed, 0.0, self.me.id)
-        self.store.update(self.build, lambda _: Step(Outcome.PASSED, self.checkout, evidence=(kept,)))
+    def keep(self, proof: Proof) -> None:
+        """Keep what a run showed that moves no state."""
+        self.store.update(self.build, lambda _: Step(Outcome.NOTED, self.checkout, proofs=(proof,)))
 
-    def use(self, kept: Evidence) -> bool:
-        """Use up what `remember` kept; False if somebody was faster."""
+    def _put(self, transition: Transition) -> Answer:
+        step, after = self.store.update(self.build, lambda snapshot: transition(self._known(snapshot)))
+        after = self._known(after)
+        event = next((one for one in reversed(step.events) if one.scope == step.scope), None)
+        return Answer(step.outcome, after.view(step.scope), after, self.__dict__.get("me"), step.why, event=event)
 
-        def transition(snapshot: Snapshot) -> Step:
-            there = any(
-                (one.check, one.tree, one.agent) == (kept.check, kept.tree, kept.agent) for one in snapshot.evidence
-            )
-            return Step(Outcome.PASSED if there else Outcome.OUTDATED, self.checkout, used=(kept,))
+    def _known(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what the store cannot know: which claims' processes and which checkouts are gone."""
+        held = [(state.number, state.claim) for state in snapshot.states.values() if state.claim is not None]
+        seen = {name for state in snapshot.states.values() if state.breakage for name in state.breakage.seen}
+        others = {*seen, *(claim.checkout for _, claim in held)} - {self.checkout}
+        dead = (number for number, one in held if one.process and self._world.dead(one.agent, one.process))
+        return snapshot._replace(dead=frozenset(dead), gone=frozenset(filter(self._world.gone, others)))
 
-        return self.store.update(self.build, transition)[0].outcome is Outcome.PASSED
+    def _ahead(self, state: State, now: float) -> bool:
+        return rules.not_from_the_future(state, now + SKEW) is not None
 
-    def _put(self, before: Snapshot, transition: Callable[[Snapshot], Step], dead: Dead) -> Answer:
-        step, after = transition(before), before
-        # Whoever only hears that another is the fixer need not queue for the lock.
-        if step.writes:
-            step, after = self.store.update(self.build, transition)
-        event = step.events[-1] if step.events else None
-        known = self.__dict__.get("me")
-        return Answer(step.outcome, after.view(step.scope, dead), after, known, event=event)
 
-    def _has_moved(self, snapshot: Snapshot) -> bool:
-        """Whether the claim of the checkout that was asked for may have become everybody's since."""
-        claim = snapshot.state(REPO).claim
-        empty = snapshot.state(self.checkout).status is Status.PASSING
-        return self.asked == self.checkout and empty and claim is not None and claim.checkout == self.checkout
-
-    def _dead(self, snapshot: Snapshot) -> Dead:
-        """The claims whose own process is known to have ended, and those made in a work tree that stood here under
-        the same name before. `psutil` is paid for only if there is a process to ask for."""
-        held = [(state, state.claim) for state in snapshot.states.values() if state.claim is not None]
-        return frozenset(
-            (state.scope, state.number)
-            for state, claim in held
-            if (claim.checkout == self.checkout and claim.claimed_at < self._born())
-            or (claim.process and processes.known_dead(claim.process))
-        )
+def _put_right(snapshot: Snapshot) -> Step:
+    states, events = [], []
+    for view in snapshot.views():
+        end = rules.settled(view)
+        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.now)
+        states += [state] if state else []
+        events += [end[1]] if end else []
+    return Step(Outcome.NOTED, "", tuple(states), tuple(events))

@@ -1,4 +1,7 @@
-"""The words of the design as values: build states, claims, events, runs. Frozen, without any I/O or clock."""
+"""The words of the design as values: breakages, claims, states, events, runs. Frozen, without any I/O or clock.
+
+Times are seconds since the epoch, spans are seconds.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,18 +12,38 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 
 REPO = "repo"
 """The scope of what everybody builds on; every other scope is `checkout:<name>`."""
+LANDING = 120.0
+"""How long the rest of a fix may take to be committed before the breakage ends without it."""
 
 
 class Status(StrEnum):
-    """Where the build stands in one scope."""
+    """Where the build stands in one scope. Derived from the state, never written."""
 
     PASSING = "passing"
     BROKEN = "broken"
     FIXING = "fixing"
 
 
+class Kind(StrEnum):
+    """What an event of the history says happened."""
+
+    CLAIMED = "claimed"
+    TAKEN_OVER = "taken_over"
+    REPORTED = "broken"
+    SHARED = "shared"
+    LANDED = "landed"
+    FIXED = "fixed"
+    RECOVERED = "recovered"
+    RELEASED = "released"
+    GAVE_UP = "gave_up"
+    RESET = "reset"
+    EVICTED = "evicted"
+    SENT = "sent"
+    WAITED = "waited"
+
+
 class Outcome(StrEnum):
-    """What a transition did; the words are the ones that `--json` and the history show."""
+    """What a transition answers its caller; the words are the ones that `--json` shows."""
 
     CLAIMED = "claimed"
     RENEWED = "renewed"
@@ -28,15 +51,20 @@ class Outcome(StrEnum):
     BUSY = "busy"
     REPORTED = "broken"
     OUTDATED = "outdated"
+    ANOTHER_CHECK = "another_check"
     PASSED = "passed"
+    PENDING = "not_committed"
+    LANDED = "landed"
     FIXED = "fixed"
+    RECOVERED = "recovered"
+    LEFT = "left"
     RELEASED = "released"
     GAVE_UP = "gave_up"
     NOTHING_HELD = "nothing_held"
     NOT_YOURS = "not_yours"
     RESET = "reset"
-    SHARED = "shared"
-    WAITED = "waited"
+    EVICTED = "evicted"
+    NOTED = "noted"
     STATUS = "status"
 
 
@@ -45,11 +73,13 @@ class Stale(StrEnum):
 
     SILENT = "silent"
     HELD_TOO_LONG = "held too long"
-    DEAD = "its process has ended, or its work tree is gone"
+    DEAD = "its process has ended"
+    GONE = "its checkout is gone"
 
 
 class Claim(NamedTuple):
-    """The fixer's lease. Times are seconds since the epoch, spans are seconds."""
+    """The fixer's lease on a breakage. `process` is the token of the process that claimed, or of its parent;
+    the claim dies with it only where the agent's id *is* that process."""
 
     agent: str
     checkout: str
@@ -61,106 +91,182 @@ class Claim(NamedTuple):
     attempts: int = 1
 
 
-class State(NamedTuple):
-    """One scope of one build. `number` is the fencing token: it only grows, over all scopes of the build.
+class Seen(NamedTuple):
+    """A breakage as one checkout has it: HEAD, branch and files of the *first* run that failed there. `files` is
+    a tree id, empty where it could not be told, None where no run has failed: it was claimed by hand."""
 
-    `head` is the one that the fixer's claim began on, else the one that was found broken. `began` are the failures
-    that the breakage began with, `failures` those and the last run's; `staged` is what the fixer's commit held when
-    its check failed last. `opened_after` and `passed_after` are the ids of the last event *before* the breakage was
-    opened and before the last transition to passing: what tells whether a run began before or after either.
-    """
+    head: str
+    branch: str
+    files: str | None
+
+
+class Content(NamedTuple):
+    """One path as it was when a check passed. `mode` and `blob` are empty where there was no such path."""
+
+    path: str
+    mode: str
+    blob: str
+
+
+class Landed(NamedTuple):
+    """Some of what made the check pass is committed; `loose` are the paths of the rest. What others need to find it
+    is kept for the end, which comes by time: as in the event of a fix."""
+
+    at: float
+    checkout: str
+    loose: tuple[str, ...]
+    head: str = ""
+    branch: str = ""
+    commits: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
+
+
+class Breakage(NamedTuple):
+    """A check that fails. `began` are the failure ids that it began with, `failures` those and the last run's:
+    who shares the breakage must find it when the fixer has come further and fails elsewhere. `check` is empty
+    where the claim was made by hand, without a failing run."""
+
+    check: str
+    since: float
+    began: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    reason: str = ""
+    seen: Mapping[str, Seen] = _NONE
+    landed: Landed | None = None
+    claim: Claim | None = None
+
+
+class State(NamedTuple):
+    """One scope of one build. `number` is the fencing token of its last claim: it only grows, over all scopes of
+    the build. `changed` is the id of the last event before a breakage was opened or closed here: a run that had
+    begun by then says nothing of what came after. `revision` counts the writes."""
 
     scope: str
-    status: Status = Status.PASSING
     number: int = 0
-    claim: Claim | None = None
-    check: str = ""
-    broken_since: float | None = None
-    last_check: float | None = None
-    updated_at: float | None = None
-    reason: str = ""
-    failures: tuple[str, ...] = ()
-    head: str = ""
-    opened_after: int = -1
-    passed_after: int = -1
-    superseded_agent: str | None = None
-    superseded_number: int | None = None
-    began: tuple[str, ...] = ()
-    staged: str = ""
     revision: int = 0
+    last_check: float | None = None
+    changed: int = -1
+    breakage: Breakage | None = None
+
+    @property
+    def status(self) -> Status:
+        """Where the build stands here."""
+        if self.breakage is None:
+            return Status.PASSING
+        return Status.BROKEN if self.breakage.claim is None else Status.FIXING
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim, if there is one."""
+        return self.breakage.claim if self.breakage else None
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is the repository's: by its scope, or because two checkouts were seen to have it."""
+        return self.scope == REPO or (self.breakage is not None and len(self.breakage.seen) > 1)
+
+    def had_in(self, checkout: str) -> bool:
+        """Whether this checkout has the breakage: its runs count for it, and its claim binds here."""
+        if self.breakage is None:
+            return False
+        here = self.scope in (checkout, REPO) or checkout in self.breakage.seen
+        return here or (self.claim is not None and self.claim.checkout == checkout)
 
 
 class Event(NamedTuple):
     """One line of the history. The store gives `id` and `at` when it writes it.
 
-    `failures` and `check` are those of the breakage, `lasted` its seconds at its end. A fix turned `head` into
-    `tree`, which is empty where that could not be told; a commit of it follows if `committing`. A claim that
-    opens again what was fixed before says in `other` by whom and in `fixed_at` when.
+    `failures` and `check` are those of the breakage, `seen` the checkouts and `heads` the HEADs
+    that had it, `lasted` its seconds.
+    Of a fix, `contents` are the paths that changed as they passed, and `commits` (oldest first) have them. An event
+    that opens again what was fixed before says in `other` by whom and in `fixed_at` when. Of a hand-over (`sent`),
+    `about` is the id of the fix.
     """
 
-    kind: Outcome
+    kind: Kind
     scope: str
-    before: Status
-    after: Status
     number: int
     agent: str
     other: str | None = None
     reason: str = ""
+    check: str = ""
     failures: tuple[str, ...] = ()
     attempts: int = 0
     checkout: str = ""
     head: str = ""
-    tree: str = ""
     branch: str = ""
-    committing: bool = False
+    before: Status = Status.PASSING
+    after: Status = Status.PASSING
     lasted: float | None = None
     fixed_at: float | None = None
-    check: str = ""
+    heads: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+    contents: tuple[Content, ...] = ()
+    about: int = 0
     id: int = 0
     at: float = 0.0
 
 
-class Silence(NamedTuple):
-    """How long a claim's holder has been silent and how long it has held, in seconds, by the store's measure."""
+class Proof(NamedTuple):
+    """What a finished run showed: this check on these files passed, or failed so. Kept where it ran.
 
-    silent_for: float
-    held_for: float
-
-
-class Evidence(NamedTuple):
-    """What a finished run proved about one tree, and what failed there. With an `agent`, it is that agent's alone:
-    a pass that is good for one commit, or (not passed, `check` names a fix) the state of the fix's files when it
-    was sent for it."""
+    `files` is the tree id of what the check saw, empty where that is not known. `tree` is what a commit that
+    followed was to hold, empty without one. `seen` is the id of the last event before the run began. `changed` are
+    the paths that differ from the files that had failed, as they passed; `written` those that the check itself
+    writes. The store gives `at`.
+    """
 
     check: str
-    tree: str
     passed: bool
-    at: float
+    files: str
+    checkout: str
     agent: str = ""
+    head: str = ""
+    branch: str = ""
+    tree: str = ""
+    seen: int = -1
     failures: tuple[str, ...] = ()
+    failed: str = ""
+    changed: tuple[Content, ...] = ()
+    written: tuple[str, ...] = ()
+    at: float = 0.0
 
 
 class Snapshot(NamedTuple):
-    """All scopes of one build as one read saw them."""
+    """All scopes of one build as one read saw them. `dead` are the numbers of claims whose process is known to
+    have ended, `gone` the checkouts that are known to be gone: the store knows neither."""
 
     states: Mapping[str, State] = _NONE
-    silences: Mapping[str, Silence] = _NONE
-    evidence: tuple[Evidence, ...] = ()
+    proofs: tuple[Proof, ...] = ()
     last_event: int = 0
     now: float = 0.0
+    highest: int = 0
+    dead: frozenset[int] = frozenset()
+    gone: frozenset[str] = frozenset()
 
     def state(self, scope: str) -> State:
         """The state of a scope; a missing row is `passing`."""
         return self.states.get(scope) or State(scope)
 
-    def view(self, scope: str, dead: frozenset[tuple[str, int]] = frozenset()) -> "View":
-        """What a transition needs of one scope; `dead` holds (scope, number) of claims whose process is gone."""
+    def view(self, scope: str) -> "View":
+        """What a transition needs of one scope."""
         state = self.state(scope)
-        stale = None
-        if state.claim is not None:
-            stale = staleness(state.claim, self.silences[scope], (scope, state.number) in dead)
-        number = 1 + max((known.number for known in self.states.values()), default=0)
-        return View(state, stale, self.now, self.last_event, number)
+        number = 1 + max((self.highest, *(known.number for known in self.states.values())))
+        return View(state, self._stale(state), self.now, self.last_event, number, self.gone)
+
+    def views(self) -> list["View"]:
+        """All scopes, in one order."""
+        return [self.view(name) for name in sorted(self.states)]
+
+    def _stale(self, state: State) -> Stale | None:
+        if state.claim is None:
+            return None
+        if state.number in self.dead:
+            return Stale.DEAD
+        if state.claim.checkout in self.gone:
+            return Stale.GONE
+        return staleness(state.claim, self.now)
 
 
 class View(NamedTuple):
@@ -171,6 +277,7 @@ class View(NamedTuple):
     now: float
     last_event: int
     next_number: int
+    gone: frozenset[str] = frozenset()
 
     def held_by(self, agent: str | None) -> bool:
         """Whether that agent is the fixer, stale or not: for the holder, *mine* outranks *stale*."""
@@ -180,9 +287,16 @@ class View(NamedTuple):
         """Whether somebody else is the fixer and may not be taken over."""
         return self.state.claim is not None and self.state.claim.agent != agent and self.stale is None
 
+    @property
+    def over(self) -> bool:
+        """Whether the breakage has ended though nobody has written so yet: some of the fix landed, and the rest did
+        not come in time."""
+        breakage = self.state.breakage
+        return breakage is not None and breakage.landed is not None and self.now - breakage.landed.at >= LANDING
+
 
 class Caller(NamedTuple):
-    """The agent that acts, where and on which HEAD, and the terms of the claim it would get (seconds)."""
+    """The agent that acts, where and on which HEAD, and the terms of the claim it would get."""
 
     agent: str
     checkout: str
@@ -190,57 +304,80 @@ class Caller(NamedTuple):
     stale_after: float = 900.0
     max_claim: float = 3600.0
     head: str = ""
+    branch: str = ""
+
+
+class Landing(NamedTuple):
+    """How much of what made the check pass HEAD holds. `failed` are the files that failed, `changed` the paths in
+    which those that passed differ from them, `loose` those that HEAD does not hold as they passed. `commits` are
+    those since the failure that touch them, oldest first. Where a commit is in hand, `left` are those of `loose`
+    that it does not hold, either."""
+
+    failed: str
+    changed: tuple[Content, ...] = ()
+    loose: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+    left: tuple[str, ...] | None = None
 
 
 class Run(NamedTuple):
-    """One finished run of a check. `seen` is the id of the last event before it began; `head_tree` is HEAD's
-    tree; `committing` says that a commit of `tree` on `branch` follows if it passed, with the change `staged`.
-    `loose` is HEAD's tree with what was checked but will not be committed, empty if there is nothing such.
-    `evidence` is what it proves about a tree, `has_fix` the event of a fix made elsewhere that its tree has, 0 if
-    none is known."""
+    """One finished run of a check, or the same run looked at again after HEAD has moved.
+
+    `seen` is the id of the last event before it began. `files` are those that it saw (empty: not known), `clean`
+    says that HEAD's tree is just that. `good` says that this check is known to pass on HEAD. Of the HEADs that
+    failed here before, `follows` are those that HEAD is or descends from, whether the run passed or failed.
+    `landings` tell, for each open breakage of this checkout, what has become of the files that failed; `fixed` is
+    the event of a fix made elsewhere that this tree has and that did not help, 0 if none is known.
+    """
 
     check: str
     seen: int
     checkout: str
-    failures: tuple[str, ...] = ()
     head: str = ""
-    head_tree: str = ""
-    tree: str = ""
     branch: str = ""
-    committing: bool = False
-    evidence: tuple[Evidence, ...] = ()
-    has_fix: int = 0
-    staged: str = ""
-    loose: str = ""
+    files: str = ""
+    failures: tuple[str, ...] = ()
+    clean: bool = False
+    good: bool = False
+    follows: frozenset[str] = frozenset()
+    landings: tuple[Landing, ...] = ()
+    fixed: int = 0
+    proof: Proof | None = None
+
+    def still_at(self, seen: Seen) -> bool:
+        """Whether this checkout still is where it failed: on that HEAD, on one that descends from it, or on the
+        same branch, which may have been rebased. What passes after `git switch old` may never have been broken."""
+        return self.head == seen.head or seen.head in self.follows or (self.branch == seen.branch != "")
 
 
 class Step(NamedTuple):
-    """What a transition decided: the answer, the scope that it is about, and what has to be written."""
+    """What a transition decided: the answer, the scope that it is about and why it is that one, and what has to be
+    written."""
 
     outcome: Outcome
     scope: str
     states: tuple[State, ...] = ()
     events: tuple[Event, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    used: tuple[Evidence, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    why: str = ""
 
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.states or self.events or self.evidence or self.used)
+        return bool(self.states or self.events or self.proofs)
 
 
-def staleness(claim: Claim, silence: Silence, dead: bool) -> Stale | None:
-    """Why this claim may be taken over, or None. Judged by the claim's own terms, never by `broken_since`."""
-    if dead:
-        return Stale.DEAD
-    if silence.silent_for >= claim.stale_after:
+def staleness(claim: Claim, now: float) -> Stale | None:
+    """Why this claim may be taken over by time, or None. Judged by the claim's own terms, never by the age of the
+    breakage."""
+    if now - claim.seen_at >= claim.stale_after:
         return Stale.SILENT
-    if silence.held_for >= claim.max_claim:
+    if now - claim.claimed_at >= claim.max_claim:
         return Stale.HELD_TOO_LONG
     return None
 
 
-def stale_in(claim: Claim, silence: Silence) -> float:
+def stale_in(claim: Claim, now: float) -> float:
     """Seconds until the claim goes stale by time if nothing is heard of it; 0 when it has."""
-    return max(0.0, min(claim.stale_after - silence.silent_for, claim.max_claim - silence.held_for))
+    by_silence = claim.seen_at + claim.stale_after
+    return max(0.0, min(by_silence, claim.claimed_at + claim.max_claim) - now)

@@ -1,32 +1,33 @@
-"""One trial of the check: started as its author expects, with signs of life, and what it then proves."""
+"""One attempt at the check: started as its author expects, with signs of life, and what it then shows."""
 
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents import hookrunner as frameworks
-from buildguard.checks import runner as check
-from buildguard.checks.runner import Command, Result, Verdict
+from buildguard.agents.hookrunner import private_prefix
+from buildguard.agents.identity import identify_cheaply
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import REPO, Evidence, Run, Snapshot, Status
-from buildguard.git import index as gitindex
-from buildguard.git import repository as git
-from buildguard.git.index import Index
-from buildguard.git.repository import Cleanness, Repository
-from buildguard.session import FAULTS, Call
-from buildguard.ui import phrases as words
-from buildguard.ui import reports
-from buildguard.ui.reports import Report
+from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.commands.handoff import asked_for
+from buildguard.git import files
+from buildguard.git.files import Files
+from buildguard.git.repository import Repository
+from buildguard.session import Session
+from buildguard.text import span
+from buildguard.ui.reports import Report, inconclusive, interrupted
 
 SIGN_OF_LIFE = 30.0
 """Seconds between two signs of life while a check or a fix runs."""
-ACTIVE = "BUILDGUARD_ACTIVE"
-"""Names the repository whose buildguard runs a check: a buildguard nested in it runs only its own check."""
+MOST_CHANGED = 1000
+"""How many paths a fix may change; of a larger one only a pass with nothing loose is believed."""
+_OUTPUT = "last-pass"
+"""Holds the output of the last pass: an id in it is no failure when the check fails."""
+_KEPT_OUTPUT = 1 << 18
 
 
 def always() -> bool:
@@ -34,180 +35,245 @@ def always() -> bool:
     return True
 
 
-class Trial(NamedTuple):
-    """One finished run of a check. `began` is the time in seconds since the epoch, `run` what the rules need of
-    it."""
+class Attempt(NamedTuple):
+    """One finished run of a check. `snapshot` is what was read before it began, `files` are those that it began
+    with (None: not looked at), `run` is what the rules need of it."""
 
     command: Command
     result: Result
-    began: float
     run: Run
-
-    @property
-    def passed(self) -> bool:
-        """Whether the check passed."""
-        return self.result.verdict is Verdict.PASSED
+    snapshot: Snapshot | None = None
+    files: Files | None = None
 
     @property
     def ended(self) -> str:
         """How it ended, in words."""
-        return f"failed: {self.command.text} (exit status {self.result.status}, {words.span(self.result.seconds)})"
+        return f"failed: {self.command.text} (exit status {self.result.status}, {span(self.result.seconds)})"
 
 
 def attempt(
-    call: Call,
+    session: Session,
     command: Command,
-    index: Index | None,
     lives: Callable[[], bool] = always,
-    committing: bool = False,
-) -> Trial:
-    """Run the check once. In a commit's hook (`committing`) the index holds what is to be checked, elsewhere the
-    work tree."""
-    repository = call.repository
-    snapshot = call.coordinate(Guard.read)
-    clean = Cleanness(repository) if repository and index and snapshot else None
+    committed: Callable[[], str] | None = None,
+) -> Attempt:
+    """Run the check once. `committed` tells the tree that a commit is to hold, where one follows a pass."""
+    snapshot = session.coordinate(Guard.read)
+    repository = session.repository
+    seen = files.look(repository) if repository and repository.top and snapshot else None
     began = time.time()
-    result = start(call, command, {}, lives, call.settings.check_timeout)
-    check = _at_the_top(call, command)
-    run = Run(check, snapshot.last_event if snapshot else -1, call.checkout, committing=committing)
+    result = start(session, command, {}, lives, session.settings.check_timeout)
+    check = at_the_top(session, command)
+    showed = Run(check, snapshot.last_event if snapshot else -1, session.checkout)
     if repository is not None:
-        run = run._replace(head=repository.head, branch=repository.branch)
-    if repository is not None and result.verdict is Verdict.FAILED:
-        from buildguard.checks.failures import failure_ids
-
-        failures = failure_ids(result.output, call.settings.junit, began, place(call, command))
-        failures = tuple(f"{_folder(call, command)}{failure}" for failure in failures)
-        staged = index.staged(repository) if index and committing else ""
-        run = run._replace(failures=failures, head_tree=repository.tree_of_head(), staged=staged)
-    if repository and index and result.verdict is Verdict.PASSED and _may_resolve(snapshot, call.checkout):
-        # Only whoever waits for a fix needs to know its tree: a plain pass does without.
-        run = _with_trees(run, repository, index, _heads(snapshot))
-    if repository and index and clean and _proves(result, clean, repository):
-        proof = Evidence(check, index.tree(repository), result.verdict is Verdict.PASSED, began)
-        run = run._replace(evidence=(proof._replace(failures=run.failures),))
-    return Trial(command, result, began, run)
-
-
-def _heads(snapshot: Snapshot | None) -> set[str]:
-    """The HEADs on which open breakages were claimed."""
-    states = snapshot.states.values() if snapshot else ()
-    return {state.head for state in states if state.status is not Status.PASSING}
-
-
-def _with_trees(run: Run, repository: Repository, index: Index, heads: set[str]) -> Run:
-    """The run with the trees of what passed: of what is committed of it, and of what is not. `heads` are those on
-    which breakages began."""
-    if not run.committing:
-        committed, edited = repository.tree_of_head(), index.edited_tree(repository)
-        if edited == committed and run.head in heads:
-            # Nothing was committed since, and no tracked file is edited: the fix is a new file.
-            edited = index.edited_tree(repository, new=True)
-        return run._replace(tree=edited, loose=edited if edited != committed else "")
-    # New files, too: those that others have staged are none of this commit's. Where it cannot be told what is not
-    # committed, something is.
-    tree, edited = index.tree(repository), index.edited_tree(repository, new=True)
-    loose = gitindex.with_change(repository, tree, edited) or edited or tree if edited != tree else ""
-    return run._replace(tree=tree, loose=loose, staged=index.staged(repository) if loose else "")
-
-
-def place(call: Call, command: Command) -> Path:
-    """Where a command runs: the configured check where the git hook runs it, whoever calls from wherever."""
-    top = call.repository.top if call.repository else None
-    return top if top is not None and command == call.settings.check else call.cwd
-
-
-def _folder(call: Call, command: Command) -> str:
-    """The folder that a command runs in, as the start of a path from the top; empty at the top."""
-    top = call.repository.top if call.repository else None
-    if top is None:
-        return ""
-    path = os.path.relpath(place(call, command), top)
-    return "" if path == "." or path.startswith("..") else f"{path}/"
-
-
-def _at_the_top(call: Call, command: Command) -> str:
-    """The check as a person would type it at the top: in another folder the same words check something else."""
-    folder = _folder(call, command)
-    return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text
-
-
-def _may_resolve(snapshot: Snapshot | None, checkout: str) -> bool:
-    """Whether there was anything that a pass in this checkout could resolve."""
-    states = snapshot.states.values() if snapshot else ()
-    return any(state.status is not Status.PASSING and state.scope in (checkout, REPO) for state in states)
-
-
-def _proves(result: Result, clean: Cleanness, repository: Repository) -> bool:
-    """Whether a run tells something of a tree: its work tree held just that. `clean` was asked when it began."""
+        showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        # Nobody waits for a failure's milliseconds, and an edit made meanwhile may be what failed.
-        return clean.answer(git.PATIENCE_SECONDS) and Cleanness(repository).answer(git.PATIENCE_SECONDS)
-    # Not asked again here, which every passing hook would pay for. A tree that passes by mistake makes nobody wait.
-    return result.verdict is Verdict.PASSED and clean.answer()
+        showed = showed._replace(failures=_failures(session, command, result, began))
+    if result.verdict is Verdict.PASSED and result.output and repository:
+        _keep_output(repository, check, result.output)
+    if repository is None or seen is None or snapshot is None:
+        return Attempt(command, result, showed, snapshot, seen)
+    if result.verdict in (Verdict.PASSED, Verdict.FAILED):
+        showed = _proved(session, repository, showed, result, snapshot, seen, committed)
+    return Attempt(command, result, showed, snapshot, seen)
 
 
-def left_behind(call: Call) -> Run:
-    """What an agent leaves here that says by its own word that it has fixed the build."""
-    run = Run("", -1, call.checkout)
-    if call.repository is None:
-        return run
-    run = run._replace(head=call.repository.head, branch=call.repository.branch)
-    index, snapshot = gitindex.current(call.repository), None
-    with suppress(*FAULTS):  # the release itself says so
-        snapshot = call.required().read()
-    return _with_trees(run, call.repository, index, _heads(snapshot)) if index else run
+def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report, Answer | None] | None:
+    """The report of an attempt that did not fail, after it was told to the others; None for a failure."""
+    result, command = tried.result, tried.command
+    if result.verdict is Verdict.INTERRUPTED:
+        return interrupted(result.why, again), None
+    if result.verdict is Verdict.INCONCLUSIVE:
+        return inconclusive(command.text, result.why, again), None
+    if result.verdict is Verdict.FAILED:
+        return None
+    claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
+    answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
+    brief = asked_for(session.environment)
+    return session.answers.passed(answer, command.text, result.seconds, brief), answer
 
 
 def start(
-    call: Call, command: Command, variables: Mapping[str, str], lives: Callable[[], bool], timeout: float | None
+    session: Session,
+    command: Command,
+    variables: Mapping[str, str],
+    lives: Callable[[], bool],
+    timeout: float | None,
 ) -> Result:
-    """Start a check or a fix without what git and hook frameworks set for the hook alone."""
-    environment = dict(call.environment)
-    repository = call.repository
-    if not call.keep_git_environment:
-        names = repository.local_variables if repository else ()
-        environment = check.scrubbed(environment, names, frameworks.private_prefix(sys.prefix))
+    """Start a check or a fix without what git and hook runners set for the hook alone."""
+    repository = session.repository
+    names = repository.local_variables if repository else ()
+    environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
     if repository is not None:
-        environment[ACTIVE] = str(repository.common_dir)
+        environment[ACTIVE_VARIABLE] = active(
+            session.environment, str(repository.common_dir), at_the_top(session, command)
+        )
     sys.stdout.flush()
     sys.stderr.flush()
-    return check.run(
+    return run(
         command,
         environment={**environment, **variables},
-        cwd=place(call, command),
+        cwd=place(session, command),
         timeout=timeout,
-        inconclusive=call.settings.inconclusive_exit_codes,
-        stdout=2 if call.voice.json else 1,
-        tick=lambda: _sign_of_life(call),
-        tick_every=min(SIGN_OF_LIFE, call.settings.stale_after / 3),
+        inconclusive=session.settings.inconclusive_exit_codes,
+        stdout=2 if session.voice.json else 1,
+        tick=lambda: _sign_of_life(session),
+        tick_every=min(SIGN_OF_LIFE, session.settings.stale_after / 3),
         caller_lives=lives,
     )
 
 
-def settled(call: Call, trial: Trial, again: str | None) -> Report | None:
-    """The report of a trial that did not fail, after it was told to the others; None for a failure."""
-    result, command = trial.result, trial.command
-    if result.verdict is Verdict.INTERRUPTED:
-        return reports.interrupted(result.why, again)
-    if result.verdict is Verdict.INCONCLUSIVE:
-        return reports.inconclusive(command.text, result.why, again)
-    if result.verdict is Verdict.FAILED:
-        return None
-    answer = call.coordinate(lambda guard: guard.passed(trial.run))
-    return reports.passed(answer, command.text, result.seconds, call.checkout, bool(trial.run.loose))
+def place(session: Session, command: Command) -> Path:
+    """Where a command runs: the configured check where the git hook runs it, whoever calls from wherever."""
+    top = session.repository.top if session.repository else None
+    return top if top is not None and command == session.settings.check else session.cwd
 
 
-def elect(call: Call, run: Run, claiming: bool = True) -> Answer | None:
-    """Put a failure to the vote; None where coordination is unavailable."""
-    return call.coordinate(lambda guard: guard.failed(run, claiming))
+def good_head(snapshot: Snapshot, check: str, tree: str) -> bool:
+    """Whether this check is known to pass on HEAD, whose tree that is."""
+    return any(proof.passed and (proof.check, proof.files) == (check, tree) for proof in snapshot.proofs)
 
 
-def nested(call: Call) -> bool:
-    """Whether a buildguard of this repository runs above this one: then the outer one coordinates."""
-    repository = call.repository
-    return repository is not None and os.environ.get(ACTIVE) == str(repository.common_dir)
+def landing(repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str) -> Landing:
+    """How much of what changed since the failure on `since` the commit `head` holds."""
+    loose = files.not_held(repository, head, changed) if head else tuple(one.path for one in changed)
+    commits: tuple[str, ...] = ()
+    if len(loose) < len(changed) and since != head:
+        commits = tuple(repository.commits_touching(since, head, [one.path for one in changed]))
+    return Landing(failed, changed, loose, commits)
 
 
-def _sign_of_life(call: Call) -> None:
-    if call.guard is not None:
-        call.coordinate(Guard.alive)
+def follows(repository: Repository, snapshot: Snapshot, checkout: str, head: str) -> frozenset[str]:
+    """Those of the HEADs that failed in that checkout that `head` is or descends from."""
+    heads = {seen.head for _, seen in breakages(snapshot, checkout)}
+    return frozenset(one for one in heads if one == head or (one and repository.descends(head, one)))
+
+
+def breakages(snapshot: Snapshot, checkout: str) -> list[tuple[Breakage, Seen]]:
+    """The open breakages that a checkout has."""
+    found = [state.breakage for state in snapshot.states.values() if state.breakage]
+    return [(one, one.seen[checkout]) for one in found if checkout in one.seen]
+
+
+def _proved(
+    session: Session,
+    repository: Repository,
+    showed: Run,
+    result: Result,
+    snapshot: Snapshot,
+    before: Files,
+    committed: Callable[[], str] | None,
+) -> Run:
+    """The run with the files that it saw and what follows from them; without them if they changed meanwhile."""
+    watched = files.watched(repository, before)
+    passed = result.verdict is Verdict.PASSED
+    showed = showed._replace(
+        files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)
+    )
+    showed = showed._replace(clean=bool(showed.files) and showed.files == repository.tree)
+    here = breakages(snapshot, session.checkout)
+    written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
+    tree = committed() if committed and here and passed else ""
+    if here:
+        showed = showed._replace(
+            follows=follows(repository, snapshot, session.checkout, showed.head),
+            landings=_landings(repository, showed, here, written, tree) if passed else (),
+        )
+    proof = Proof(
+        showed.check,
+        passed,
+        showed.files,
+        session.checkout,
+        _who(session),
+        showed.head,
+        showed.branch,
+        tree,
+        showed.seen,
+        showed.failures,
+        written=tuple(sorted(watched.written)),
+    )
+    if showed.landings:
+        proof = proof._replace(failed=showed.landings[0].failed, changed=showed.landings[0].changed)
+    return showed._replace(proof=proof if showed.files else None)
+
+
+def _landings(
+    repository: Repository, showed: Run, here: list[tuple[Breakage, Seen]], written: frozenset[str], tree: str
+) -> tuple[Landing, ...]:
+    found = []
+    for _, seen in here:
+        failed = seen.files or ""
+        changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
+        if changed is not None and len(changed) <= MOST_CHANGED:
+            kept = tuple(one for one in changed if one.path not in written)
+            held = landing(repository, failed, kept, seen.head, showed.head)
+            found.append(held._replace(left=files.not_held(repository, tree, kept)) if tree else held)
+    return tuple(found)
+
+
+def _who(session: Session) -> str:
+    """The caller, if that can be told without a walk up the process tree; else nobody needs to know."""
+    if session.guard is None:
+        return ""
+    name = session.checkout.removeprefix("checkout:")
+    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
+    return agent.id if agent else ""
+
+
+def _failures(session: Session, command: Command, result: Result, began: float) -> tuple[str, ...]:
+    """The ids of what failed, less those that a passing run prints, too: they fail nothing."""
+    from buildguard.checks.failures import failure_ids
+
+    root = place(session, command)
+    found = failure_ids(result.output, session.settings.junit, began, root)
+    if found and session.repository is not None:
+        harmless = failure_ids(_kept_output(session.repository, at_the_top(session, command)), None, None, root)
+        found = tuple(one for one in found if one not in harmless)
+    folder = _folder(session, command)
+    return tuple(f"{folder}{failure}" for failure in found)
+
+
+def _folder(session: Session, command: Command) -> str:
+    """The folder that a command runs in, as the start of a path from the top; empty at the top."""
+    top = session.repository.top if session.repository else None
+    if top is None:
+        return ""
+    path = os.path.relpath(place(session, command), top)
+    return "" if path == "." or path.startswith("..") else f"{path}/"
+
+
+def at_the_top(session: Session, command: Command) -> str:
+    """The check as a person would type it at the top: in another folder the same words check something else."""
+    folder = _folder(session, command)
+    return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text
+
+
+def _sign_of_life(session: Session) -> None:
+    if session.guard is not None:
+        session.coordinate(Guard.alive)
+
+
+def _output_file(repository: Repository, check: str) -> Path:
+    from hashlib import sha256
+
+    return (
+        repository.git_dir / "buildguard" / f"{_OUTPUT}-{sha256(check.encode(errors='replace')).hexdigest()[:16]}"
+    )
+
+
+def _keep_output(repository: Repository, check: str, output: bytes) -> None:
+    """Keep what a pass printed. Where that cannot be written, a failure only has more ids."""
+    path = _output_file(repository, check)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(output[-_KEPT_OUTPUT:])
+    except OSError:
+        return
+
+
+def _kept_output(repository: Repository, check: str) -> bytes:
+    try:
+        with _output_file(repository, check).open("rb") as file:
+            return file.read(_KEPT_OUTPUT)
+    except OSError:
+        return b""

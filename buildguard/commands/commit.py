@@ -6,31 +6,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from buildguard.claims.guard import Guard
-from buildguard.commands import attempt as trial
-from buildguard.commands import elsewhere as travel
-from buildguard.commands import handoff as verdict
-from buildguard.commands.elsewhere import Waiter
-from buildguard.commands.handoff import Verdict
-from buildguard.commands.run import await_turn
-from buildguard.errors import Exit
-from buildguard.git import commandline as again
-from buildguard.git import lock as gitlock
-from buildguard.git import repository as git
-from buildguard.git.repository import GitFault, Repository
-from buildguard.session import Call, open_call
-from buildguard.ui import phrases as words
+from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
+from buildguard.claims.guard import Guard, Moment
+from buildguard.commands import handoff, landing
+from buildguard.commands.attempt import Attempt
+from buildguard.commands.handoff import Found
+from buildguard.commands.loop import handed_on_after_waking
+from buildguard.commands.run import run
+from buildguard.commands.waiting import await_turn
+from buildguard.errors import Exit, GitFault, SettingsError
+from buildguard.git import commandline, lock
+from buildguard.git.process import answer, run_commit
+from buildguard.git.repository import Repository
+from buildguard.session import Session, open_session, the_check
+from buildguard.settings import off
+from buildguard.setup.hookspath import runs_buildguard
+from buildguard.text import command
+from buildguard.ui import phrases
 from buildguard.ui.reports import Report
 
 GIT_FATAL = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """What must not have changed when the commit is tried again: HEAD, branch, and what it takes of that which is
     staged (git's raw diff against HEAD, with whole object names)."""
 
@@ -39,44 +40,172 @@ class Pin:
     staged: str
 
 
-def commit(call: Call, arguments: Sequence[str], timeout: float) -> Report:
+def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequence[str]) -> Report:
     """Commit, and while somebody else is fixing, wait at most `timeout` seconds and commit again. The exit status
-    is the hook's where there was one, else git's own."""
-    repository = call.repository
-    if repository is None:
-        status = git.commit(arguments, call.environment, call.cwd)
-        return _git_failed(status) if status else _committed(call, None)
-    deadline = time.monotonic() + timeout
-    repeat = again.by_commit(["git", "commit", *arguments])
-    pin = _pin(call, repository, arguments)
-    stdin = _kept_stdin(arguments)
-    while True:
-        head = repository.where()[0]
-        if stdin is not None:
-            os.lseek(stdin, 0, os.SEEK_SET)
-        gitlock.await_free(call, repository, deadline)
-        status, told = _try(call, arguments)
-        if status == 0:
-            return _committed(call, told)
-        if told is None and status == GIT_FATAL and gitlock.held(repository) and time.monotonic() < deadline:
-            continue
-        if told is None or (told.exit == Exit.OK and head == repository.where()[0]):
-            return _git_failed(status)
-        # Content, and still no commit: another one came first, and git could not move the branch.
-        if told.exit != Exit.OK and told.outcome not in ("busy", "moved") and told.run is None:
-            return Report(told.outcome, told.exit, (), _after(call, told, repeat), extra=_but_next(told))
-        report = _wait(_concerned(call, told), deadline, repeat, told) or _unpinned(
-            call, repository, pin, arguments
+    is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has
+    to repeat. Raises `SettingsError` for `--no-verify`."""
+    repository = session.repository
+    if repository is None or commandline.only_shows(arguments):
+        status = run_commit(arguments, session.environment, session.cwd)
+        return Report("git", status, (), None if status == 0 else "git status")
+    if commandline.skips_hooks(arguments):
+        kept = [word for word in arguments if word not in ("--no-verify", "-n")]
+        raise SettingsError(
+            "buildguard commit runs the check: --no-verify is not for it; past the check only git commit goes",
+            _again(session, kept, own) or "git status",
         )
-        if report is not None:
-            return report
-        call.voice.say("committing again")
+    story = _Story(session, repository, arguments, own, time.monotonic() + timeout)
+    return story.unguarded() or story.tell()
+
+
+class _Story:
+    """One commit, from the first try to the last."""
+
+    def __init__(
+        self,
+        session: Session,
+        repository: Repository,
+        arguments: Sequence[str],
+        own: Sequence[str],
+        deadline: float,
+    ) -> None:
+        self.session = session
+        self.repository = repository
+        self.arguments = arguments
+        self.deadline = deadline
+        self.again = _again(session, arguments, own)
+        self.pin = _pin(session, repository, arguments)
+        self.began = session.coordinate(Guard.read)
+
+    def unguarded(self) -> Report | None:
+        """Where git would run no hook of ours: run the check here, and refuse on red."""
+        session = self.session
+        if off(session.environment) or runs_buildguard(self.repository):
+            return None
+        session.voice.say(
+            "git runs no buildguard hook here: checking before the commit; buildguard doctor says why"
+        )
+        left = max(0.0, self.deadline - time.monotonic())
+        report = run(session, the_check(session, ()), self.again, left)
+        return None if report.exit == Exit.OK else report
+
+    def tell(self) -> Report:
+        """Commit until it is done, refused, or the time is over."""
+        stdin = _kept_stdin(self.arguments)
+        while True:
+            head = self.repository.where()[0]
+            if stdin is not None:
+                os.lseek(stdin, 0, os.SEEK_SET)
+            lock.await_free(self.repository, self.deadline, self.session.voice.say_once)
+            status, found = self._try()
+            if self.repository.where()[0] != head and status == 0:
+                return self._committed(found)
+            if found is None and status == GIT_FATAL and lock.held(self.repository) and self._left > 0:
+                continue
+            if found is None or found.exit == Exit.OK:
+                return _git_failed(status)
+            if found.exit != Exit.OK and found.outcome not in ("busy", "moved"):
+                return Report(found.outcome, found.exit, (), self._after(found), extra=_but_next(found))
+            report = self._wait(found) or self._unpinned()
+            if report is not None:
+                return report
+            self.session.voice.say("committing again")
+
+    @property
+    def _left(self) -> float:
+        return max(0.0, self.deadline - time.monotonic())
+
+    def _try(self) -> tuple[int, Found | None]:
+        with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
+            path = Path(folder) / "found"
+            handoff.begin(path, self.again)
+            environment = {**self.session.environment, HANDOFF_VARIABLE: str(path)}
+            # With `--json` our stdout holds one object and nothing else.
+            stdout = 2 if self.session.voice.json else None
+            return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
+
+    def _committed(self, found: Found | None) -> Report:
+        """Git has returned and HEAD has moved: what that means for an open breakage here."""
+        session = self.session.up_to_date()
+        lines: list[str] = []
+        if found is None and runs_buildguard(self.repository):
+            lines.append("committed, but no buildguard hook ran: nothing was checked")
+        snapshot = session.coordinate(Guard.read)
+        told = landing.ask(session, snapshot) if snapshot else None
+        unchecked = landing.unchecked_commit(session, snapshot) if snapshot and told else ""
+        more, following = session.answers.committed(told, unchecked)
+        extra = {**(_but_next(found) if found else {}), "outcome": "committed"}
+        if told is not None:
+            extra |= {"status": told.view.state.status.value, "landed": told.outcome.value}
+        return Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+
+    def _after(self, found: Found) -> str | None:
+        """The next command: the hook's own, which only JSON has to repeat; else what it left to us."""
+        own = found.answer.get("next")
+        return self.again if own is None else str(own) if self.session.voice.json else None
+
+    def _wait(self, found: Found) -> Report | None:
+        """Wait for our turn, holding nothing. None: it has come, and the fix is not in another checkout."""
+        session = self._concerned(found)
+        moment = await_turn(session, self._left, scope=found.busy)
+        if moment is None or self.began is None:
+            line = "busy: somebody else is fixing; nothing was committed"
+            return Report("unavailable", Exit.BUSY, (line,), self.again)
+        if moment.holder is not None or self._left <= 0:
+            return self._ran_out(session, moment)
+        if found.outcome != "busy":
+            return None
+        result = Result(Verdict.FAILED, 1, "", 0.0, b"")
+        tried = Attempt(the_check(session, ("true",)), result, found.run._replace(checkout=session.checkout))
+        return handed_on_after_waking(session, tried._replace(snapshot=self.began), moment)
+
+    def _ran_out(self, session: Session, moment: Moment) -> Report:
+        view, now = moment.holder or moment.concerning, moment.snapshot.now
+        if moment.holder is None:
+            line = "busy: the time for this commit ran out, nothing was committed; nobody else holds a claim now"
+        else:
+            line = f"busy: the wait ran out, nothing was committed: {phrases.holder(view, now)}"
+        me = session.guard.me if session.guard else None
+        lines = (line, f"you are {phrases.who(me)}") if me else (line,)
+        return Report("timeout", Exit.BUSY, lines, self.again, view, now, me)
+
+    def _concerned(self, found: Found) -> Session:
+        """The session with the build, scope and database of the hook that was busy: it may have options of its
+        own."""
+        chosen = {"build": found.build, "db": found.db, "scope": found.scope, "json": self.session.voice.json}
+        options = {name: value for name, value in chosen.items() if value}
+        return open_session(options, self.session.environment, self.session.cwd)
+
+    def _unpinned(self) -> Report | None:
+        """Why the same commit would now be another one; None if it would not."""
+        now, pin = _pin(self.session, self.repository, self.arguments), self.pin
+        if now.branch != pin.branch:
+            what = f"the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
+            return Report("moved", Exit.BUSY, (f"not committed: {what}",), "git status --short --branch")
+        if now.head != pin.head and commandline.is_amend(["git", "commit", *self.arguments]):
+            what = f"HEAD moved {pin.head[:7]} → {now.head[:7]}; your amend would rewrite another commit"
+            return Report("moved", Exit.BUSY, (f"not committed: {what}",), "git log --oneline -3")
+        if now.staged == pin.staged:
+            return None
+        taken = _taken_by(self.repository, pin) if not now.staged else ""
+        if taken:
+            return Report("taken", Exit.OK, (f"nothing to commit: your change is in {taken}",))
+        line = "not committed: what is staged is no longer what you had staged"
+        return Report("changed", Exit.BUSY, (line,), "git status --short")
+
+
+def _again(session: Session, arguments: Sequence[str], own: Sequence[str]) -> str | None:
+    """The command line that repeats this commit; None where it cannot be repeated faithfully."""
+    if commandline.reads_stdin(arguments):
+        return None
+    separator = ("--",) if arguments[:1] == ("--",) else ()
+    return command(["buildguard", "commit", *session.aim, *own, *separator, *arguments])
 
 
 def _kept_stdin(arguments: Sequence[str]) -> int | None:
     """Put what comes on stdin into a file, where git is told to read it: a second try needs it too (`-F -`).
     None where git reads no stdin."""
-    if not again.reads_stdin(arguments):
+    if not commandline.reads_stdin(arguments):
         return None
     with tempfile.TemporaryFile() as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
@@ -85,105 +214,40 @@ def _kept_stdin(arguments: Sequence[str]) -> int | None:
     return 0
 
 
-def _try(call: Call, arguments: Sequence[str]) -> tuple[int, Verdict | None]:
-    with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
-        path = Path(folder) / "verdict"
-        environment = {**call.environment, verdict.VARIABLE: str(path)}
-        # With `--json` our stdout holds one object and nothing else.
-        stdout = 2 if call.voice.json else None
-        return git.commit(arguments, environment, call.cwd, stdout), verdict.read(path)
-
-
-def _committed(call: Call, told: Verdict | None) -> Report:
-    if told is None:
-        call.voice.say("committed, but no buildguard hook ran: nothing was checked")
-    return Report("committed", Exit.OK, (), extra={**(_but_next(told) if told else {}), "outcome": "committed"})
-
-
 def _git_failed(status: int) -> Report:
     line = f"not committed: git commit ended with {status}, and says above why"
-    return Report("git_failed", status, (line,), "git status")
+    return Report("git_failed", status or Exit.FAILED, (line,), "git status")
 
 
-def _after(call: Call, told: Verdict, repeat: str | None) -> str | None:
-    """The next command: the hook's own, which only JSON has to repeat; else what it left to us."""
-    own = told.answer.get("next")
-    return repeat if own is None else str(own) if call.voice.json else None
-
-
-def _but_next(told: Verdict) -> dict[str, Any]:
+def _but_next(found: Found) -> dict[str, Any]:
     """What the hook answered, for `--json`. What comes next is ours to say."""
-    return {name: value for name, value in told.answer.items() if name != "next"}
+    return {name: value for name, value in found.answer.items() if name != "next"}
 
 
-def _concerned(call: Call, told: Verdict) -> Call:
-    """The call with the build, scope and database of the hook that was busy: it may have options of its own."""
-    chosen = {"build": told.build, "db": told.db, "agent": call.environment.get("BUILDGUARD_AGENT")}
-    options = {name: value for name, value in chosen.items() if value is not None}
-    return open_call(options, call.environment, call.cwd, call.voice.json, scope=told.scope)
-
-
-def _wait(call: Call, deadline: float, repeat: str | None, told: Verdict) -> Report | None:
-    """Wait for our turn, holding nothing. None: it has come, and the fix is not in another checkout."""
-    began = call.coordinate(Guard.read)
-    moment = await_turn(call, max(0.0, deadline - time.monotonic()), scope=told.busy)
-    if moment is not None and moment.holder is None and time.monotonic() >= deadline:
-        line = "busy: the time for this commit ran out, nothing was committed; nobody else holds a claim now"
-        return Report("timeout", Exit.BUSY, (line,), repeat, moment.concerning)
-    if moment is None or began is None:
-        return Report("unavailable", Exit.BUSY, ("busy: somebody else is fixing; nothing was committed",), repeat)
-    if moment.holder is not None:
-        line = f"busy: the wait ran out, nothing was committed: {words.holder(moment.holder, moment.snapshot.now)}"
-        silence = moment.snapshot.silences.get(moment.holder.state.scope)
-        return Report("timeout", Exit.BUSY, (line,), repeat, moment.holder, silence)
-    if told.run is None:
-        return None
-    waiter = Waiter(trial.always, lambda: max(0.0, deadline - time.monotonic()), repeat)
-    return travel.after_waking(call, told.run, began.last_event, moment.snapshot.now, waiter)
-
-
-def _pin(call: Call, repository: Repository, arguments: Sequence[str]) -> Pin:
-    head, branch = repository.where()
+def _pin(session: Session, repository: Repository, arguments: Sequence[str]) -> Pin:
+    head, branch = repository.where()[:2]
     # In a shared checkout others stage and commit files of theirs: nothing to a commit that names its own.
-    paths = again.only_paths(arguments)
+    paths = commandline.only_paths(arguments)
     asked = ("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-relative", "--", *paths)
     try:
-        staged = git.answer(asked, call.environment, call.cwd)
+        staged = answer(asked, session.environment, session.cwd)
     except GitFault:
         staged = ""
     return Pin(head, branch, staged)
-
-
-def _unpinned(call: Call, repository: Repository, pin: Pin, arguments: Sequence[str]) -> Report | None:
-    """Why the same commit would now be another one; None if it would not."""
-    now = _pin(call, repository, arguments)
-    if now.branch != pin.branch:
-        line = f"not committed: the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
-        return Report("moved", Exit.BUSY, (line,), "git status --short --branch")
-    if now.head != pin.head and again.is_amend(["git", "commit", *arguments]):
-        line = f"not committed: HEAD moved {pin.head[:7]} → {now.head[:7]}; your amend would rewrite another commit"
-        return Report("moved", Exit.BUSY, (line,), "git log --oneline -3")
-    if now.staged == pin.staged:
-        return None
-    taken = _taken_by(repository, pin) if not now.staged else ""
-    if taken:
-        return Report("taken", Exit.OK, (f"nothing to commit: your change is in {taken}",))
-    line = "not committed: what is staged is no longer what you had staged"
-    return Report("changed", Exit.BUSY, (line,), "git status --short")
 
 
 def _taken_by(repository: Repository, pin: Pin) -> str:
     """The commit that took, with its own, everything that was staged here; empty if there is none."""
     wanted = _contents(pin.staged)
     try:
-        listed = repository.git("ls-tree", "-r", "-z", "HEAD", "--", *wanted)
+        listed = repository.git("--literal-pathspecs", "ls-tree", "-r", "-z", "HEAD", "--", *wanted)
         there = {
             path: meta.split()[2] for meta, _, path in (row.partition("\t") for row in listed.split("\0") if row)
         }
         if any(there.get(path, "") != name for path, name in wanted.items()):
             return ""
         since = f"{pin.head}..HEAD" if pin.head else "HEAD"
-        return repository.git("log", "-1", "--format=%h (%an: %s)", since, "--", *wanted)
+        return repository.git("--literal-pathspecs", "log", "-1", "--format=%h (%an: %s)", since, "--", *wanted)
     except GitFault:
         return ""
 

@@ -1,104 +1,199 @@
 """The commit-time story: check, and let no other commit through than the one that was checked."""
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+import time
 
+from buildguard.agents.hookrunner import stash
+from buildguard.agents.identity import shell_limit, time_left
 from buildguard.checks.runner import Command
-from buildguard.claims.guard import Guard
-from buildguard.claims.model import Evidence
-from buildguard.commands import attempt as trial
-from buildguard.commands.attempt import Trial
-from buildguard.errors import Exit
-from buildguard.git import pending as situation
-from buildguard.git import safety
-from buildguard.git.pending import GIT_GONE, Situation
-from buildguard.session import FAULTS, Call
-from buildguard.ui import reports
-from buildguard.ui.reports import Report
+from buildguard.claims import scope
+from buildguard.commands import handoff
+from buildguard.commands.attempt import Attempt
+from buildguard.commands.elsewhere import Known
+from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.errors import Exit, GitFault
+from buildguard.git import commandline, files, pending, safety
+from buildguard.git.pending import GIT_GONE, Pending
+from buildguard.git.repository import Repository
+from buildguard.session import Session
+from buildguard.text import some, span
+from buildguard.ui.reports import Report, interrupted
 
-if TYPE_CHECKING:
-    from buildguard.commands.refusal import Refusal
-
-RETRY_GOOD_FOR = 600.0
-"""Seconds for which a check that passed serves the repeated commit of the same tree."""
+UNTOUCHED = 300.0
+"""Seconds after which an uncommitted edit no longer counts as somebody's work in progress."""
 
 
-def hook(call: Call, command: Command) -> Report:
+def hook(session: Session, command: Command) -> Report:
     """`buildguard hook`: the verdict on the commit in hand."""
-    if call.repository is None:
-        tried = trial.attempt(call, command, None)
-        return trial.settled(call, tried, None) or reports.failed(None, tried.ended, "", call.voice.build, None)
-    return _Story(call, command, situation.read(call.repository)).tell()
+    repository = session.repository
+    if repository is None:
+        from buildguard.commands.run import run
+
+        return run(session, command, None)
+    turn = _Commit(session, repository, pending.read(repository))
+    if turn.pending.vanished:
+        return turn.vanished()
+    if turn.pending.index is not None and turn.pending.orphaned:
+        return turn.gone()
+    report, _ = checked(session, command, turn)
+    return turn.unharmed() or report if report.exit == Exit.OK else report
 
 
-class _Story:
-    """One hook from its beginning to its verdict."""
+class _Commit:
+    """A commit waits for our verdict: what it holds must not change, and a wait must harm nobody."""
 
-    def __init__(self, call: Call, command: Command, situation: Situation) -> None:
-        self.call = call
-        self.command = command
-        self.situation = situation
+    claiming = True
 
-    @cached_property
-    def refusal(self) -> "Refusal":
-        """What knows how to refuse; loaded only when something is to be refused."""
-        from buildguard.commands.refusal import Refusal
+    def __init__(self, session: Session, repository: Repository, commit: Pending) -> None:
+        self.pending = commit
+        self._session = session
+        self._repository = repository
+        self._deadline = Deadline(session.settings.wait)
+        self._waited = False
 
-        return Refusal(self.call, self.situation)
+    def lives(self) -> bool:
+        return self.pending.lives()
 
-    def tell(self) -> Report:
-        """Check, and as the rules have it again, until there is a verdict."""
-        if self.situation.source is not None and self.situation.orphaned:
-            return reports.interrupted(GIT_GONE, None)
-        if self._passed_before():
-            done = Report("passed", Exit.OK, (f"passed: {self.command.text} (just now, on this very tree)",))
-            return self._unharmed(None) or done
-        while True:
-            tried = self._attempt()
-            report = trial.settled(self.call, tried, None if tried.passed else self._repeat())
-            if report is not None and report.exit == Exit.OK:
-                return self._unharmed(tried) or report
-            report = report or self.refusal.of_failure(tried)
-            if report is not None:
-                return report
+    def gone(self) -> Report:
+        return interrupted(GIT_GONE, None)
 
-    def _attempt(self) -> Trial:
-        index = self.situation.source
-        return trial.attempt(self.call, self.command, index, self.situation.lives, committing=index is not None)
+    def committed(self) -> str:
+        index = self.pending.index
+        return index.tree(self._repository) if index else ""
 
-    def _repeat(self) -> str | None:
-        from buildguard.commands.refusal import repeat
+    def repeat(self) -> str | None:
+        """The command that commits again; the check itself where the commit cannot be repeated faithfully."""
+        return self._again() or "buildguard run" + self._aim()
 
-        return repeat(self.call, self.situation)
+    def later(self) -> str | None:
+        """The same for a waiter; left to `buildguard commit` where that stands above, for it waits itself."""
+        if handoff.asked_for(self._session.environment):
+            return None
+        return self._again() or "buildguard wait" + self._aim()
 
-    def _unharmed(self, tried: Trial | None) -> Report | None:
+    def leave(self, tried: Attempt) -> Leave:
+        """How long the hook may wait: only where waiting harms nobody. `buildguard commit` waits outside git."""
+        session, index = self._session, self.pending.index
+        if handoff.asked_for(session.environment):
+            return Leave(0.0)
+        hiding = stash(session.environment, self._repository.git_dir)
+        left = time_left(session.environment, time.monotonic() - self.pending.began + tried.result.seconds)
+        if index is not None and index.locked:
+            why = (
+                "this commit holds the index lock: waiting here would keep others from committing in this checkout"
+            )
+        elif hiding is not None:
+            why = f"{hiding.framework} hides unstaged edits while hooks run: waiting here would hide the fixer's"
+        elif session.settings.wait <= 0:
+            why = "waiting in the hook is off"
+        elif self._waited and self._deadline.left <= 0:
+            why = f"the wait of {span(session.settings.wait)} ran out"
+        elif left is not None and left <= 0:
+            limit = shell_limit(session.environment)
+            why = f"{limit.agent if limit else 'the shell'} soon stops this command: no time is left to wait"
+        else:
+            self._waited = True
+            why, left = "", self._deadline.left if left is None else min(left, self._deadline.left)
+        return Leave(0.0, f"not waiting in the hook: {why}") if why else Leave(left or 0.0)
+
+    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+        """Somebody's uncommitted edit fails a commit that has nothing to do with it: nobody is sent to mend it."""
+        seen, snapshot = tried.files, tried.snapshot
+        if self.pending.index is None or seen is None or snapshot is None or not tried.run.good:
+            return None
+        claimed = [view for view in snapshot.views() if view.state.had_in(self._session.checkout)]
+        if any(view.state.claim is not None and view.stale is None for view in claimed):
+            return None
+        since = self._since_pass(tried)
+        suspects = scope.in_progress(seen.staged, seen.loose, tried.run.failures, since)
+        if not suspects:
+            return None
+        touched = max((seen.marks[path][0] for path in suspects if path in seen.marks), default=0) / 1e9
+        age = max(0.0, time.time() - touched)
+        if age >= UNTOUCHED:
+            self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
+            return None
+        line = f"not your commit: {some(suspects)} is being edited here ({span(age)} ago), and HEAD passes"
+        advice = "it may be somebody's work in progress: leave it alone, and commit again later"
+        return Report("not_your_commit", Exit.BUSY, (tried.ended, line, advice), self.later())
+
+    def fixed(self, report: Report) -> Report:
+        """What the fix command changed was not staged by whoever commits: it never slips in unseen."""
+        if report.exit != Exit.OK:
+            return report
+        lines = (*report.lines, "it passes here: stage what was changed, and commit again")
+        return report._replace(exit=Exit.FAILED, lines=lines, next="git status --short")
+
+    def woken(self) -> Report | None:
+        """If the fixer's own commit moved HEAD, git would refuse this one anyway."""
+        moved = self._session.coordinate(lambda _: safety.head_moved(self._repository))
+        return self._moved(moved) if moved is not None else None
+
+    def vanished(self) -> Report:
+        """The index that git commits from was gone before we could look at it."""
+        line = "refused: the index of this commit was deleted; git would commit a tree without files"
+        return Report("refused", Exit.FAILED, (line,), self.repeat())
+
+    def unharmed(self) -> Report | None:
         """Refuse a commit that is no longer the one that was checked."""
-        if self.situation.source is None:
+        if self.pending.index is None:
             return None
         try:
-            harm = safety.harm(self.situation.repository, self.situation.source)
-        except FAULTS as error:
-            self.call.voice.say(f"commit safety could not be checked: {error}")
+            harm = safety.harm(self._repository, self.pending.index)
+        except GitFault as error:
+            self._session.voice.say(f"commit safety could not be checked: {error}")
             return None
-        return None if harm is None else self.refusal.of_harm(harm, tried)
+        if harm is None:
+            return None
+        if isinstance(harm, safety.Moved):
+            return self._moved(harm)
+        if isinstance(harm, safety.Changed):
+            return self._changed(harm)
+        return self.vanished()
 
-    def _passed_before(self) -> bool:
-        """Whether this agent's check of this very tree has just passed and then the commit was refused."""
-        index, guard = self.situation.source, self.call.guard
-        if index is None or guard is None:
-            return False
+    def _since_pass(self, tried: Attempt) -> tuple[str, ...]:
+        """The paths that differ from the files of the last pass in this checkout; none if that is not known."""
+        proofs = tried.snapshot.proofs if tried.snapshot else ()
+        mine = [one for one in proofs if one.passed and one.checkout == self._session.checkout]
+        last = max((one for one in mine if one.check == tried.run.check), key=lambda one: one.at, default=None)
+        if last is None or not tried.run.files:
+            return ()
+        changed = files.changed(self._repository, last.files, tried.run.files)
+        return tuple(one.path for one in changed or ())
 
-        def use(guard: Guard) -> bool:
-            snapshot = guard.read()
-            mine = [one for one in snapshot.evidence if one.agent and one.passed and one.check == self.command.text]
-            if not mine:
-                return False
-            tree = index.tree(self.situation.repository)
-            good = [kept for kept in mine if kept.agent == guard.me.id and kept.tree == tree]
-            return bool(good) and _fresh(good[0], snapshot.now) and guard.use(good[0])
+    def _again(self) -> str | None:
+        environment = self._session.environment
+        if handoff.asked_for(environment):
+            return handoff.again(environment)
+        return commandline.by_commit(self.pending.argv, self._session.aim)
 
-        return bool(self.call.coordinate(use))
+    def _aim(self) -> str:
+        return self._session.answers.options
+
+    def _moved(self, harm: safety.Moved) -> Report:
+        line = f"refused: HEAD moved {harm.before} → {harm.after} while this commit was checked"
+        if commandline.is_amend(self.pending.argv):
+            lines = (line, "your amend would now rewrite another commit: look at it first")
+            return Report("moved", Exit.BUSY, lines, "git log --oneline -3")
+        return Report("moved", Exit.BUSY, (line, "commit again"), self.later())
+
+    def _changed(self, harm: safety.Changed) -> Report:
+        lines = (
+            f"refused: what was staged changed while the check ran: {some(harm.foreign) or 'all of it'}",
+            "commit just what you had staged",
+        )
+        return Report("changed", Exit.FAILED, lines, commandline.only(self.pending.argv, harm.staged))
 
 
-def _fresh(kept: Evidence, now: float) -> bool:
-    return now - kept.at <= RETRY_GOOD_FOR
+def found(session: Session, report: Report) -> handoff.Found:
+    """What `buildguard commit` above us has to know."""
+    run = report.run
+    told = handoff.Found(report.exit, report.outcome, session.settings.build)
+    told = told._replace(
+        scope=session.guard.asked if session.guard else None,
+        db=str(session.settings.db.absolute()) if session.settings.db else None,
+        busy=report.view.state.scope if report.outcome == "busy" and report.view else None,
+        answer=session.voice.facts(report),
+    )
+    if run is None:
+        return told
+    return told._replace(check=run.check, head=run.head, good=run.good, failures=run.failures)

@@ -1,111 +1,77 @@
 """A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
 
-import time
-from collections.abc import Callable
-
-from buildguard.checks.runner import Command
-from buildguard.claims import scope
-from buildguard.claims.guard import Answer, Guard, Moment
-from buildguard.claims.model import Outcome, View
-from buildguard.commands import attempt as trial
-from buildguard.commands import elsewhere as travel
-from buildguard.commands.attempt import Trial
-from buildguard.commands.elsewhere import Waiter
-from buildguard.commands.fix import fix
-from buildguard.git import index as gitindex
-from buildguard.session import Call
-from buildguard.ui import phrases as words
-from buildguard.ui import reports
-from buildguard.ui.reports import Report
-from buildguard.ui.voice import Countdown, Voice
+from buildguard.checks.runner import Command, nested_in
+from buildguard.commands.attempt import Attempt, always, at_the_top, start
+from buildguard.commands.elsewhere import Known
+from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.errors import Exit
+from buildguard.session import Session
+from buildguard.ui.reports import Report, bare, interrupted
 
 
-def run(call: Call, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
+def run(session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
     more than 0. `again` is the command line that repeats this."""
-    deadline = time.monotonic() + wait
-    waiting = _waiting(again)
-    waiter = Waiter(trial.always, lambda: max(travel.LANDING, deadline - time.monotonic()), waiting)
-    reruns = 1
-    while True:
-        index = gitindex.current(call.repository) if call.repository else None
-        tried = trial.attempt(call, command, index)
-        report = trial.settled(call, tried, again)
-        if report is not None:
-            return report
-        found = travel.elsewhere(call, tried.run, index, waiter)
-        if isinstance(found, Report):
-            return found
-        answer = trial.elect(call, found, claiming)
-        if answer is not None and answer.outcome is Outcome.OUTDATED and reruns:
-            reruns -= 1
-            call.voice.say("the build was fixed while this check ran: running it again")
-            continue
-        if answer is not None and answer.outcome in reports.WON and call.settings.fix is not None:
-            return fix(call, tried, answer, again)
-        if answer is None or answer.outcome is not Outcome.BUSY:
-            return reports.failed(answer, tried.ended, call.checkout, call.voice.build, again)
-        left = deadline - time.monotonic()
-        moment = await_turn(call, left, scope=answer.view.state.scope) if left > 0 else None
-        if moment is None or moment.holder is not None:
-            return _busy(call, tried, as_of(moment, answer), wait, waiting)
-        report = travel.after_waking(call, tried.run, answer.snapshot.last_event, moment.snapshot.now, waiter)
-        if report is not None:
-            return report
-        call = call.up_to_date()
+    return checked(session, command, _ByHand(again, wait, claiming))[0]
 
 
-def as_of(moment: Moment | None, answer: Answer) -> Answer:
-    """The answer `busy` as it stands at the end of a wait: spans in it are measured from then."""
-    if moment is None or moment.holder is None:
-        return answer
-    return answer._replace(view=moment.holder, snapshot=moment.snapshot, placement=None)
+def bare_run(session: Session, command: Command, again: str | None) -> Report:
+    """The bare verdict, of which nobody is told: buildguard is switched off."""
+    result = start(session, command, {}, always, session.settings.check_timeout)
+    return bare(result, command.text, again)
 
 
-def _busy(call: Call, tried: Trial, answer: Answer, wait: float, waiting: str | None) -> Report:
-    why = [f"the wait of {words.span(wait)} ran out"] if wait > 0 else []
-    me, snapshot = answer.agent.id if answer.agent else None, answer.snapshot
-    first = scope.holding_up(snapshot, frozenset(), me, call.checkout, call.guard.asked if call.guard else None)
-    # A bare wait knows no failure: it may wait for somebody else's than the one that this run shares.
-    same = first is not None and first.state.scope == answer.view.state.scope
-    following = "buildguard wait" if same else waiting
-    return reports.busy(answer, tried.ended, call.checkout, call.voice.build, why, following)
+def nested(session: Session, command: Command, again: str | None) -> Report | None:
+    """The answer where a run of ours in this repository is above: that one coordinates. A commit that the check
+    itself makes passes: to check it again would have no end. None if there is no such run."""
+    if session.repository is None:
+        return None
+    common_dir = str(session.repository.common_dir)
+    if not nested_in(session.environment, common_dir):
+        return None
+    if nested_in(session.environment, common_dir, at_the_top(session, command)):
+        line = f"not checked: {command.text} is running above, and made this call itself"
+        return Report("nested", Exit.OK, (line,))
+    return bare_run(session, command, again)
 
 
-def _waiting(again: str | None) -> str | None:
-    """The command line that repeats this run and waits."""
-    start = "buildguard run"
-    if again is None or not again.startswith(start) or "--wait" in again.partition(" -- ")[0]:
-        return again
-    return f"{start} --wait 5m{again.removeprefix(start)}"
+class _ByHand:
+    """Somebody asks for the check itself: the edits here are the caller's, and a wait harms nobody."""
 
+    def __init__(self, again: str | None, wait: float, claiming: bool) -> None:
+        self.claiming = claiming
+        self._again = again
+        self._asked = wait > 0
+        self._deadline = Deadline(wait)
 
-def await_turn(
-    call: Call, timeout: float, lives: Callable[[], bool] = trial.always, scope: str | None = None
-) -> Moment | None:
-    """Wait, holding nothing, until nobody else's claim holds us up. The last moment says how it ended; None if
-    coordination became unavailable."""
-    return call.coordinate(lambda guard: watch(call.voice, guard, timeout, lives, scope))
+    def lives(self) -> bool:
+        return True
 
+    def gone(self) -> Report:
+        return interrupted("the caller is gone", None)
 
-def watch(
-    voice: Voice,
-    guard: Guard,
-    timeout: float,
-    lives: Callable[[], bool] = trial.always,
-    scope: str | None = None,
-) -> Moment:
-    """Show a wait of at most `timeout` seconds while it lasts; its last moment. Ends early if the caller does.
-    `scope` is the one that was found busy, if one was."""
-    began = time.monotonic()
-    held_up: View | None = None
-    with Countdown(voice) as countdown:
-        for moment in guard.waiting(timeout, guard.me.id, scope):
-            held_up = moment.holder or held_up
-            if moment.holder is None or not lives():
-                break
-            if moment.left > 0:
-                countdown.show(words.waiting(moment.holder, moment.snapshot.now), moment.left, time.monotonic())
-    if held_up is not None:
-        guard.waited(guard.me.id, held_up, time.monotonic() - began)
-    return moment
+    def committed(self) -> str:
+        return ""
+
+    def leave(self, tried: Attempt) -> Leave:
+        left = self._deadline.left
+        return Leave(left, "the wait ran out" if self._asked and left <= 0 else "")
+
+    def repeat(self) -> str | None:
+        return self._again
+
+    def later(self) -> str | None:
+        """The command line that repeats this run and waits."""
+        start = "buildguard run"
+        if self._again is None or not self._again.startswith(start) or self._asked:
+            return self._again
+        return f"{start} --wait 5m{self._again.removeprefix(start)}"
+
+    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+        return None
+
+    def fixed(self, report: Report) -> Report:
+        return report
+
+    def woken(self) -> Report | None:
+        return None

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildguard.git import index as gitindex
-from buildguard.git.index import Index
-from buildguard.git.repository import APPLY, GitFault, Repository
-from buildguard.ui import phrases as words
+from buildguard.errors import GitFault
+from buildguard.git.index import holding
+from buildguard.git.repository import APPLY, Repository
 
 
 class Change(NamedTuple):
@@ -17,13 +16,13 @@ class Change(NamedTuple):
     paths: Sequence[str]
 
 
-def of(repository: Repository, commit: str, staged: bool) -> Change:
-    """What the commit changes on HEAD, or on what is `staged`, merged where its lines have moved. Raises
-    `GitFault` where it does not go in cleanly."""
+def of(repository: Repository, commit: str) -> Change:
+    """What the commit changes on HEAD, merged where its lines have moved. Raises `GitFault` where it does not go in
+    cleanly."""
     before = _before(repository, commit)
-    base = _staged(repository, before, commit) if staged else repository.head or _no_files(repository)
+    base = repository.head or _no_files(repository)
     patch = _patch(repository, before, commit, base)
-    with gitindex.holding(repository, base) as scratch:
+    with holding(repository, base) as scratch:
         try:
             if patch:
                 repository.write(*APPLY, "--cached", "--3way", "-", stdin=patch, GIT_INDEX_FILE=scratch)
@@ -50,18 +49,3 @@ def _before(repository: Repository, commit: str) -> str:
 
 def _no_files(repository: Repository) -> str:
     return repository.git("mktree", stdin="")
-
-
-def _staged(repository: Repository, before: str, commit: str) -> str:
-    """The tree of what is staged, but for unmerged paths. Raises `GitFault` if the commit
-    changes one of those."""
-    index = gitindex.current(repository) or Index(repository.git_dir / "index", b"")
-    with index.copy(repository) as copy:
-        listed = repository.git("ls-files", "-z", "--unmerged", GIT_INDEX_FILE=copy)
-        unmerged = {entry.partition("\t")[2] for entry in listed.split("\0") if entry}
-        both = sorted(unmerged.intersection(repository.differing(before, commit)))
-        if both:
-            raise GitFault(f"{words.some(both)} is unmerged here, and {commit[:12]} changes it too")
-        gone = "\0".join(unmerged)
-        repository.write("update-index", "--force-remove", "-z", "--stdin", stdin=gone, GIT_INDEX_FILE=copy)
-        return repository.write("write-tree", GIT_INDEX_FILE=copy)

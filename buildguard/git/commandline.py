@@ -1,98 +1,135 @@
 """The command line that repeats a commit: read off the git that called, fit to be pasted as it stands."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from buildguard.ui import phrases as words
+from buildguard.text import command
 
-_TAKES_A_VALUE = {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
-_MESSAGE = ("-m", "-F", "-C", "-t", "--message", "--file", "--author", "--date", "--trailer", "--reuse-message")
-_HARMLESS = {"-q", "--quiet", "-s", "--signoff", "--no-edit", "-v", "--no-gpg-sign", "--allow-empty", "--amend"}
-_BUNDLED = re.compile("-[aeqsv]+[mFCt]?")
-"""Short options of `git commit` in one word, of which only the last may take a value."""
+_GIT_TAKES_A_VALUE = {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
+_TAKES_A_VALUE = {
+    *(
+        "--message",
+        "--file",
+        "--author",
+        "--date",
+        "--trailer",
+        "--reuse-message",
+        "--reedit-message",
+        "--template",
+    ),
+    *("--fixup", "--squash", "--cleanup", "--pathspec-from-file"),
+}
+_LETTERS_WITH_A_VALUE = "mFCct"
+_LETTERS_WITH_MORE = "Su"
+"""Short options whose value, if they have one, is the rest of the same word."""
+_ONLY_SHOWS = ("--dry-run", "--short", "--porcelain", "--long")
+_GOES_ON = ("cherry-pick", "revert", "rebase", "am")
+_DROPPED = re.compile(r"--all|--include|--only|--patch|--interactive|--pathspec-.*")
+"""Options that say what to commit: that is what the paths are for."""
 
 
 def split(argv: Sequence[str]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
     """A git command line as its global options, its command and the command's arguments."""
     at = 1
     while at < len(argv) and argv[at].startswith("-"):
-        at += 2 if argv[at] in _TAKES_A_VALUE else 1
+        at += 2 if argv[at] in _GIT_TAKES_A_VALUE else 1
     return tuple(argv[1:at]), argv[at] if at < len(argv) else "", tuple(argv[at + 1 :])
 
 
 def is_amend(argv: Sequence[str]) -> bool:
     """Whether this commit rewrites the one that HEAD names."""
-    _, command, arguments = split(argv)
-    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    return command == "commit" and any(len(word) > 3 and "--amend".startswith(word) for word in options)
+    _, name, arguments = split(argv)
+    return name == "commit" and any(
+        len(option) > 3 and "--amend".startswith(option) for option, _ in _options(arguments)
+    )
+
+
+def skips_hooks(arguments: Sequence[str]) -> bool:
+    """Whether this commit runs no pre-commit hook."""
+    return any(
+        option == "-n" or (len(option) > 6 and "--no-verify".startswith(option))
+        for option, _ in _options(arguments)
+    )
+
+
+def only_shows(arguments: Sequence[str]) -> bool:
+    """Whether git would commit nothing and only show what it would."""
+    given = [option for option, _ in _options(arguments)]
+    return any(len(option) > 4 and known.startswith(option) for option in given for known in _ONLY_SHOWS)
 
 
 def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:
     """The pathspecs after `--` of a commit that takes nothing else that is staged; none of one that does."""
     if "--" not in arguments:
         return ()
-    at = arguments.index("--")
-    takes_more = any(word == "--include" or re.match("-[aeqsvnp]*i", word) for word in arguments[:at])
-    return () if takes_more else tuple(arguments[at + 1 :])
+    takes_more = any(option in ("--include", "-i") for option, _ in _options(arguments))
+    return () if takes_more else tuple(arguments[arguments.index("--") + 1 :])
 
 
 def reads_stdin(arguments: Sequence[str]) -> bool:
     """Whether this commit reads its message or its paths from stdin, which is gone when it is repeated."""
-    rest = iter(arguments)
-    for word in rest:
-        if word == "--":
-            return False
-        if word in ("--file=-", "--pathspec-from-file=-") or re.fullmatch("-[aeqsvnp]*F-", word):
-            return True
-        if word in ("--file", "--pathspec-from-file") or re.fullmatch("-[aeqsvnp]*F", word):
-            if next(rest, "") == "-":
-                return True
-        elif word in _MESSAGE or re.fullmatch("-[aeqsvnp]*[mCct]", word):
-            next(rest, None)
-    return False
+    return any(
+        option in ("-F", "--file", "--pathspec-from-file") and value == "-" for option, value in _options(arguments)
+    )
 
 
-def by_commit(argv: Sequence[str]) -> str | None:
-    """The same commit through `buildguard commit`, which waits outside git. What is no commit (a merge, a
-    rebase that goes on) is repeated after a wait. None where nobody knows what it was."""
-    options, command, arguments = split(argv)
-    if command in ("merge", "pull"):
-        return "buildguard commit --no-edit"
-    if command == "commit" and reads_stdin(arguments):
-        return "buildguard wait"
-    if command != "commit":
-        return words.command(["git", *argv[1:]], "buildguard wait && ") or "buildguard wait" if argv else None
+def by_commit(argv: Sequence[str], aim: Sequence[str] = ()) -> str | None:
+    """The same commit through `buildguard commit`, which waits outside git, with the options `aim`; what git was in
+    the middle of goes on by git's own command. None where it cannot be repeated faithfully."""
+    options, name, arguments = split(argv)
+    if name in ("merge", "pull"):
+        return command([*_program(options), "commit", *aim, "--no-edit"])
+    if name in _GOES_ON and "--continue" in arguments:
+        return command(["git", *options, name, "--continue"])
+    if name != "commit" or reads_stdin(arguments):
+        return None
     separator = ("--",) if arguments[:1] == ("--",) else ()
-    start = ("git", *options, "buildguard", "commit") if options else ("buildguard", "commit")
-    return words.command([*start, *separator, *arguments]) or "buildguard wait"
+    return command([*_program(options), "commit", *aim, *separator, *arguments])
 
 
 def only(argv: Sequence[str], paths: Sequence[str]) -> str:
-    """A commit of just these paths, with the message of the commit that was refused where it has one. Without
-    any, only a look at what is staged: git would commit all of it."""
-    if not paths:
+    """A commit of just these paths, with all else as the commit that was refused had it. Without any, or where that
+    cannot be told, only a look at what is staged: git would commit all of it."""
+    options, name, arguments = split(argv)
+    if not paths or name != "commit" or reads_stdin(arguments):
         return "git status --short"
-    options, command, arguments = split(argv)
-    kept = _message(arguments) if command == "commit" else ()
-    return words.command(["git", *options, "commit", *kept, "--", *paths]) or "git status --short"
+    kept = [word for option, value in _options(arguments) for word in _kept(option, value)]
+    return command(["git", *options, "commit", *kept, "--", *paths]) or "git status --short"
 
 
-def _message(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The options that say how to commit; none of them where one is not known, for it may take a value."""
-    kept: list[str] = []
-    rest = iter(() if reads_stdin(arguments) else arguments)
+def _program(options: Sequence[str]) -> tuple[str, ...]:
+    return ("git", *options, "buildguard") if options else ("buildguard",)
+
+
+def _kept(option: str, value: str | None) -> tuple[str, ...]:
+    """An option of a commit as it is repeated for other paths."""
+    if _DROPPED.fullmatch(option) or option in ("-a", "-i", "-o", "-p"):
+        return ()
+    if value is None:
+        return (option,)
+    return (f"{option}={value}",) if option.startswith("--") else (f"{option}{value}",)
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """The options of `git commit` before `--`, each with its value, short ones apart."""
+    rest = iter(arguments)
     for word in rest:
-        name = word.partition("=")[0]
         if word == "--":
-            break
-        if word in _HARMLESS or (name in _MESSAGE and name != word):
-            kept.append(word)
-        elif word in _MESSAGE:
-            kept += [word, next(rest, "")]
-        elif _BUNDLED.fullmatch(word):
-            # `a` says what to commit: that is what the paths are for now.
-            kept += [short] if (short := word.replace("a", "")) != "-" else []
-            kept += [next(rest, "")] if word[-1] in "mFCt" else []
-        elif word != "--all":
-            return ()
-    return tuple(kept)
+            return
+        name, equals, value = word.partition("=")
+        if word.startswith("--"):
+            takes = any(known == name or (len(name) > 5 and known.startswith(name)) for known in _TAKES_A_VALUE)
+            yield name, value if equals else next(rest, "") if takes else None
+        elif word.startswith("-") and word != "-":
+            yield from _letters(word[1:], rest)
+
+
+def _letters(word: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
+    for at, letter in enumerate(word):
+        if letter in _LETTERS_WITH_A_VALUE:
+            yield f"-{letter}", word[at + 1 :] or next(rest, "")
+            return
+        if letter in _LETTERS_WITH_MORE:
+            yield f"-{letter}", word[at + 1 :] or None
+            return
+        yield f"-{letter}", None

@@ -6,7 +6,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.git.repository import APPLY, GitFault, Repository
+from buildguard.errors import GitFault
+from buildguard.git import private
+from buildguard.git.process import utf8
+from buildguard.git.repository import Repository
+
+COPY = "index-"
+"""What the name of a copy begins with."""
 
 
 class Index(NamedTuple):
@@ -22,6 +28,11 @@ class Index(NamedTuple):
         """Whether this commit itself holds the index lock: git then works on a file named `….lock`."""
         return self.path.name.endswith(".lock")
 
+    @property
+    def empty(self) -> bool:
+        """True if it holds no files, nor names another one that does (a split index)."""
+        return self.content[:4] == b"DIRC" and self.content[8:12] == bytes(4) and b"link" not in self.content
+
     def tree(self, repository: Repository) -> str:
         """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
         private copy, so it takes no lock and works while another holds it."""
@@ -31,88 +42,65 @@ class Index(NamedTuple):
         except GitFault:
             return ""
 
-    def edited_tree(self, repository: Repository, new: bool = False) -> str:
-        """The tree of the tracked files as they now are in the work tree, or an empty string. Takes no lock. The
-        `new` ones, if asked for, are in it as empty files: what nobody has added may be large, or a secret, and git
-        would keep a copy of it."""
-        try:
-            with self.copy(repository) as copy:
-                repository.git("add", "--update", GIT_INDEX_FILE=copy)
-                if new:
-                    empty = repository.git("hash-object", "-w", "--stdin", stdin="")
-                    found = repository.git("ls-files", "--others", "--exclude-standard", "-z", GIT_INDEX_FILE=copy)
-                    # What ends in a slash is another repository.
-                    names = [name for name in found.split("\0") if name and not name.endswith("/")]
-                    entries = "".join(f"100644 {empty} 0\t{name}\0" for name in names)
-                    repository.git("update-index", "-z", "--index-info", stdin=entries, GIT_INDEX_FILE=copy)
-                return repository.git("write-tree", GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-
-    def staged(self, repository: Repository) -> str:
-        """What committing this would change of HEAD, as one short word; an empty string where that is not known."""
-        import hashlib
-
-        try:
-            with self.copy(repository) as copy:
-                asked = ("diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", repository.head)
-                listed = repository.git(*asked, GIT_INDEX_FILE=copy)
-        except GitFault:
-            return ""
-        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()
-
     @contextmanager
     def copy(self, repository: Repository) -> Iterator[str]:
-        """The path of a private copy, gone afterwards. Raises `GitFault` where none can be written."""
-        # Not from `tempfile`: its import alone costs what the rest of this does.
-        temporary = Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
-        for folder in (temporary, repository.git_dir):
-            copy = folder / f"buildguard-index-{os.urandom(8).hex()}"
+        """The path of a private copy (of one without content: where git may write one), gone afterwards. Raises
+        `GitFault` where none can be written."""
+        copy = self._copied(repository)
+        try:
+            yield utf8(str(copy))
+        finally:
+            for left in (copy, copy.with_name(f"{copy.name}.lock")):
+                with suppress(OSError):
+                    left.unlink()
+
+    def _copied(self, repository: Repository) -> Path:
+        for folder in _folders(repository):
+            copy = folder / f"{COPY}{os.urandom(8).hex()}"
             try:
                 with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(self.content)
                 if self.written:
-                    # Of a newer index git would believe that what was edited in the same second is unchanged.
+                    # Git trusts files older than the index: a newer copy would hide edits of the same second.
                     os.utime(copy, ns=(self.written, self.written))
-            except OSError:  # no such folder, or no right or room to write there
+                if not self.content:
+                    copy.unlink()  # git takes an empty file for a damaged index
+            except OSError:  # no right or room to write there
                 with suppress(OSError):
                     copy.unlink()
                 continue
-            try:
-                yield str(copy)
-            finally:
-                with suppress(OSError):
-                    copy.unlink()
-            return
+            return copy
         raise GitFault("no copy of the index can be written")
+
+
+def _folders(repository: Repository) -> Iterator[Path]:
+    """Where a copy may lie: in our own folder, which is swept of what a killed process left, or a temporary one."""
+    with suppress(OSError):
+        yield private.folder(repository.git_dir)
+    # Not from `tempfile`: its import alone costs what the rest of this does.
+    yield Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
+
+
+def path(repository: Repository) -> Path:
+    """Where the index lies that a commit is made from: git tells a hook."""
+    return (repository.top or Path.cwd()) / (
+        repository.environment.get("GIT_INDEX_FILE") or repository.git_dir / "index"
+    )
 
 
 def current(repository: Repository) -> Index | None:
     """The index as it is now; None where it does not exist."""
-    named = repository.environment.get("GIT_INDEX_FILE")
-    path = Path(named) if named else repository.git_dir / "index"
-    if not path.is_absolute():
-        path = (repository.top or Path.cwd()) / path
+    place = path(repository)
     try:
-        return Index(path, path.read_bytes(), path.stat().st_mtime_ns)
+        with place.open("rb") as file:
+            return Index(place, file.read(), os.fstat(file.fileno()).st_mtime_ns)
     except OSError:
         return None
 
 
-def with_change(repository: Repository, before: str, after: str) -> str:
-    """HEAD's tree with what makes one tree of another; an empty string if that does not go in."""
-    try:
-        with holding(repository, repository.head) as scratch:
-            change = repository.patch(before, after)
-            repository.git(*APPLY, "--cached", "-", stdin=change, GIT_INDEX_FILE=scratch)
-            return repository.git("write-tree", GIT_INDEX_FILE=scratch)
-    except GitFault:
-        return ""
-
-
 @contextmanager
-def holding(repository: Repository, tree: str) -> Iterator[str]:
+def holding(repository: Repository, tree: str, **variables: str) -> Iterator[str]:
     """The path of an index that holds that tree, gone afterwards. Raises `GitFault`."""
     with Index(repository.git_dir / "index", b"").copy(repository) as scratch:
-        repository.git("read-tree", tree, GIT_INDEX_FILE=scratch)
+        repository.git("read-tree", "--", tree, GIT_INDEX_FILE=scratch, **variables)
         yield scratch

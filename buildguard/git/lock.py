@@ -6,12 +6,11 @@ Deleting the lock of a live commit makes git commit a tree without files.
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from buildguard.git.repository import Repository
-from buildguard.session import Call
 
 LOOK_EVERY = 0.05
 """Seconds between two looks at a lock that somebody else holds."""
@@ -40,14 +39,14 @@ def alone(repository: Repository) -> Iterator[None]:
 
 
 def is_about(error: Exception) -> bool:
-    """Whether git failed because somebody else holds a lock; every call of ours makes it speak English."""
+    """Whether git failed because somebody else holds a lock: in any language it names the file."""
     return "index.lock" in str(error)
 
 
-def await_free(call: Call, repository: Repository, deadline: float) -> None:
+def await_free(repository: Repository, deadline: float, say: Callable[[str], None]) -> None:
     """Let another git command of this work tree end first, until `deadline` (monotonic seconds): while its check
-    runs, git would only fail with 128."""
+    runs, git would only fail with 128. What is waited for is said once."""
     if held(repository):
-        call.voice.say_once("waiting: another git command holds this work tree's index lock")
+        say("waiting: another git command holds this work tree's index lock")
     while held(repository) and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY)

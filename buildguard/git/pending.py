@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from buildguard.agents import processes
-from buildguard.git import index as gitindex
-from buildguard.git.index import Index
+from buildguard.git.index import Index, current
 from buildguard.git.repository import Repository
 
 GIT_GONE = "the git that called this hook is gone"
 
 
-class Situation(NamedTuple):
-    """What is known of the commit that this hook runs for. `source` is the index that git commits from; without
-    one it is not a commit (pre-push, a framework run by hand). `began` is a monotonic time."""
+class Pending(NamedTuple):
+    """What is known of the commit that this hook runs for. `index` is what git commits from. Without one it is no
+    commit (pre-push, a framework run by hand), or the index has `vanished`: somebody deleted it before we looked,
+    and git would commit a tree without files. `began` is a monotonic time."""
 
-    repository: Repository
-    source: Index | None
+    index: Index | None  # type: ignore[assignment]  # hides a method of tuples that nobody calls
+    vanished: bool
     caller: processes.Caller | None
     began: float
 
@@ -37,8 +37,10 @@ class Situation(NamedTuple):
         return self.caller.argv if self.caller else ()
 
 
-def read(repository: Repository) -> Situation:
+def read(repository: Repository) -> Pending:
     """Look once, before anything else runs."""
     committing = bool(repository.environment.get("GIT_INDEX_FILE"))
-    index = gitindex.current(repository) if committing else None
-    return Situation(repository, index, processes.calling_git(), time.monotonic())
+    index = current(repository) if committing else None
+    # Before the first commit there may be none yet.
+    vanished = committing and index is None and repository.has_files
+    return Pending(index, vanished, processes.calling_git(), time.monotonic())

@@ -1,42 +1,33 @@
-"""What git says, as one dataclass, in as few calls of git as can be.
+"""What git says of a repository, in as few calls of git as can be."""
 
-`GIT_OPTIONAL_LOCKS=0` on every call: a status that refreshes the index would take the lock that the fixer needs.
-"""
-
-import os
-import signal
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-ANSWER_SECONDS = 10.0
-"""How long git may take to answer before coordination counts as unavailable."""
+from buildguard.errors import Distrusted, GitFault
+from buildguard.git.process import ANSWER_SECONDS, call, said, utf8
+
+MOST_COMMITS: Final = 20
+"""How many commits of one fix are named, the newest of them."""
+EMPTY_TREES: Final = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""The tree without files, by the repository's object format."""
 _PATCH = (
     *("-p", "--binary", "--full-index", "--no-renames", "--ignore-submodules=none", "--no-color"),
     *("--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/"),
 )
-"""The options of a diff that `git apply` takes, said even where they are git's own: a setting may say otherwise."""
-APPLY = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
+"""Explicit even where they are git's defaults: user settings may change those, and `git apply` takes only these."""
+APPLY: Final = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
 """`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
-CLEANNESS_SECONDS = 0.005
-"""How long a passed check waits for git to say whether the work tree was clean."""
-PATIENCE_SECONDS = 1.0
-"""The same for a failed one."""
-
-
-class GitFault(Exception):
-    """Git did not answer as hoped. The message is one clear line; `next_command` mends it, if anything does."""
-
-    def __init__(self, message: str, next_command: str | None = None) -> None:
-        super().__init__(message)
-        self.next_command = next_command
+_HEAD = ("HEAD", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
 
 
 class Repository(NamedTuple):
     """The repository and work tree that a command runs in, and where its HEAD was. `head` is empty before the
-    first commit, `branch` (a full ref name) when HEAD is detached, `top` is None in a bare repository."""
+    first commit, `branch` (a full ref name) when HEAD is detached, `top` is None in a bare repository. `tree` is
+    HEAD's, that without files before the first commit; empty where git could not say."""
 
     common_dir: Path
     git_dir: Path
@@ -45,239 +36,140 @@ class Repository(NamedTuple):
     branch: str
     local_variables: tuple[str, ...]
     environment: Mapping[str, str]
+    tree: str = ""
 
     @property
-    def work_tree(self) -> str:
-        """The name of the work tree's git dir, unique in its repository: `.git` is the main one's."""
-        return ".git" if self.git_dir == self.common_dir else self.git_dir.name
+    def has_files(self) -> bool:
+        """True if HEAD holds files."""
+        return bool(self.head) and self.tree not in EMPTY_TREES.values()
+
+    def verbatim(
+        self, *words: str, stdin: str | None = None, within: float | None = ANSWER_SECONDS, **variables: str
+    ) -> str:
+        """What git prints, to its last byte. Raises `GitFault`, also if that takes longer than `within` seconds."""
+        return said(words, {**self.environment, **variables}, self.top or self.git_dir, stdin, within)
 
     def git(self, *words: str, stdin: str | None = None, **variables: str) -> str:
         """What git prints, without the last newline. Raises `GitFault`."""
-        return answer(words, {**self.environment, **variables}, self.top or self.git_dir, stdin)
-
-    def verbatim(self, *words: str, **variables: str) -> str:
-        """What git prints, to its last byte. Raises `GitFault`."""
-        return _said(words, {**self.environment, **variables}, self.top or self.git_dir, None, ANSWER_SECONDS)
+        return self.verbatim(*words, stdin=stdin, within=ANSWER_SECONDS, **variables).rstrip("\n")
 
     def write(self, *words: str, stdin: str | None = None, **variables: str) -> str:
         """The same as `git`, for what writes index, work tree or objects: it takes its time. Killed, it would leave
         an index lock that nobody holds and a work tree half changed; a filter may fetch files from far away."""
-        return _said(words, {**self.environment, **variables}, self.top or self.git_dir, stdin, None).rstrip("\n")
+        return self.verbatim(*words, stdin=stdin, within=None, **variables).rstrip("\n")
 
     def patch(self, before: str, after: str, *paths: str) -> str:
         """What makes the tree of one commit that of another, as `git apply` takes it, whatever the user's settings
         for diffs are; only of these paths, if any are named. Raises `GitFault`."""
         named = [utf8(path) for path in paths]
-        return self.verbatim(
-            "--literal-pathspecs", "diff-tree", *_PATCH, before, after, "--", *named, GIT_DIFF_OPTS=""
-        )
+        asked = ("--literal-pathspecs", "diff-tree", *_PATCH, "--end-of-options")
+        return self.verbatim(*asked, before, after, "--", *named, GIT_DIFF_OPTS="")
 
     def differing(self, before: str, after: str) -> list[str]:
         """The paths in which two trees differ. Raises `GitFault`."""
         listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
-        return [path for path in self.git(*listing, before, after).split("\0") if path]
+        return [path for path in self.git(*listing, "--end-of-options", before, after).split("\0") if path]
 
-    def has(self, patch: str, **variables: str) -> bool:
-        """Whether the index has what a patch makes: it can be taken out again. True of an empty patch."""
-        if not patch:
-            return True
+    def applies(self, patch: str, *options: str, **variables: str) -> bool:
+        """Whether `git apply` with these options would take a patch. True of an empty one."""
         try:
-            self.git(*APPLY, "--cached", "--check", "--reverse", "-", stdin=patch, **variables)
+            if patch:
+                self.git(*APPLY, "--check", *options, "-", stdin=patch, **variables)
         except GitFault:
             return False
         return True
 
-    def where(self) -> tuple[str, str]:
-        """HEAD and branch as they are now."""
+    def knows(self, commit: str) -> bool:
+        """True if that commit is in this clone."""
+        try:
+            self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+        except GitFault:
+            return False
+        return bool(commit)
+
+    def descends(self, head: str, ancestor: str) -> bool:
+        """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
+        may lack what is between them)."""
+        if not head or not ancestor:
+            return False
+        try:
+            self.git("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
+        except GitFault:
+            return False
+        return True
+
+    def upstream_has(self, commit: str) -> bool:
+        """True if the upstream of this branch had the commit when it was last fetched or pushed."""
+        return self.descends("@{upstream}", commit)
+
+    def remote(self) -> str:
+        """The remote that this branch is fetched from, or git's usual one."""
+        try:
+            name = self.git("config", "--get", f"branch.{self.branch.removeprefix('refs/heads/')}.remote")
+        except GitFault:
+            name = ""
+        return name if name not in ("", ".") else "origin"
+
+    def commits_touching(self, since: str, until: str, paths: Sequence[str]) -> list[str]:
+        """The commits after `since` (empty: all) up to `until` that touch one of these paths, oldest first, the
+        newest `MOST_COMMITS` of them; merges are not among them. None where git cannot tell."""
+        asked = ("rev-list", "--topo-order", "--reverse", "--no-merges", f"--max-count={MOST_COMMITS}")
+        between = [f"{since}..{until}" if since else until, "--", *(utf8(path) for path in paths)]
+        try:
+            return self.git("--literal-pathspecs", *asked, "--end-of-options", *between).split() if until else []
+        except GitFault:
+            return []
+
+    def where(self) -> tuple[str, str, str]:
+        """HEAD, its branch and its tree as they are now. Raises `GitFault`."""
         return _head(self.environment, self.top or self.git_dir)
 
-    def tree_of_head(self) -> str:
-        """HEAD's tree, or an empty string before the first commit."""
-        try:
-            return self.git("rev-parse", "--verify", "--quiet", f"{self.head}^{{tree}}") if self.head else ""
-        except GitFault:
-            return ""
+    def up_to_date(self) -> "Repository":
+        """The same with HEAD as it is now. Raises `GitFault`."""
+        head, branch, tree = self.where()
+        return self._replace(head=head, branch=branch, tree=tree)
 
 
-def repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
+def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
-    words = ["rev-parse", "--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir"]
-    found = _call(
-        [*words, "--show-toplevel", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd, None, ANSWER_SECONDS
-    )
-    lines = found.stdout.splitlines()
-    paths = [number for number, line in enumerate(lines) if line.startswith("/")]
-    if len(paths) < 2:
-        raise _no_repository(found.stderr)
-    variables = tuple(lines[: paths[0]])
-    top = Path(lines[paths[2]]) if len(paths) > 2 else None
-    head, branch = _named(lines[paths[-1] + 1 :]) if found.returncode == 0 else _head(environment, cwd)
-    return Repository(Path(lines[paths[0]]), Path(lines[paths[1]]), top, head, branch, variables, environment)
+    asked = ("--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
+    found = call(["rev-parse", *asked, *_HEAD], environment, cwd, None, ANSWER_SECONDS)
+    lines = found.out.split("\n")[:-1]
+    first = next((number for number, line in enumerate(lines) if line.startswith("/")), len(lines))
+    variables, told = tuple(lines[:first]), lines[first:]
+    # A bare repository has no top, and git stops at what it cannot say.
+    paths = [line for line in told if line.startswith("/")]
+    if not paths:
+        raise _no_repository(found.err)
+    if told[: len(paths)] != paths or len(paths) not in (2, 3) or len(told) > len(paths) + 3:
+        raise GitFault("the path of this repository has a line break in it, and git's answer cannot be told apart")
+    top = Path(paths[2]) if len(paths) > 2 else None
+    head, branch, tree = _named(told[3:]) if found.status == 0 else _head(environment, cwd)
+    return Repository(Path(paths[0]), Path(paths[1]), top, head, branch, variables, environment, tree)
 
 
-def born(repository: Repository) -> float:
-    """Since when there has been this linked work tree (seconds since the epoch); 0 for the main one. Git writes
-    this file when it adds a work tree, and never again."""
-    try:
-        return (repository.git_dir / "commondir").stat().st_mtime
-    except OSError:
-        return 0.0
+def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str, str]:
+    """HEAD, its branch and its tree. Raises `GitFault` if git cannot be run."""
+    found = call(["rev-parse", *_HEAD], environment, cwd, None, ANSWER_SECONDS)
+    if found.status == 0:
+        return _named(found.out.split("\n")[:-1])
+    branch = call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd, None, ANSWER_SECONDS).out.rstrip("\n")
+    said = found.out.partition("\n")[0]
+    if said != "HEAD":
+        return said, branch, ""  # the commit is not here: a damaged clone
+    kind = call(["rev-parse", "--show-object-format"], environment, cwd, None, ANSWER_SECONDS).out.rstrip("\n")
+    return "", branch, EMPTY_TREES.get(kind, "")
 
 
-def answer(words: Sequence[str], environment: Mapping[str, str], cwd: Path, stdin: str | None = None) -> str:
-    """What one git command prints, without the last newline. Raises `GitFault` with git's own first line."""
-    return _said(words, environment, cwd, stdin, ANSWER_SECONDS).rstrip("\n")
-
-
-def utf8(text: str) -> str:
-    """That text as an argument or a variable for git, which reads UTF-8 whatever the locale of this process is."""
-    return os.fsdecode(text.encode(errors="surrogateescape"))
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Put INT, TERM and HUP off until the end, for us and for the git that is started meanwhile: what is between
-    two writes that belong together would stay half done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def commit(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    cwd: Path,
-    stdout: int | None = None,
-) -> int:
-    """Run `git commit` with the terminal, editor and arguments untouched; its exit status as a shell says it.
-    `stdout` is the descriptor that its words go to, if they are not to go to ours. INT is git's own affair
-    meanwhile; TERM and HUP to us are passed on to it."""
-    handlers = {}
-    try:
-        process = subprocess.Popen(["git", "commit", *arguments], env=environment, cwd=cwd, stdout=stdout)
-    except OSError as error:
-        raise GitFault(f"git cannot be run: {error.strerror}") from error
-
-    def pass_on(number: int, _frame: object) -> None:
-        process.send_signal(number)
-
-    try:
-        for number, handler in (
-            (signal.SIGINT, signal.SIG_IGN),
-            (signal.SIGTERM, pass_on),
-            (signal.SIGHUP, pass_on),
-        ):
-            handlers[number] = signal.signal(number, handler)
-        status = process.wait()
-    finally:
-        for number, old in handlers.items():
-            signal.signal(number, old)
-    return status if status >= 0 else 128 - status
-
-
-def _said(
-    words: Sequence[str],
-    environment: Mapping[str, str],
-    cwd: Path,
-    stdin: str | None,
-    within: float | None,
-) -> str:
-    found = _call(words, environment, cwd, stdin, within)
-    if found.returncode != 0:
-        said = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
-        raise GitFault(f"git {_verb(words)}: {said[0]}")
-    return found.stdout
-
-
-def _verb(words: Sequence[str]) -> str:
-    """Which git command that is, behind the options that are git's own."""
-    return next((word for word in words if not word.startswith("-") and "=" not in word), "")
-
-
-def _call(
-    words: Sequence[str],
-    environment: Mapping[str, str],
-    cwd: Path,
-    stdin: str | None,
-    within: float | None,
-) -> "subprocess.CompletedProcess[str]":
-    """One git command, killed if it takes longer than `within` seconds."""
-    try:
-        done = subprocess.run(
-            ["git", *words],
-            env=_asking(environment),
-            cwd=cwd,
-            input=None if stdin is None else stdin.encode(errors="surrogateescape"),
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=within,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise GitFault("git is not installed, or not on PATH") from error
-    except OSError as error:
-        raise GitFault(f"git cannot be run: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise GitFault(f"git {_verb(words)} did not answer within {within:g} s") from error
-    # Not in text mode, which takes the carriage returns out of a patch.
-    out, err = (text.decode(errors="surrogateescape") for text in (done.stdout, done.stderr))
-    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-
-class Cleanness:
-    """The question whether a work tree holds just what its index holds, put to git while something else runs."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        with suppress(OSError):  # without git there is no answer, and nobody is worse off
-            self._process = subprocess.Popen(
-                ["git", "status", "--porcelain", "--untracked-files=normal"],
-                env=_asking(repository.environment),
-                cwd=repository.top or repository.git_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-
-    def answer(self, within: float = CLEANNESS_SECONDS) -> bool:
-        """Whether git has said by now that nothing is unstaged and nothing untracked. Waits for nothing more
-        than `within` seconds: in a large repository there may be no answer then, and that is False."""
-        if self._process is None:
-            return False
-        try:
-            out, _ = self._process.communicate(timeout=within)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            return False
-        return self._process.returncode == 0 and all(line[1:2] == b" " for line in out.splitlines())
-
-
-def _asking(environment: Mapping[str, str]) -> dict[str, str]:
-    return {**environment, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-
-
-def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str]:
-    found = _call(["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"], environment, cwd, None, ANSWER_SECONDS)
-    if found.returncode == 0:
-        return _named(found.stdout.splitlines())
-    unborn = _call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd, None, ANSWER_SECONDS)
-    return "", unborn.stdout.strip()
-
-
-def _named(lines: Sequence[str]) -> tuple[str, str]:
-    head, name = lines[0], lines[-1]
-    return head, name if name.startswith("refs/") else ""
+def _named(lines: Sequence[str]) -> tuple[str, str, str]:
+    head, tree, name = lines[0], lines[1], lines[-1]
+    return head, name if name.startswith("refs/") else "", tree
 
 
 def _no_repository(stderr: str) -> GitFault:
     if "dubious ownership" in stderr:
-        for line in stderr.splitlines():
-            if "safe.directory" in line:
-                return GitFault("git does not trust this repository: it belongs to another user", line.strip())
+        mend = next((line.strip() for line in stderr.split("\n") if "safe.directory" in line), None)
+        return Distrusted("git does not trust this repository: it belongs to another user", mend)
     if "not a git repository" in stderr:
         return GitFault("not a git repository (nor any of the parent directories)")
-    said = stderr.strip().splitlines() or ["git said nothing"]
-    return GitFault(said[0])
+    return GitFault(stderr.strip().split("\n")[0] or "git said nothing")

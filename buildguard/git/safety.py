@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.git import index as gitindex
-from buildguard.git.index import Index
-from buildguard.git.repository import GitFault, Repository
-
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-"""The tree without files, in repositories that use SHA-1."""
+from buildguard.errors import GitFault
+from buildguard.git.heads import head_and_branch
+from buildguard.git.index import Index, current
+from buildguard.git.repository import Repository
 
 
 class Moved(NamedTuple):
@@ -19,7 +17,7 @@ class Moved(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """The index that git commits from was deleted: git would commit a tree without files."""
+    """The index that git commits from was deleted or emptied: git would commit a tree without files."""
 
     path: Path
 
@@ -38,9 +36,10 @@ Harm = Moved | Gone | Changed
 
 
 def harm(repository: Repository, index: Index) -> Harm | None:
-    """What would make this commit another one than it was at the start, or None. Raises `GitFault`."""
-    now = gitindex.current(repository)
-    if now is None:
+    """What would make this commit another one than it was at the start, or None. Starts no git while HEAD and index
+    are as they were. Raises `GitFault`."""
+    now = current(repository)
+    if now is None or (now.empty and repository.has_files):
         return Gone(index.path)
     moved = head_moved(repository)
     if moved is not None:
@@ -52,17 +51,19 @@ def harm(repository: Repository, index: Index) -> Harm | None:
         raise GitFault("the index has changed, and what it was cannot be read any more")
     if before == after:
         return None
-    base = f"{repository.head}^{{tree}}" if repository.head else EMPTY_TREE
     inside = bool(repository.environment.get("GIT_PREFIX"))
     # While git merges or picks it refuses to commit only some paths.
     partial = not any((repository.git_dir / name).exists() for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD"))
-    staged = tuple(pathspec(path, inside) for path in _paths(repository, base, before) if partial)
+    staged = tuple(pathspec(path, inside) for path in _paths(repository, repository.tree, before) if partial)
     return Changed(_paths(repository, before, after), staged, before)
 
 
 def head_moved(repository: Repository) -> Moved | None:
     """Whether HEAD or the branch has changed since the repository was looked at."""
-    head, branch = repository.where()
+    seen = head_and_branch(repository.git_dir, repository.common_dir)
+    if repository.head and seen == (repository.head, repository.branch):
+        return None
+    head, branch, _ = repository.where()
     if branch != repository.branch:
         return Moved(_short(repository.branch) or "detached HEAD", _short(branch) or "detached HEAD")
     if head != repository.head:

@@ -1,7 +1,7 @@
 """`buildguard doctor`: says what stands in the way here, and changes nothing.
 
-The one thing that it makes is an empty store where there is none yet, because nothing but trying shows whether that
-can be written.
+The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
+written.
 """
 
 import os
@@ -12,21 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents.identity import Unidentified, shell_limit
+from buildguard.agents.identity import shell_limit
 from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
-from buildguard.claims.model import Outcome, Step
-from buildguard.errors import Exit
-from buildguard.git.repository import GitFault, Repository
-from buildguard.session import NAME_YOURSELF, Call, unavailable
+from buildguard.claims.model import Outcome, Snapshot, Step
+from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
+from buildguard.git.repository import Repository
+from buildguard.session import Session
 from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, content, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
-from buildguard.setup.runners import Runner, found
-from buildguard.setup.suggestion import set_check
-from buildguard.store.faults import Unavailable
-from buildguard.ui.phrases import command, span, who
-from buildguard.ui.reports import Report
+from buildguard.setup.runners import Runner, found, set_check
+from buildguard.text import command, span
+from buildguard.ui.phrases import who
+from buildguard.ui.reports import Report, unavailable
 
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
@@ -51,46 +50,50 @@ class Finding(NamedTuple):
         return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
 
 
-def doctor(call: Call) -> Report:
+def doctor(session: Session) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
-    findings = list(_examined(call))
+    findings = list(_examined(session))
     lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
     extra = {"findings": [finding._asdict() for finding in findings]}
     serious = [finding for finding in findings if finding.weight != NOTE]
     if serious:
         mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
         return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
-    check = f"the check is {call.settings.check.text}" if call.settings.check else "the check is the hook's own"
-    you = f"; you are {who(call.guard.me)}" if call.guard else ""
+    check = (
+        f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
+    )
+    you = f"; you are {who(session.guard.me)}" if session.guard else ""
     return Report("healthy", Exit.OK, (f"all is well: git runs the hook here; {check}{you}", *lines), extra=extra)
 
 
-def _examined(call: Call) -> Iterator[Finding]:
+def _examined(session: Session) -> Iterator[Finding]:
     """All findings, what keeps others from being looked at first."""
     try:
-        require_git(call.environment, call.cwd)
-        if call.repository is not None:
-            yield from _in_repository(call, call.repository)
+        require_git(session.environment, session.cwd)
+        if session.repository is not None:
+            yield from _in_repository(session, session.repository)
             return
-        fault = call.fault
+        fault = session.fault
     except GitFault as error:
         fault = error
     mend = fault.next_command if isinstance(fault, GitFault) else None
     yield Finding("git", str(fault), mend or "buildguard doctor --help")
 
 
-def _in_repository(call: Call, repository: Repository) -> Iterator[Finding]:
+def _in_repository(session: Session, repository: Repository) -> Iterator[Finding]:
     yield from _bare(repository)
     place, runner = hooks_place(repository), found(repository.top)
     yield from _hook(repository, place, runner)
     yield from _other_hooks(repository, place)
-    if call.settings.check is None and repository.top is not None:
+    if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
-    if call.guard is not None:
-        yield from _coordination(call.guard)
-    yield from _wait(call)
+    if session.guard is not None:
+        yield from _coordination(session.guard)
+    elif session.fault is not None:
+        yield Finding("database", str(session.fault), unavailable(session.fault).next)
+    yield from _wait(session)
     yield from _locks(repository)
-    if reason := off(call.environment):
+    if reason := off(session.environment):
         yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, NOTE)
 
 
@@ -150,23 +153,27 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
 
 
 def _coordination(guard: Guard) -> Iterator[Finding]:
-    try:
-        guard.store.update(guard.build, lambda _: Step(Outcome.STATUS, guard.checkout))
-    except Unavailable as error:
-        yield Finding("database", str(error), unavailable(error).next)
-    finally:
-        guard.store.close()
-    try:
-        _ = guard.me
-    except Unidentified as error:
-        yield Finding("identity", str(error), NAME_YOURSELF)
+    def write(snapshot: Snapshot) -> Step:
+        # Where nothing is kept yet, only something to be kept shows whether it can be.
+        states = () if snapshot.states else (snapshot.state(guard.checkout),)
+        return Step(Outcome.STATUS, guard.checkout, states)
+
+    for name, work in (
+        ("database", lambda: guard.store.update(guard.build, write)),
+        ("identity", lambda: guard.me),
+    ):
+        try:
+            work()
+        except (Unavailable, Unidentified) as error:
+            yield Finding(name, str(error), unavailable(error).next)
+    guard.store.close()
 
 
-def _wait(call: Call) -> Iterator[Finding]:
-    limit = shell_limit(call.environment)
-    if limit is None or call.settings.wait <= limit.seconds:
+def _wait(session: Session) -> Iterator[Finding]:
+    limit = shell_limit(session.environment)
+    if limit is None or session.settings.wait <= limit.seconds:
         return
-    wait, most = span(call.settings.wait), span(limit.seconds)
+    wait, most = span(session.settings.wait), span(limit.seconds)
     what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
     yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", NOTE)
 

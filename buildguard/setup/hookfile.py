@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.ui.phrases import command
+from buildguard.text import command
 
 PLAIN = (Path(__file__).parent / "entries" / "hook").read_bytes()
 """The same as `hooks/pre-commit`: the shim to be copied by hand."""

@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.git.repository import GitFault, Repository, answer
+from buildguard.errors import GitFault
+from buildguard.git.process import answer
+from buildguard.git.repository import Repository
 from buildguard.setup.hookfile import Refusal, kept
-from buildguard.ui.phrases import command
+from buildguard.text import command
 
 HOOK = "pre-commit"
 NOWHERE = Path(os.devnull)

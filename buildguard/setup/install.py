@@ -1,6 +1,7 @@
 """`buildguard install` and `uninstall`: the hook goes where git really runs it, and what was there comes back."""
 
 import os
+import shlex
 import shutil
 import sys
 import tomllib
@@ -11,25 +12,24 @@ from typing import Any
 
 import tomlkit
 
-from buildguard.errors import Exit
-from buildguard.git.repository import GitFault, Repository
-from buildguard.session import Call
+from buildguard.errors import Exit, GitFault
+from buildguard.git.repository import Repository
+from buildguard.session import Session
 from buildguard.setup.hookfile import Change, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
-from buildguard.setup.runners import Runner, found
-from buildguard.setup.suggestion import set_check
-from buildguard.ui.phrases import command
+from buildguard.setup.runners import Runner, found, set_check
+from buildguard.text import command
 from buildguard.ui.reports import Report
 
 _HELP = "buildguard install --help"
 
 
-def install(call: Call, check: str | None, python: str = sys.executable) -> Report:
+def install(session: Session, check: str | None, python: str = sys.executable) -> Report:
     """Install the hook, or say what to write into the file of the hook runner that is in use here (in the
     report's `extra`: `file` and `block`). `check` is what to write into the settings; None leaves them alone.
     `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed nothing."""
     try:
-        repository = _repository(call)
+        repository = _repository(session)
         runner = found(repository.top)
         with _settings(repository, check) as written:
             changes = [] if runner else _hook(repository, check, python)
@@ -40,17 +40,17 @@ def install(call: Call, check: str | None, python: str = sys.executable) -> Repo
     if runner is not None:
         return _for_runner(runner, lines)
     outcome = "installed" if any(change.new for change in changes) else "unchanged"
-    if check is not None or call.settings.check is not None:
+    if check is not None or session.settings.check is not None:
         return Report(outcome, Exit.OK, lines)
     line = "no check is set yet, and without one the hook refuses to commit"
-    return Report(outcome, Exit.OK, (*lines, line), set_check(repository.top or call.cwd))
+    return Report(outcome, Exit.OK, (*lines, line), set_check(repository.top or session.cwd))
 
 
-def uninstall(call: Call) -> Report:
+def uninstall(session: Session) -> Report:
     """Take the hook out again, and put back what was there before it, byte for byte. A hook that somebody edited
     since is left alone, and so are the settings."""
     try:
-        repository = _repository(call)
+        repository = _repository(session)
         place, own = hooks_place(repository), repository.common_dir / "hooks" / HOOK
         if place.shared and is_ours(place.hook):
             end = UNSET.get(place.scope) or command(["ls", "-la", str(place.folder)])
@@ -68,11 +68,11 @@ def uninstall(call: Call) -> Report:
     return Report("uninstalled", Exit.OK, lines)
 
 
-def _repository(call: Call) -> Repository:
-    require_git(call.environment, call.cwd)
-    if call.repository is None:
-        raise call.fault or GitFault("not a git repository")
-    return call.repository
+def _repository(session: Session) -> Repository:
+    require_git(session.environment, session.cwd)
+    if session.repository is None:
+        raise session.fault or GitFault("not a git repository")
+    return session.repository
 
 
 @contextmanager
@@ -124,8 +124,8 @@ def _parsed(path: Path) -> Any:
         raise Refusal(f"{path}: is not TOML in UTF-8 ({error})", _edit(path)) from error
 
 
-def _edit(path: Path) -> str | None:
-    return command([str(path)], "${EDITOR:-vi} ")
+def _edit(path: Path) -> str:
+    return f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
 def _hook(repository: Repository, check: str | None, python: str) -> list[Change]:
@@ -149,8 +149,9 @@ def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
         return Report("unchanged", Exit.OK, (*lines, line), extra={**extra, "block": ""})
     line = f"not installed: {runner.name} runs the hooks here; add the block above to {runner.file}, {runner.under}"
     then = f"then make sure that git calls {runner.name}: {runner.setup}"
-    append = command([str(runner.file)], "echo 'buildguard hook' >> ") if runner.name == "husky" else None
-    return Report("runner", Exit.FAILED, (*lines, line, then), append or _edit(runner.file), extra=extra)
+    append = f"echo 'buildguard hook' >> {shlex.quote(str(runner.file))}"
+    do = append if runner.name == "husky" else _edit(runner.file)
+    return Report("runner", Exit.FAILED, (*lines, line, then), do, extra=extra)
 
 
 def _refused(error: Refusal | GitFault | OSError) -> Report:

@@ -1,21 +1,22 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from buildguard.agents.identity import Agent
-from buildguard.checks.runner import Result, Verdict
-from buildguard.claims.guard import Answer, Moment
-from buildguard.claims.model import REPO, Event, Outcome, Run, Silence, Status, View, stale_in
-from buildguard.errors import Exit
-from buildguard.ui import phrases as words
+from buildguard.agents.identity import Ancestor
+from buildguard.checks.runner import Command, Result, Verdict
+from buildguard.claims.guard import Answer, Identity, Moment
+from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
+from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
+from buildguard.git.safety import pathspec
+from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
+from buildguard.ui import phrases
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
-"""The outcomes after which the caller is the fixer."""
-GIVE_UP = "buildguard release --gave-up"
-_AIMABLE = {f"buildguard {verb}" for verb in ("claim", "release", "reset --yes", "run", "status", "wait")}
+NAME_YOURSELF = 'buildguard status --agent "$(hostname)-$$"'
+"""What gives a shell an identity of its own."""
 
 
 class Report(NamedTuple):
@@ -27,119 +28,304 @@ class Report(NamedTuple):
     lines: tuple[str, ...]
     next: str | None = None
     view: View | None = None
-    silence: Silence | None = None
-    agent: Agent | None = None
+    now: float = 0.0
+    agent: Identity | None = None
     extra: Mapping[str, Any] = _NOTHING
     run: Run | None = None
 
-    def aimed(self, options: str) -> "Report":
-        """The same, with its commands about what this call was about: `options` as they were given to it."""
-        if not options:
-            return self
-        ours = self.next in _AIMABLE or (self.next or "").startswith("buildguard release ")
-        following = f"{self.next}{options}" if ours else self.next
-        lines = tuple(line.replace(GIVE_UP, GIVE_UP + options) for line in self.lines)
-        return self._replace(next=following, lines=lines)
+
+class Head(NamedTuple):
+    """What is known of HEAD: its commit, and whether the check passed there (None: not checked), by whom, when."""
+
+    commit: str
+    passed: bool | None = None
+    agent: str = ""
+    at: float = 0.0
 
 
-def claimed(answer: Answer, checkout: str, build: str) -> Report:
-    """`buildguard claim`."""
-    lines = words.election(answer, checkout, build)
-    if answer.outcome is Outcome.BUSY:
-        return _about(answer, Exit.BUSY, lines, "buildguard wait")
-    return _about(answer, Exit.OK, (*lines, f"fix it and commit; or give up with: {GIVE_UP}"))
+WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
+"""The outcomes after which the caller is the fixer."""
 
 
-def released(answer: Answer, checkout: str, build: str, number: int | None = None) -> Report:
-    """`buildguard release`. `number` is the claim that was to be released, if one was named."""
-    state = answer.view.state
-    where = f"build {build}, {words.place(state.scope, checkout)}"
-    lost = words.superseded(state, answer.agent)
-    if answer.outcome is Outcome.NOT_YOURS:
-        you = [f"you are {words.who(answer.agent)}"] if answer.agent else []
-        if _mine(answer):
-            lines = [f"not your claim: claim {number} is over, you now hold claim {state.number} on {where}"]
-            return _about(answer, Exit.NOT_YOURS, lines, f"buildguard release --claim {state.number}")
-        lines = [f"not your claim: {words.holder(answer.view, answer.snapshot.now)}", *you, *lost]
-        return _about(answer, Exit.NOT_YOURS, lines, "buildguard status")
-    if answer.outcome is Outcome.NOTHING_HELD:
-        return _about(answer, Exit.OK, [f"nothing to release: you hold no claim on {where}", *lost])
-    if answer.outcome is Outcome.GAVE_UP:
-        line = f"gave up claim {state.number}: {where} is broken, anybody may claim it now"
-    else:
-        line = f"released claim {state.number}: {where} is passing"
-    return _about(answer, Exit.OK, [line])
+class Answers(NamedTuple):
+    """What composes the answers of one command: where it runs, and the options that its `next:` lines repeat."""
 
+    checkout: str
+    build: str
+    aim: tuple[str, ...] = ()
+    check: Command | None = None
+    inside: bool = False
+    """Whether it runs in a folder below the top of the work tree."""
 
-def reset(answer: Answer, checkout: str, build: str) -> Report:
-    """`buildguard reset`."""
-    line = f"reset: build {build}, {words.place(answer.view.state.scope, checkout)} is passing"
-    if answer.event is not None and answer.event.other:
-        line += f"; the claim of {answer.event.other} is superseded"
-    return _about(answer, Exit.OK, [line])
+    @property
+    def options(self) -> str:
+        """The options to repeat, as the end of a command line."""
+        return "".join(f" {quoted(word)}" for word in self.aim)
 
+    def next(self, *words: str) -> str:
+        """One of our commands, with the options to repeat."""
+        return shlex.join(("buildguard", *words)) + self.options
 
-def waited(moment: Moment, agent: Agent | None, checkout: str, build: str) -> Report:
-    """`buildguard wait`, when it is over."""
-    view, now = moment.concerning, moment.snapshot.now
-    silence = moment.snapshot.silences.get(view.state.scope)
-    if moment.holder is None:
-        mine = agent is not None and view.held_by(agent.id)
-        free = "free: you are the fixer" if mine else "free: nobody else holds a claim here"
-        lines = (free, *words.status(view, now, checkout, build))
-        return Report("free", Exit.OK, lines, None, view, silence, agent)
-    lines = (f"the wait ran out: {words.holder(view, now)}", *words.failing(view.state.failures))
-    return Report("timeout", Exit.BUSY, lines, "buildguard wait", view, silence, agent)
+    @property
+    def give_up(self) -> str:
+        """The command by which a fixer gives up."""
+        return self.next("release", "--gave-up", "--reason", "...")
 
+    def run_of(self, check: str) -> str:
+        """The command that runs just this check, whatever the settings name by now."""
+        if not check or (self.check is not None and self.check.text == check):
+            return self.next("run")
+        return f"BUILDGUARD_CHECK={quoted(check)} {self.next('run')}"
 
-def status(answer: Answer, checkout: str, build: str, everything: bool, gate: bool, check: str) -> Report:
-    """`buildguard status`. `everything` shows all scopes; as a `gate` it exits 1 unless passing. `check` is the
-    configured check, or empty."""
-    snapshot, view = answer.snapshot, answer.view
-    others = (snapshot.view(name) for name in sorted(snapshot.states) if name != view.state.scope)
-    shown = [view, *(other for other in others if everything or _matters(other, checkout))]
-    lines = [line for one in shown for line in words.status(one, snapshot.now, checkout, build)]
-    if answer.agent is not None:
-        lines += [f"you are {words.who(answer.agent)}", *words.superseded(view.state, answer.agent)]
-    open_here = any(one.state.status is not Status.PASSING for one in shown)
-    scopes = [facts(one, snapshot.silences.get(one.state.scope), answer.agent, build) for one in shown]
-    code = Exit.FAILED if gate and open_here else Exit.OK
-    return _about(answer, code, lines, _after_status(answer, check), {"scopes": scopes})
+    def where(self, state: State) -> str:
+        """The build and the scope, in words."""
+        return f"build {self.build}, {phrases.place_of(state, self.checkout)}"
 
+    def claimed(self, answer: Answer) -> Report:
+        """`buildguard claim`."""
+        lines = self.election(answer)
+        if answer.outcome is Outcome.BUSY:
+            return _about(answer, Exit.BUSY, lines, self.next("wait"))
+        return _about(answer, Exit.OK, (*lines, f"fix it and commit; or give up with: {self.give_up}"))
 
-def passed(answer: Answer | None, check: str, took: float, checkout: str, loose: bool = False) -> Report:
-    """A green check; more if it ended a breakage. Without an answer coordination was unavailable. `loose`: it
-    passed with what is not committed."""
-    lines = [f"passed: {check} ({words.span(took)})"]
-    if answer is None:
-        return Report("passed", Exit.OK, tuple(lines))
-    fixed = answer.outcome is Outcome.FIXED
-    if fixed and answer.event is not None:
+    def released(self, answer: Answer, events: Sequence[Event], number: int | None = None) -> Report:
+        """`buildguard release`. `number` is the claim that was to be released, if one was named."""
         state = answer.view.state
-        lines.append(
-            f"fixed: {words.place(state.scope, checkout)} is passing again, claim {answer.event.number} is over"
+        lost = phrases.superseded(events, answer.agent)
+        if answer.outcome is Outcome.NOT_YOURS:
+            if self._mine(answer):
+                what = f"claim {number} is over, you now hold claim {state.number} on {self.where(state)}"
+                again = self.next("release", "--claim", str(state.number))
+                return _about(answer, Exit.NOT_YOURS, [f"not your claim: {what}"], again)
+            lines = [f"not your claim: {phrases.holder(answer.view, answer.snapshot.now)}", *_you(answer), *lost]
+            return _about(answer, Exit.NOT_YOURS, lines, self.next("status"))
+        if answer.outcome is Outcome.NOTHING_HELD:
+            lines = [f"nothing to release: you hold no claim on {self.where(state)}", *lost]
+            return _about(answer, Exit.OK, lines)
+        if answer.outcome is Outcome.GAVE_UP:
+            line = f"gave up claim {state.number}: {self.where(state)} is broken, anybody may claim it now"
+        else:
+            line = f"released claim {state.number}: {self.where(state)} counts as fixed by your word"
+        return _about(answer, Exit.OK, [line])
+
+    def reset(self, answer: Answer) -> Report:
+        """`buildguard reset`."""
+        state = answer.view.state
+        line = f"reset: {self.where(state)} is {state.status.value}"
+        if answer.outcome is Outcome.EVICTED:
+            line = f"evicted: {self.where(state)} is broken, anybody may claim it now"
+        if answer.event is not None and answer.event.other:
+            line += f"; the claim of {answer.event.other} is superseded"
+        return _about(answer, Exit.OK, [line])
+
+    def waited(self, moment: Moment, agent: Identity) -> Report:
+        """`buildguard wait`, when it is over."""
+        view, now = moment.concerning, moment.snapshot.now
+        if moment.holder is None:
+            mine = view.held_by(agent.id)
+            free = "free: you are the fixer" if mine else "free: nobody else holds a claim here"
+            lines = (free, *phrases.status(view, now, self.checkout, self.build))
+            return Report("free", Exit.OK, lines, None, view, now, agent)
+        breakage = view.state.breakage
+        lines = (
+            f"the wait ran out: {phrases.holder(view, now)}; you are {phrases.who(agent)}",
+            *phrases.failing(breakage.failures if breakage else ()),
         )
-        if state.scope == REPO and loose and not answer.event.committing:
-            lines.append("others wait for the commit of this fix: commit it now")
-    lines += words.superseded(answer.view.state, answer.agent)
-    lines += words.still_held(answer, checkout)
-    return _about(answer, Exit.OK, lines, extra={"fixed": fixed}, outcome="passed")
+        return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
+
+    def held_above(self, answer: Answer, said: str, ancestor: Ancestor, again: str | None) -> Report:
+        """A claim of a process above us: it waits for us, and we would wait for ourselves."""
+        claim = answer.view.state.claim
+        holder = claim.agent if claim else ""
+        lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
+        named = again is not None and "--agent" in again
+        following: str | None = self.next("wait")
+        if ancestor.shell_with_terminal and again is not None and not named:
+            program, verb, rest = (*again.split(" ", 2), "")[:3]
+            following = f"{program} {verb} --agent {quoted(holder)} {rest}".rstrip()
+        return _about(answer, Exit.BUSY, lines, following)
+
+    def status(
+        self, answer: Answer, head: Head, notes: Sequence[str], following: str | None, everything: bool, gate: bool
+    ) -> Report:
+        """`buildguard status`. `notes` are further lines, `following` what they ask for; `everything` shows all
+        scopes; as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
+        snapshot, view = answer.snapshot, answer.view
+        others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
+        shown = [view, *(one for one in others if everything or self._matters(one))]
+        lines = [line for one in shown for line in phrases.status(one, snapshot.now, self.checkout, self.build)]
+        lines += [_head_line(head, snapshot.now), *notes]
+        if answer.agent is not None:
+            lines.append(f"you are {phrases.who(answer.agent)}")
+        is_open = any(self._matters(one) for one in snapshot.views())
+        code = Exit.OK
+        if gate and (is_open or head.passed is False):
+            code = Exit.FAILED
+        elif gate and head.passed is None:
+            code = Exit.INCONCLUSIVE
+            following = following or self.next("run")
+        scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
+        extra = {"scopes": scopes, "head": _head_facts(head)}
+        return _about(answer, code, lines, following or self._after_status(answer), extra)
+
+    def passed(self, answer: Answer | None, check: str, took: float, brief: bool = False) -> Report:
+        """A green check, and what it came to. Without an answer coordination was unavailable. `brief`: a command
+        above will say what is left to be done."""
+        lines = [f"passed: {check} ({span(took)})"]
+        if answer is None:
+            return Report("passed", Exit.OK, tuple(lines))
+        lines += phrases.ended(answer, self.checkout)
+        more, following = ([], None) if brief else self.still_open(answer)
+        lines += more
+        fixed = answer.outcome is Outcome.FIXED
+        return _about(answer, Exit.OK, lines, following, {"fixed": fixed}, "passed")
+
+    def still_open(self, answer: Answer) -> tuple[list[str], str | None]:
+        """What a pass has not ended, and the command that does: the fixer's, or of whoever has the breakage
+        here."""
+        state, run = answer.view.state, answer.run
+        if answer.outcome is Outcome.LEFT:
+            return ["this checkout has left the commit that fails: nothing is fixed there by that"], None
+        if answer.outcome not in (Outcome.PENDING, Outcome.LANDED) or state.breakage is None or run is None:
+            return self._held(answer), None
+        seen = state.breakage.seen.get(run.checkout)
+        landing = next((one for one in run.landings if seen and one.failed == seen.files), None)
+        held = f"; claim {state.number} is still yours" if self._mine(answer) else ""
+        if landing is not None and landing.left is not None:
+            landing = landing._replace(loose=landing.left)
+            if not landing.loose:
+                return ["this commit has what makes it pass"], None
+        if landing is None:
+            return [f"passes here, and nothing of it is committed yet{held}"], self.give_back(answer)
+        loose = some(landing.loose)
+        what = "the rest of what" if answer.outcome is Outcome.LANDED else "what"
+        line = f"passes here, but {what} changed since it failed is not committed: {loose}{held}"
+        return [line], self.commit_of(landing.loose, landing.changed)
+
+    def give_back(self, answer: Answer) -> str | None:
+        """What a holder does whose fix nobody can see in the files."""
+        return self.next("release") if self._mine(answer) else None
+
+    def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
+        """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""
+        gone = {one.path for one in changed if not one.blob}
+        paths = [pathspec(path, self.inside) for path in loose]
+        new = [pathspec(path, self.inside) for path in loose if path not in gone]
+        commit = command(["buildguard", "commit", *self.aim, "-m", "Fix the build", "--", *paths])
+        added = command(["git", "add", "--", *new]) if new else ""
+        if commit is None or added is None:
+            return "git status --short"
+        return f"{added} && {commit}" if added else commit
+
+    def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
+        """What a commit came to for an open breakage, when git has returned."""
+        if answer is None:
+            return [], None
+        lines = phrases.ended(answer, self.checkout)
+        more, following = self.still_open(answer)
+        if unchecked and answer.outcome in (Outcome.PENDING, Outcome.LANDED):
+            more, following = [*more, f"{unchecked[:7]} was not checked"], self.next("run")
+        return [*lines, *more], following
+
+    def failed(self, answer: Answer | None, ended: str, again: str | None) -> Report:
+        """A red check that nobody else is fixing now. `ended` tells of the check, `again` is how to repeat it."""
+        if answer is None:
+            return Report("failed", Exit.FAILED, (ended,), again)
+        failures = answer.run.failures if answer.run else ()
+        lines = [ended, *phrases.failing(failures), *self.election(answer)]
+        if answer.outcome is Outcome.ANOTHER_CHECK:
+            name = self._other_build()
+            return _about(answer, Exit.FAILED, lines, _built(again, name), {"election": "another_check"}, "failed")
+        if answer.outcome in WON:
+            lines.append(f"fix it, then run the next line; give up with: {self.give_up}")
+        return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
+
+    def busy(self, answer: Answer, ended: str, why: Iterable[str], again: str | None) -> Report:
+        """A red check that somebody else is fixing. `ended` is empty where that has been said before a wait."""
+        lines = [*filter(None, [ended]), *self.election(answer), *why]
+        return _about(answer, Exit.BUSY, lines, again)
+
+    def while_busy(self, answer: Answer, ended: str) -> list[str]:
+        """What is said before a wait."""
+        return [ended, *filter(None, [answer.why]), *_you(answer)]
+
+    def gave_up_fixing(self, answer: Answer | None, reason: str, code: int, again: str | None) -> Report:
+        """The fix command did not help."""
+        line = f"gave up: {reason}; anybody may claim it now"
+        if answer is None:
+            return Report("gave_up", code, (line,), again)
+        return _about(answer, code, (line,), again, outcome="gave_up")
+
+    def election(self, answer: Answer) -> tuple[str, ...]:
+        """What a claim came to: won, renewed, taken over, or busy."""
+        view, now, event = answer.view, answer.snapshot.now, answer.event
+        state, claim, agent = view.state, view.state.claim, answer.agent
+        lines: list[str] = []
+        if answer.outcome is Outcome.BUSY:
+            lines += [f"busy: {phrases.holder(view, now)}", *_you(answer)]
+            return (*lines, *filter(None, [answer.why]), *phrases.told_apart(answer))
+        if answer.outcome is Outcome.ANOTHER_CHECK:
+            check = shortened(state.breakage.check if state.breakage else "")
+            return (f"another check than the one that build {self.build} is about ({check}): nothing is claimed",)
+        if answer.outcome is Outcome.REPORTED:
+            return (f"broken: {self.where(state)}; nobody is fixing it", *filter(None, [answer.why]))
+        if claim is None or agent is None:
+            return ()
+        you = f"you are the fixer of {self.where(state)}, claim {state.number}, as {phrases.who(agent)}"
+        if answer.outcome is Outcome.TAKEN_OVER and event is not None:
+            lines.append(f"taken over from {event.other} ({phrases.stale_words(event.reason, None)}): {you}")
+        elif answer.outcome is Outcome.RENEWED:
+            since = clock(claim.claimed_at, now)
+            lines.append(f"renewed: yours since {since}, claim {state.number}, attempt {claim.attempts}")
+        else:
+            lines.append(f"claimed: {you}")
+        if event is not None and event.fixed_at is not None:
+            lines.append(phrases.broken_again(event, now))
+        if state.breakage is not None and state.breakage.reason:
+            lines.append(f"given up before: {shortened(state.breakage.reason)}")
+        return (*lines, *filter(None, [answer.why]))
+
+    def history_line(self, event: Event, now: float) -> str:
+        """One event as a line."""
+        return phrases.history_line(event, now)
+
+    def _held(self, answer: Answer) -> list[str]:
+        """What a caller has to know whose pass did not end its claim."""
+        return [
+            f"you still hold claim {state.number} on {phrases.place_of(state, self.checkout)}: it ends when a commit has"
+            f" what makes {shortened(state.breakage.check if state.breakage else '') or 'its check'} pass"
+            for state in answer.snapshot.states.values()
+            if state.claim and answer.agent and state.claim.agent == answer.agent.id
+        ]
+
+    def _matters(self, view: View) -> bool:
+        """Whether the breakage is open for whoever stands here."""
+        state = view.state
+        return state.breakage is not None and not view.over and (state.shared or state.had_in(self.checkout))
+
+    def _mine(self, answer: Answer) -> bool:
+        return answer.agent is not None and answer.view.held_by(answer.agent.id)
+
+    def _after_status(self, answer: Answer) -> str | None:
+        state = answer.view.state
+        if state.breakage is None or answer.view.over:
+            return None
+        if state.status is Status.BROKEN or (answer.view.stale is not None and not self._mine(answer)):
+            return self.next("claim")
+        if not self._mine(answer):
+            return self.next("wait")
+        return self.run_of(state.breakage.check)
+
+    def _other_build(self) -> str:
+        return "other" if self.build == "default" else f"{self.build}-other"
 
 
-def failed(answer: Answer | None, ended: str, checkout: str, build: str, again: str | None) -> Report:
-    """A red check that nobody else is fixing now. `ended` tells of the check, `again` is how to repeat it."""
-    if answer is None:
-        return Report("failed", Exit.FAILED, (ended,), again)
-    lines = [ended, *words.failing(answer.failures), *words.election(answer, checkout, build)]
-    if answer.outcome in WON:
-        lines.append(f"it is yours to fix, then run the next line; others wait for you; give up with: {GIVE_UP}")
-    return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
-
-
-def busy(answer: Answer, ended: str, checkout: str, build: str, why: Sequence[str], again: str | None) -> Report:
-    """A red check that somebody else is fixing. `ended` is empty where that has been said before a wait."""
-    lines = [*filter(None, [ended]), *words.election(answer, checkout, build), *why]
-    return _about(answer, Exit.BUSY, lines, again)
+def unavailable(error: Exception) -> Report:
+    """What is said where coordination is unavailable, and what mends it."""
+    mend = error.next_command if isinstance(error, GitFault | Unavailable) else None
+    if isinstance(error, Unidentified):
+        mend = NAME_YOURSELF
+    return Report("unavailable", Exit.UNAVAILABLE, (f"coordination is unavailable: {error}",), mend)
 
 
 def inconclusive(check: str, why: str, again: str | None) -> Report:
@@ -168,7 +354,7 @@ def event_facts(event: Event) -> dict[str, Any]:
     """An event as `log --json` shows it."""
     return {
         "id": event.id,
-        "at": words.iso(event.at),
+        "at": iso(event.at),
         "kind": event.kind.value,
         "scope": event.scope,
         "before": event.before.value,
@@ -181,55 +367,68 @@ def event_facts(event: Event) -> dict[str, Any]:
         "failures": list(event.failures),
         "attempts": event.attempts,
         "lasted_s": None if event.lasted is None else round(event.lasted, 1),
-        "fixed_before_at": words.iso(event.fixed_at),
+        "fixed_before_at": iso(event.fixed_at),
+        "commits": list(event.commits),
     }
 
 
-def facts(view: View | None, silence: Silence | None, agent: Agent | None, build: str) -> dict[str, Any]:
+def facts(view: View | None, now: float, agent: Identity | None, build: str) -> dict[str, Any]:
     """The documented keys of the JSON object that tell of a scope."""
     state = view.state if view else None
-    claim = state.claim if state else None
-    left = stale_in(claim, silence) if claim and silence else None
+    breakage = state.breakage if state else None
+    claim = breakage.claim if breakage else None
+    left = stale_in(claim, now) if claim else None
     if view is not None and view.stale is not None:
         left = 0.0
     return {
         "build": build,
         "scope": state.scope if state else None,
+        "shared": state.shared if state else False,
         "status": state.status.value if state else None,
         "claim": state.number if state and claim else None,
         "fixer": claim.agent if claim else None,
         "mine": bool(claim and agent and claim.agent == agent.id),
-        "broken_since": words.iso(state.broken_since) if state else None,
-        "claimed_at": words.iso(claim.claimed_at) if claim else None,
-        "seen_at": words.iso(claim.seen_at) if claim else None,
-        "last_check": words.iso(state.last_check) if state else None,
+        "broken_since": iso(breakage.since) if breakage else None,
+        "claimed_at": iso(claim.claimed_at) if claim else None,
+        "seen_at": iso(claim.seen_at) if claim else None,
+        "last_check": iso(state.last_check) if state else None,
         "stale": bool(view and view.stale),
         "stale_in_s": round(left, 1) if left is not None else None,
-        "reason": (state.reason or None) if state else None,
-        "failures": list(state.failures) if state else [],
+        "reason": (breakage.reason or None) if breakage else None,
+        "failures": list(breakage.failures) if breakage else [],
+        "not_committed": list(breakage.landed.loose) if breakage and breakage.landed else [],
     }
 
 
-def _matters(view: View, checkout: str) -> bool:
-    state = view.state
-    here = state.scope in (checkout, REPO) or (state.claim is not None and state.claim.checkout == checkout)
-    return here and state.status is not Status.PASSING
+def _built(again: str | None, name: str) -> str | None:
+    """The same command about another build."""
+    if again is None or not again.startswith("buildguard ") or "--build" in again:
+        return again
+    program, verb, rest = (*again.split(" ", 2), "")[:3]
+    return f"{program} {verb} --build {quoted(name)} {rest}".rstrip()
 
 
-def _after_status(answer: Answer, check: str) -> str | None:
-    state = answer.view.state
-    if state.status is Status.PASSING:
-        return None
-    if state.status is Status.BROKEN or (answer.view.stale is not None and not _mine(answer)):
-        return "buildguard claim"
-    if not _mine(answer):
-        return "buildguard wait"
-    # A pass of the check that failed releases the claim by itself, and proves what a bare release only says.
-    return "buildguard run" if check and state.check in ("", check) else "buildguard release"
+def _head_line(head: Head, now: float) -> str:
+    if not head.commit:
+        return "HEAD: no commit yet"
+    if head.passed is None:
+        return f"HEAD {head.commit[:7]}: not checked"
+    what = "passed" if head.passed else "failed"
+    return f"HEAD {head.commit[:7]}: {what} {ago(head.at, now)}{f', by {head.agent}' if head.agent else ''}"
 
 
-def _mine(answer: Answer) -> bool:
-    return answer.agent is not None and answer.view.held_by(answer.agent.id)
+def _head_facts(head: Head) -> dict[str, Any]:
+    known = head.passed is not None
+    return {
+        "commit": head.commit or None,
+        "passed": head.passed,
+        "by": head.agent or None,
+        "at": iso(head.at) if known else None,
+    }
+
+
+def _you(answer: Answer) -> list[str]:
+    return [f"you are {phrases.who(answer.agent)}"] if answer.agent else []
 
 
 def _about(
@@ -240,6 +439,6 @@ def _about(
     extra: dict[str, Any] | None = None,
     outcome: str | None = None,
 ) -> Report:
-    silence = answer.snapshot.silences.get(answer.view.state.scope)
     said = outcome or answer.outcome.value
-    return Report(said, code, tuple(lines), next_command, answer.view, silence, answer.agent, extra or {})
+    view, now = answer.view, answer.snapshot.now
+    return Report(said, code, tuple(lines), next_command, view, now, answer.agent, extra or {})

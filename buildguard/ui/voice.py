@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from buildguard.agents.identity import coding_agent, in_ci
 from buildguard.claims.model import Event, Status
-from buildguard.ui import phrases as words
-from buildguard.ui import reports
-from buildguard.ui.reports import Report
+from buildguard.text import clock, span
+from buildguard.ui.phrases import happened, history_line, place
+from buildguard.ui.reports import Report, event_facts, facts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,13 +94,11 @@ class Voice:
     def history(self, events: Sequence[Event], now: float) -> None:
         """The history: a table for a person, a line an event elsewhere, or one JSON object."""
         if self.json:
-            self._write_json(
-                Report("log", 0, (), extra={"events": [reports.event_facts(event) for event in events]})
-            )
+            self._write_json(Report("log", 0, (), extra={"events": [event_facts(event) for event in events]}))
             return
         if not (self._fancy and _is_terminal(self.out)):
             for event in events:
-                self._line(self.out, words.history_line(event, now))
+                self._line(self.out, history_line(event, now))
             return
         from rich.table import Table
         from rich.text import Text
@@ -110,7 +108,7 @@ class Voice:
             table.add_column(head, overflow="fold")
         for event in events:
             number = str(event.number or "")
-            cells = (words.clock(event.at, now), event.scope, number, words.happened(event, now))
+            cells = (clock(event.at, now), place(event.scope), number, happened(event, now))
             table.add_row(*(Text(clean(cell)) for cell in cells))
         _console(self.out).print(table)
 
@@ -136,7 +134,7 @@ class Voice:
         return {
             "schema": 1,
             "outcome": report.outcome,
-            **reports.facts(report.view, report.silence, report.agent, self.build),
+            **facts(report.view, report.now, report.agent, self.build),
             "next": report.next,
             "agent": report.agent.id if report.agent else None,
             "message": "; ".join(report.lines),
@@ -165,6 +163,9 @@ _COLOURS = {
     "taken over": "bold",
     "refused": "red",
     "gave up": "yellow",
+    "recovered": "green",
+    "not your commit": "yellow",
+    "passes here": "yellow",
     "the wait ran out": "yellow",
 }
 """How a line is coloured that begins so."""
@@ -187,7 +188,7 @@ class Countdown:
             minutes, seconds = divmod(int(left), 60)
             self._spin(f"{PREFIX} {clean(line)} (up to {minutes}:{seconds:02} more)")
         elif line != self._said or now - self._said_at >= SIGN_OF_LIFE:
-            voice.say(f"waiting: {line} (up to {words.span(left)} more)")
+            voice.say(f"waiting: {line} (up to {span(left)} more)")
             self._said, self._said_at = line, now
 
     def __enter__(self) -> Self:

@@ -30,13 +30,13 @@ def hooks_of(checkout: Checkout) -> Path:
 
 
 def state(folder: Path) -> dict[str, tuple[str, bytes, int]]:
-    """Every file below a folder: its name, bytes and mode."""
+    """Every file below a folder but coordination's own: its name, bytes and mode."""
     return {
         str(path.relative_to(folder)): (str(path.readlink()), b"", 0)
         if path.is_symlink()
         else ("", path.read_bytes(), path.stat().st_mode)
         for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
+        if (path.is_symlink() or path.is_file()) and not path.is_relative_to(folder / ".git/buildguard")
     }
 
 
@@ -117,7 +117,6 @@ def test_uninstall_restores_a_hook_that_was_a_link(bare_of_hooks: Checkout) -> N
     assert guarded(bare_of_hooks)
     assert (bare_of_hooks.path / "ran").exists()
     (bare_of_hooks.path / "ran").unlink()
-    shutil.rmtree(bare_of_hooks.path / ".git/buildguard")
     bare_of_hooks.buildguard("uninstall")
     assert state(hooks_of(bare_of_hooks)) == {
         name.removeprefix(".git/hooks/"): kept for name, kept in before.items() if name.startswith(".git/hooks/")
@@ -360,19 +359,33 @@ def test_outside_a_repository_it_says_so_and_makes_none(bare_of_hooks: Checkout,
     assert not (outside.path / ".git").exists()
 
 
-@pytest.mark.parametrize("link", [True, False])
-def test_an_install_that_fails_while_it_writes_the_hook_leaves_nothing(bare_of_hooks: Checkout, link: bool) -> None:
-    a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n" if not link else "")
-    if link:
-        (hooks_of(bare_of_hooks) / "pre-commit").unlink()
+@pytest.mark.parametrize("kind", ["none", "a file", "a link"])
+def test_an_install_that_cannot_write_the_hook_leaves_nothing(bare_of_hooks: Checkout, kind: str) -> None:
+    if kind == "a file":
+        a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
+    elif kind == "a link":
         (hooks_of(bare_of_hooks) / "pre-commit").symlink_to("pre-commit.sample")
     before = state(bare_of_hooks.path)
-    # No file may grow: as on a full disk, the links can be made, and the hook cannot be written.
-    done = bare_of_hooks.run("sh", "-c", f"ulimit -f 0; exec {BUILDGUARD} install", agent="probe")
-    assert (done.status, "File too large" in done.out, done.last) == (1, True, "next: df -h .")
+    done = without_a_draft(bare_of_hooks)
+    assert (done.status, "error: " in done.out, done.last.startswith("next: ls ")) == (1, True, True)
     assert state(bare_of_hooks.path) == before
     assert not (bare_of_hooks.path / ".git" / KEPT).exists()
     assert bare_of_hooks.buildguard("install").status == 0
+
+
+def without_a_draft(checkout: Checkout) -> Done:
+    """Install where the name that the new hook is first written under is taken: it bears the process's number."""
+    hook = shlex.quote(str(hooks_of(checkout) / "pre-commit"))
+    return checkout.run("sh", "-c", f": > {hook}.$$.new; exec {BUILDGUARD} install")
+
+
+def test_an_install_that_cannot_keep_the_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\n" + "#\n" * 100_000)
+    before = state(bare_of_hooks.path)
+    done = bare_of_hooks.run("sh", "-c", f"ulimit -f 64; exec {BUILDGUARD} install")
+    assert (done.status, "File too large" in done.out) == (1, True)
+    assert state(bare_of_hooks.path) == before
+    assert not (bare_of_hooks.path / ".git" / KEPT).exists()
 
 
 def test_an_install_whose_hook_is_refused_leaves_the_settings_alone(bare_of_hooks: Checkout) -> None:
@@ -388,7 +401,7 @@ def test_an_upgrade_that_fails_leaves_the_older_hook(bare_of_hooks: Checkout) ->
     bare_of_hooks.buildguard("install")
     (hooks_of(bare_of_hooks) / "pre-commit").write_bytes(hookfile.installed("/another/python"))
     before = state(bare_of_hooks.path)
-    assert bare_of_hooks.run("sh", "-c", f"ulimit -f 0; exec {BUILDGUARD} install").status == 1
+    assert without_a_draft(bare_of_hooks).status == 1
     assert state(bare_of_hooks.path) == before
     assert "installed the hook: " in bare_of_hooks.buildguard("install").out
     assert (guarded(bare_of_hooks), (bare_of_hooks.path / "ran").exists()) == (True, True)

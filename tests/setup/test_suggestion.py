@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from buildguard.setup.suggestion import set_check, suggested_check
+from buildguard.settings import suggested_check
+from buildguard.setup.runners import set_check
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`buildguard run`: the verdict, the election, the wait, CI and the fix command."""
 
 import json
+import shlex
 import signal
 from pathlib import Path
 
@@ -192,7 +193,8 @@ def test_json_is_one_object_and_the_checks_output_is_elsewhere(checkout: Checkou
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_the_check_and_claims_nothing(checkout: Checkout, number: signal.Signals) -> None:
     pid = checkout.path.parent / "pid"
-    run = Following(checkout.start(BUILDGUARD, "run", "--", "sh", "-c", f"echo $$ > {pid}; sleep 300", agent="ann"))
+    check = f"echo $$ > {shlex.quote(str(pid))}; sleep 300"
+    run = Following(checkout.start(BUILDGUARD, "run", "--", "sh", "-c", check, agent="ann"))
     eventually(lambda: pid.exists() and pid.read_text().endswith("\n"), "the check runs")
     run.process.send_signal(number)
     done = run.ends()

@@ -1,4 +1,4 @@
-"""Who is calling: the tables in cases, the walk up the process tree with real shells and real wrappers."""
+"""Who is calling: options and variables in cases, the process tree with real shells and real wrappers."""
 
 import os
 import pty
@@ -16,204 +16,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildguard.agents import ancestry, processes
-from buildguard.agents import identity as agents
-from buildguard.agents.processes import Process
+from buildguard.agents.identity import (
+    SHELL_MARGIN,
+    checked_id,
+    claim_is_dead,
+    coding_agent,
+    dies_with,
+    identify,
+    identify_cheaply,
+    in_ci,
+    shell_limit,
+    time_left,
+)
+from buildguard.agents.processes import known_dead, token_of
 
 ROOT = Path(__file__).parents[2]
-ANSWER_DEADLINE = 20.0
+ANSWER_DEADLINE = 60.0
 """Seconds that a process which we started may take to answer; far above what it needs, for busy machines."""
-
-
-def seen(pid: int, command: str) -> Process:
-    """A process as the walk sees it; `tty` before the command gives it a terminal."""
-    terminal, words = command.startswith("tty "), shlex.split(command.removeprefix("tty "))
-    name = Path(words[0]).name.lstrip("-")[:15]
-    return Process(pid, name, tuple(words), terminal, f"{pid} 100 boot namespace")
-
-
-def chosen(*commands: str) -> str | None:
-    """The command among `commands` (parent first) that is taken for the agent."""
-    found = [seen(pid, command) for pid, command in enumerate(commands, 100)]
-    agent = ancestry.agent_among(found)
-    return commands[agent.pid - 100] if agent else None
-
-
-@pytest.mark.parametrize(
-    "shell",
-    [
-        "tty -zsh",
-        "tty /usr/bin/bash",
-        "tty bash -i",
-        "tty bash --login -i",
-        "tty zsh -il",
-        "tty bash -o vi",
-        "tty bash --init-file /code/shellIntegration-bash.sh",
-        "tty fish --init-command 'source shellIntegration.fish'",
-        "tty zsh-5.9",
-        "tty /usr/bin/python3 /usr/bin/xonsh",
-    ],
-)
-def test_a_shell_that_somebody_types_into_is_an_agent(shell: str) -> None:
-    assert chosen("git commit", shell, "node agent.js") == shell
-
-
-@pytest.mark.parametrize(
-    "shell",
-    [
-        "bash",
-        "-zsh",
-        "bash -i",
-        "tty bash -c 'git commit'",
-        "tty bash -lc 'git commit'",
-        "tty zsh -c -l 'git commit'",
-        "tty bash -ic 'git commit'",
-        "tty fish --command=git",
-        "tty bash release.sh",
-        "tty sh -e release.sh",
-        "tty bash -o pipefail release.sh",
-        "tty bash -- release.sh",
-        "tty sh -s",
-        "sh .git/hooks/pre-commit",
-        "/usr/bin/python3 /usr/bin/xonsh release.xsh",
-    ],
-)
-def test_a_shell_that_runs_something_is_no_agent(shell: str) -> None:
-    assert chosen("git commit", shell, "claude") == "claude"
-
-
-@pytest.mark.parametrize(
-    "passed",
-    [
-        "git commit -m x",
-        "/usr/lib/git-core/git commit",
-        "git-buildguard status",
-        "buildguard hook",
-        "/venv/bin/python /venv/bin/buildguard hook",
-        "/venv/bin/python3.12 -m buildguard hook",
-        "python -Im buildguard.cli",
-        "python /venv/bin/git-buildguard",
-        "/usr/bin/python3 /usr/bin/pre-commit run",
-        "python -u -W ignore -m pre_commit hook-impl",
-        "python -Wignore -X dev -m pre_commit",
-        "python -I /venv/bin/pre-commit run",
-        "python .git/hooks/pre-push",
-        "prek run",
-        "node /repo/node_modules/.bin/lint-staged",
-        "node /repo/node_modules/lint-staged/bin/lint-staged.js",
-        "node /repo/node_modules/husky/bin.js",
-        "node /repo/node_modules/lefthook/bin/index.js run pre-commit",
-        "lefthook run pre-commit",
-        "ruby /usr/bin/overcommit",
-        "node /usr/lib/node_modules/npm/bin/npm-cli.js run commit",
-        "node --require ./trace.js /usr/bin/npx commit",
-        "'npm run commit'",
-        "node /repo/.yarn/releases/yarn-4.1.0.cjs commit",
-        "node /home/ann/.cache/node/corepack/pnpm.cjs run commit",
-        "bun run commit",
-        "bun x husky",
-        "deno task commit",
-        "make commit",
-        "gmake -j2",
-        "timeout 60 git commit",
-        "env A=1 git commit",
-        "nice -n 5 git commit",
-        "ionice git commit",
-        "nohup git commit",
-        "setsid git commit",
-        "stdbuf -o0 git commit",
-        "time git commit",
-        "xargs git commit",
-        "perl /usr/bin/parallel git commit",
-        "perl /usr/bin/chronic git commit",
-        "sudo git commit",
-        "su ann -c git",
-        "doas git commit",
-        "uv run git commit",
-        "uvx pre-commit",
-        "python /venv/bin/poetry run git commit",
-        "python -m tox",
-        "python3 /venv/bin/nox",
-        "just commit",
-        "task commit",
-        "ruby /usr/bin/rake commit",
-        "mise exec -- git commit",
-        "direnv exec . git commit",
-        "strace -f git commit",
-        "script -qec 'git commit' /dev/null",
-        "flock lock git commit",
-        "watch git commit",
-        "entr git commit",
-        "bwrap --ro-bind / / git commit",
-        "/proc/self/codex-linux-sandbox git commit",
-    ],
-)
-def test_what_ends_with_its_command_is_no_agent(passed: str) -> None:
-    assert chosen("git commit", passed, "claude") == "claude"
-    assert chosen(passed, "tty -zsh") == "tty -zsh"
-
-
-@pytest.mark.parametrize(
-    "agent",
-    [
-        "claude",
-        "node /usr/lib/node_modules/@openai/codex/bin/codex.js",
-        "node /home/ann/agent/main.js",
-        "/opt/agents/aider --yes",
-        "python agent.py",
-        "python -m aider",
-        "python -c 'import agent; agent.run()'",
-        "python",
-        "python3 task.py",
-        "node watch.js",
-        "python -m just",
-        "bun agent.ts",
-        "bun run agent.ts",
-        "deno run -A agent.ts",
-        "ruby -e 'fix'",
-        "node -e 'fix()'",
-        "'/Applications/My Editor.app/Contents/MacOS/Editor'",
-    ],
-)
-def test_a_program_that_works_on_its_own_is_an_agent(agent: str) -> None:
-    assert chosen("git commit", "sh -c 'git commit'", agent, "tty -zsh") == agent
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "/sbin/init",
-        "/usr/lib/systemd/systemd --user",
-        "/sbin/launchd",
-        "tini -- git commit",
-        "dumb-init git commit",
-        "/sbin/docker-init -- git commit",
-        "/usr/bin/containerd-shim-runc-v2 -namespace moby",
-        "catatonit git commit",
-        "'sshd: ann@notty'",
-        "sshd-session",
-        "/usr/sbin/cron -f",
-        "crond",
-        "'tmux: server'",
-        "SCREEN -S x",
-        "python3 /usr/bin/supervisord",
-    ],
-)
-def test_what_agents_share_is_no_agent(host: str) -> None:
-    assert chosen("git commit", host) is None
-
-
-@pytest.mark.parametrize("pid", [1, 2])
-def test_the_first_processes_of_a_container_are_no_agents(pid: int) -> None:
-    assert ancestry.agent_among([seen(50, "git commit"), seen(pid, "claude")]) is None
-
-
-def test_an_unreadable_command_line_is_judged_by_its_name() -> None:
-    hidden = [
-        Process(51, "make", (), False, "51 1 b n"),
-        Process(50, "zsh", (), True, "50 1 b n"),
-    ]
-    assert ancestry.agent_among(hidden) == hidden[1]
 
 
 @pytest.mark.parametrize(
@@ -222,28 +41,27 @@ def test_an_unreadable_command_line_is_judged_by_its_name() -> None:
         ("", "empty"),
         ("  ", "blank"),
         ("x" * 10_000, "10000 characters; at most 200"),
-        ("a\nb", "character 2 is U+000A, which is a control character"),
-        ("a\x1b[31m", "character 2 is U+001B, which is a control character"),
-        ("agent\u202etxt", "character 6 is U+202E, which is invisible"),
-        ("a\u200b", "character 2 is U+200B, which is invisible"),
-        ("a\u2028", "character 2 is U+2028, which is invisible"),
-        ("\u3164", "character 1 is U+3164, which is invisible"),
-        ("\udc80", "character 1 is U+DC80, which is not valid text"),
+        ("a\nb", "character 2 is U+000A, which cannot be printed"),
+        ("a\x1b[31m", "character 2 is U+001B, which cannot be printed"),
+        ("agent\u202etxt", "character 6 is U+202E, which cannot be printed"),
+        ("a\u200b", "character 2 is U+200B, which cannot be printed"),
+        ("a\u2028", "character 2 is U+2028, which cannot be printed"),
+        ("\udc80", "character 1 is U+DC80, which cannot be printed"),
     ],
 )
 def test_an_illegal_id_is_refused_in_one_line(text: str, fault: str) -> None:
     with pytest.raises(ValueError, match=r"\A--agent: [^\n]*\Z") as refused:
-        agents.checked_id(text, "--agent")
+        checked_id(text, "--agent")
     assert fault in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["ann", "[bold]x[/]", "Änn Ørsted", "エージェント", "x" * 200, "🤖"])
 def test_a_legal_id_is_kept_as_it_is(text: str) -> None:
-    assert agents.checked_id(text, "--agent") == text
+    assert checked_id(text, "--agent") == text
 
 
 def test_blanks_around_an_id_are_no_part_of_it() -> None:
-    assert agents.checked_id(" ann ", "--agent") == "ann"
+    assert checked_id(" ann ", "--agent") == "ann"
 
 
 GITHUB = {"GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_JOB": "test"}
@@ -280,8 +98,9 @@ CLAUDE = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "c1"}
 def test_the_first_that_tells_who_calls_is_believed(
     option: str | None, environment: dict[str, str], expected: tuple[str, str]
 ) -> None:
-    agent = agents.identify(option, environment, "tree")
+    agent = identify(option, environment, "tree")
     assert (agent.id, agent.source, agent.process) == (*expected, None)
+    assert identify_cheaply(option, environment, "tree") == agent
 
 
 @pytest.mark.parametrize(
@@ -289,36 +108,66 @@ def test_the_first_that_tells_who_calls_is_believed(
     [{}, {"OPENCODE": "1", "OPENCODE_PID": "5"}, {"GEMINI_CLI": "1"}, {"AGENT": "amp"}, {"BUILD_TAG": "v1.2"}],
 )
 def test_what_names_no_session_leaves_it_to_the_process(environment: dict[str, str]) -> None:
-    agent = agents.identify(None, environment, "tree")
+    assert identify_cheaply(None, environment, "tree") is None
+    agent = identify(None, environment, "tree")
     assert agent.source.startswith("process ")
     assert agent.process is not None
-    assert not processes.known_dead(agent.process)
+    assert not known_dead(agent.process)
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "given"),
+    [
+        ("ann", {}, True),
+        (None, {"BUILDGUARD_AGENT": "ann"}, True),
+        (None, CLAUDE, False),
+        (None, GITHUB, False),
+        (None, {}, False),
+    ],
+)
+def test_only_a_name_from_an_option_or_a_variable_is_given(
+    option: str | None, environment: dict[str, str], given: bool
+) -> None:
+    assert identify(option, environment, "tree").given == given
+
+
+def test_who_calls_is_told_without_psutil_where_the_process_tree_need_not_be_asked() -> None:
+    script = (
+        "import sys\nfrom buildguard.agents.identity import identify_cheaply\n"
+        "found = [identify_cheaply(None, variables, 'tree') for variables in ({'CI_JOB_ID': '5'}, {})]\n"
+        "print(found[0].id, found[1], 'psutil' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "gitlab:5 None False\n"
 
 
 def test_an_empty_option_is_an_error() -> None:
     with pytest.raises(ValueError, match="--agent: empty"):
-        agents.identify("", {}, "tree")
+        identify("", {}, "tree")
 
 
 def test_an_illegal_variable_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="BUILDGUARD_AGENT: character 2"):
-        agents.identify(None, {"BUILDGUARD_AGENT": "a\tb"}, "tree")
+        identify(None, {"BUILDGUARD_AGENT": "a\tb"}, "tree")
 
 
 def test_one_session_in_two_work_trees_is_two_agents() -> None:
-    assert agents.identify(None, CLAUDE, "one").id != agents.identify(None, CLAUDE, "two").id
+    assert identify(None, CLAUDE, "one").id != identify(None, CLAUDE, "two").id
 
 
 @settings(deadline=None)
 @given(st.text(min_size=1).filter(str.strip), st.text())
-def test_a_published_id_is_always_legal(session: str, work_tree: str) -> None:
-    published = agents.identify(None, {"CODEX_THREAD_ID": session}, work_tree).id
-    assert agents.checked_id(published, "BUILDGUARD_AGENT") == published
+def test_a_published_id_is_always_legal(session: str, checkout: str) -> None:
+    published = identify(None, {"CODEX_THREAD_ID": session}, checkout).id
+    assert checked_id(published, "BUILDGUARD_AGENT") == published
 
 
-def test_long_session_ids_stay_distinct() -> None:
-    ids = {agents.identify(None, {"CODEX_THREAD_ID": "x" * 5000 + end}, "tree").id for end in "ab"}
-    assert [len(published) for published in ids] == [200, 200]
+@pytest.mark.parametrize("odd", ["x" * 5000, "a\x1b[31m", "a\u202e"])
+def test_sessions_with_odd_ids_stay_distinct(odd: str) -> None:
+    ids = {
+        identify(None, {"CODEX_THREAD_ID": odd + end}, checkout).id for end in "ab" for checkout in ("one", "two")
+    }
+    assert len(ids) == 4
 
 
 @pytest.mark.parametrize(
@@ -343,9 +192,15 @@ def test_long_session_ids_stay_distinct() -> None:
 def test_the_shell_of_a_coding_agent_is_known(
     environment: dict[str, str], name: str | None, limit: tuple[str, float] | None
 ) -> None:
-    found = agents.shell_limit(environment)
-    assert agents.coding_agent(environment) == name
+    found = shell_limit(environment)
+    assert coding_agent(environment) == name
     assert (found and (found.agent, found.seconds)) == limit
+
+
+def test_the_time_left_to_wait_leaves_the_shell_its_margin() -> None:
+    assert time_left({"CLAUDECODE": "1"}, 30) == 120 - 30 - SHELL_MARGIN
+    assert time_left({"CODEX_THREAD_ID": "x"}, 5) == 10 - 5 - SHELL_MARGIN
+    assert time_left({}, 10_000) is None
 
 
 @pytest.mark.parametrize(
@@ -363,18 +218,23 @@ def test_the_shell_of_a_coding_agent_is_known(
     ],
 )
 def test_ci_is_recognised(environment: dict[str, str], expected: bool) -> None:
-    assert agents.in_ci(environment) == expected
+    assert in_ci(environment) == expected
 
 
 # The program that a real agent runs, at whatever depth: it writes its caller's id into a named pipe.
 WHO = """
-import os
-from buildguard.agents import identity as agents
-kept = {name: os.environ[name] for name in ("GIT_INDEX_FILE",) if name in os.environ}
-try:
-    answer = agents.identify(None, kept, "tree").id
-except agents.Unidentified as why:
-    answer = f"Unidentified: {why}"
+import os, sys
+from buildguard.agents import identity
+from buildguard.errors import Unidentified
+kept = {name: os.environ[name] for name in ("GIT_INDEX_FILE", "CLAUDE_CODE_SESSION_ID") if name in os.environ}
+match sys.argv[1:]:
+    case ["above", agent, token]:
+        found = identity.above_us(agent, token or None)
+        answer = f"{found.process.pid} {found.shell_with_terminal}" if found else "nobody"
+    case ["parent"]:
+        answer = identity.parent_token(kept)
+    case _:
+        answer = identity.identify(None, kept, "tree").id
 with open(os.environ["ANSWERS"], "w") as answers:
     print(answer, file=answers)
 """
@@ -417,6 +277,12 @@ class OuterAgent:
         ready, _, _ = select.select([self._answers], [], [], ANSWER_DEADLINE)
         assert ready, f"no answer through: {command}"
         return os.read(self._answers, 1000).decode().strip()
+
+    @property
+    def token(self) -> str:
+        token = token_of(self.pid)
+        assert token is not None
+        return token
 
 
 @pytest.fixture
@@ -549,9 +415,87 @@ def test_two_programs_without_a_terminal_are_two_agents(folder: Path) -> None:
 
 
 def test_the_id_and_the_token_stand_for_the_same_process() -> None:
-    agent = agents.identify(None, {}, "tree")
-    assert agent.process == processes.token_of(int(agent.source.split()[-1]))
-    assert f":{agent.source.split()[-1]}-" in agent.id
+    agent = identify(None, {}, "tree")
+    assert agent.process is not None
+    assert agent.process == token_of(int(agent.source.split()[-1]))
+    assert dies_with(agent.id, agent.process)
+
+
+@pytest.mark.parametrize(
+    ("agent", "token", "dies"),
+    [
+        ("ann@vm:42-100", "42 100 here", True),
+        ("ann@vm:42-100", "42 101 here", False),
+        ("ann@vm:42-100", "2 100 here", False),
+        ("ann", "42 100 here", False),
+        ("claude-code:c1@tree", "42 100 here", False),
+        ("ann@vm:42-100", "", False),
+        ("ann@vm:", "", False),
+        ("ann@vm:42-100", "42 100", False),
+    ],
+)
+def test_an_agent_dies_with_the_process_that_its_id_names(agent: str, token: str, dies: bool) -> None:
+    assert dies_with(agent, token) == dies
+
+
+def test_a_dead_process_evicts_only_the_claim_of_the_agent_that_it_was(folder: Path) -> None:
+    with program(folder) as agent:
+        named, token = agent.told("$WHO"), agent.token
+        elsewhere = token.replace(" ", " 1", 1)
+        assert not claim_is_dead(named, token)
+    assert known_dead(token)
+    assert claim_is_dead(named, token)
+    assert not claim_is_dead("ann", token)
+    assert not claim_is_dead(named, None)
+    assert not claim_is_dead(named, elsewhere)
+    assert not claim_is_dead(named, f"{token}-of-another-boot")
+
+
+@pytest.mark.parametrize(("outer", "shell"), [(interactive_shell, True), (program, False)])
+@pytest.mark.parametrize("known_by", ["id and token", "id alone"])
+def test_an_agent_above_us_is_found(
+    folder: Path, outer: Callable[[Path], AbstractContextManager[OuterAgent]], shell: bool, known_by: str
+) -> None:
+    with outer(folder) as agent:
+        token = agent.token if known_by == "id and token" else ""
+        asked = shlex.join(["above", agent.told("$WHO"), token])
+        assert agent.told(f"sh -c {shlex.quote(f'$WHO {asked}; true')}") == f"{agent.pid} {shell}"
+
+
+def test_the_shell_above_an_agent_program_is_found_though_the_program_calls(folder: Path) -> None:
+    (folder / "program.py").write_text("import subprocess, sys; subprocess.run(sys.argv[1], shell=True)")
+    with interactive_shell(folder) as shell:
+        claimed = shlex.join(["above", shell.told("$WHO"), shell.token])
+        through = shlex.join([sys.executable, str(folder / "program.py")])
+        assert shell.told(f"{through} '$WHO; true'") != shell.told("$WHO")
+        assert shell.told(f"{through} {shlex.quote(f'$WHO {claimed}; true')}") == f"{shell.pid} True"
+
+
+def test_nobody_above_us_is_a_neighbour_or_goes_by_another_name_or_is_of_another_boot(folder: Path) -> None:
+    with program(folder) as one, program(folder) as other:
+        own, neighbour = one.told("$WHO"), other.told("$WHO")
+        for agent, token in (
+            (neighbour, other.token),
+            (neighbour, ""),
+            ("ann", one.token),
+            ("ann", ""),
+            (own, f"{one.token}-of-another-boot"),
+        ):
+            assert one.told(f"$WHO {shlex.join(['above', agent, token])}") == "nobody", (agent, token)
+
+
+def test_two_attempts_of_one_session_have_one_parent_and_two_programs_that_share_it_have_two(folder: Path) -> None:
+    ask = "CLAUDE_CODE_SESSION_ID=c1 $WHO"
+    with program(folder) as one, program(folder) as other:
+        assert one.told(ask) == other.told(ask) == "claude-code:c1@tree"
+        parents = [agent.told(f"{ask} parent") for agent in (one, one, other)]
+        assert parents == [one.token, one.token, other.token]
+
+
+def test_a_call_from_a_hook_has_the_parent_that_the_commit_has(folder: Path) -> None:
+    (folder / "hook.py").write_text(HOOK_IN_PYTHON.replace("os.environ['WHO']", "os.environ['WHO'] + ' parent'"))
+    with program(folder) as agent:
+        assert agent.told("git commit -qm x") == agent.token
 
 
 def test_alone_in_a_container_nobody_is_identified() -> None:
@@ -559,10 +503,12 @@ def test_alone_in_a_container_nobody_is_identified() -> None:
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("no pid namespaces to be had here")
     script = (
-        "from buildguard import agents\n"
-        "try:\n    agents.identify(None, {}, 'tree')\n"
-        "except agents.Unidentified as why:\n    print(why)\n"
+        "from buildguard.agents.identity import identify, parent_token\n"
+        "from buildguard.errors import Unidentified\n"
+        "print(parent_token({}))\n"
+        "try:\n    identify(None, {}, 'tree')\n"
+        "except Unidentified as why:\n    print(why)\n"
     )
     shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)}; true"
     done = subprocess.run([*unshare, "sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "no process above this one can stand for an agent (passed over: sh)\n"
+    assert done.stdout == "None\nno process above this one can stand for an agent (passed over: sh)\n"

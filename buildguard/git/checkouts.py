@@ -1,0 +1,116 @@
+"""The names of checkouts: no two on any machine share one, and a new checkout never inherits that of a removed one.
+
+The name lies in the git dir of the work tree, so it goes with it. Beside it stands the inode of the very file that
+holds it: a copy of the repository has another one, and gets a name of its own.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from buildguard.git import private
+from buildguard.git.repository import Repository
+
+
+def name_of(repository: Repository) -> str:
+    """The name of this checkout, made and registered if it has none yet. Where nothing can be written: one that is
+    the same at every call, and never gone."""
+    with suppress(OSError):
+        if name := _kept(repository.git_dir):
+            return name
+    folder = _safe((repository.top or repository.git_dir).name)
+    try:
+        return _made(repository, folder)
+    except OSError:
+        return f"{folder}-{_place(repository.git_dir)}"
+
+
+def gone(common_dir: Path, name: str) -> bool:
+    """True if that checkout is registered here and known to be no more: its work tree was removed or made anew, or
+    this repository is a copy of the one that it belongs to."""
+    git_dir = _registered(common_dir, name)
+    return git_dir is not None and not _lives(git_dir, common_dir, name)
+
+
+def git_dir_of(common_dir: Path, name: str) -> Path | None:
+    """The git dir of a checkout of this repository that lives; None of any other."""
+    git_dir = _registered(common_dir, name)
+    return git_dir if git_dir is not None and _lives(git_dir, common_dir, name) else None
+
+
+def _kept(git_dir: Path) -> str:
+    """The name that lies there, or an empty string. Raises `OSError`."""
+    text, inode = private.read(git_dir / "buildguard" / "checkout")
+    name, _, rest = text.partition("\n")
+    return name if rest == f"{inode}\n" and _sound(name) else ""
+
+
+def _made(repository: Repository, folder: str) -> str:
+    git_dir, common_dir = repository.git_dir, repository.common_dir
+    ours, registered = private.folder(git_dir), private.folder(common_dir, "checkouts")
+    lock = os.open(ours, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Two that come at once would replace each other's name, and each go on with its own.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):
+            if name := _kept(git_dir):
+                return name
+        name = f"{folder}-{os.urandom(6).hex()}"
+        with suppress(ValueError):  # a git dir that lies elsewhere: nobody can tell when it is gone
+            private.write(registered / name, f"{git_dir.relative_to(common_dir)}\n")
+        private.write(ours / "checkout", f"{name}\n{{inode}}\n")
+        return name
+    finally:
+        os.close(lock)
+
+
+def _registered(common_dir: Path, name: str) -> Path | None:
+    try:
+        where = private.read(common_dir / "buildguard" / "checkouts" / name)[0] if _sound(name) else ""
+    except OSError:
+        return None
+    if where == ".\n":
+        return common_dir
+    parent, _, work_tree = where.removesuffix("\n").partition("/")
+    linked = parent == "worktrees" and "/" not in work_tree and work_tree not in ("", ".", "..")
+    return common_dir / parent / work_tree if linked else None
+
+
+def _lives(git_dir: Path, common_dir: Path, name: str) -> bool:
+    """False only where that is known: what may not be read may be somebody else's."""
+    try:
+        if _kept(git_dir) != name:
+            return False
+        # A locked work tree may be on a disk that is not here just now.
+        if git_dir != common_dir and not (git_dir / "locked").exists():
+            (git_dir / private.read(git_dir / "gitdir")[0].removesuffix("\n")).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _safe(folder: str) -> str:
+    """That folder's name as a part of a file's name, in any locale."""
+    return "".join(char if _legal(char) else "-" for char in folder).strip("-.")[:40] or "checkout"
+
+
+def _sound(name: str) -> bool:
+    return 0 < len(name) <= 80 and name[0] != "." and all(map(_legal, name))
+
+
+def _legal(char: str) -> bool:
+    return char.isascii() and (char.isalnum() or char in "_.-")
+
+
+def _place(git_dir: Path) -> str:
+    """Which git dir on which machine that is, in twelve digits."""
+    import hashlib
+
+    machine = os.uname().nodename
+    with suppress(OSError):
+        machine = private.read(Path("/etc/machine-id"))[0]
+    told = f"{machine}\0{git_dir}\0{git_dir.stat().st_ino}"
+    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:12]

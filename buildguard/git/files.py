@@ -1,0 +1,280 @@
+"""The files of a run: one tree id for all that git would commit if everything in the checkout were added.
+
+It is the same for the same content, whatever is staged or committed. No lock is taken and no blob is stored.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from buildguard.claims.model import Content
+from buildguard.errors import GitFault
+from buildguard.git import index, private
+from buildguard.git.index import Index
+from buildguard.git.process import utf8
+from buildguard.git.repository import Repository
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long git may take to list what is edited: the caller may hold the index lock."""
+MOST_PATHS: Final = 10_000
+MOST_BYTES: Final = 64 << 20
+MOST_SUBMODULES: Final = 20
+"""Beyond these the files count as not known: git would take too long to read them."""
+KEPT_SECONDS: Final = 3600.0
+"""How long a swept tree stays, for a run that began before and has not failed yet."""
+_ARGUMENTS = 500
+_OPTIONS = (
+    *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"),
+    *("-c", "core.safecrlf=false", "-c", "core.untrackedCache=false"),
+)
+_STATUS = (
+    *(*_OPTIONS, "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind"),
+    *("--untracked-files=all", "--no-renames", "--ignore-submodules=none"),
+)
+_ADD = ("--add", "--remove", "--replace", "--info-only", "-z", "--stdin")
+
+Mark = tuple[int, int, int]
+_HELD = (0, stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
+
+
+class Files(NamedTuple):
+    """The files of a checkout at one moment. `tree` is empty where they are not known, and `why` says why not.
+    In the paths of `staged` the commit's index differs from HEAD, in those of `loose` the work tree from that index
+    (edited, deleted, untracked, unmerged); git does not track `untracked`. `marks` are time (ns), size and inode of
+    each loose path, `listed` is HEAD and git's words about tracked files: the same words, the same files."""
+
+    tree: str
+    why: str = ""
+    staged: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+    untracked: frozenset[str] = frozenset()
+    marks: Mapping[str, Mark] = {}
+    listed: str = ""
+
+
+class Watched(NamedTuple):
+    """Whether tracked files stayed as they were during a run, and the untracked paths that differ since: the
+    check's own writing."""
+
+    steady: bool
+    written: frozenset[str]
+
+
+def look(repository: Repository, patience: float = PATIENCE_SECONDS) -> Files:
+    """The files as they are now. One git process if nothing is loose or staged, else up to three; not known if git
+    lists nothing within `patience` seconds."""
+    before = _mark(os.fsencode(index.path(repository)))[0]
+    files = _listed(repository, patience)
+    try:
+        return files if files.why else files._replace(tree=_tree(repository, files, before))
+    except (GitFault, OSError) as fault:
+        return files._replace(why=str(fault))
+
+
+def watched(repository: Repository, before: Files, patience: float = PATIENCE_SECONDS) -> Watched:
+    """Compare the files at the end of a run with those of its beginning. One git process, but where a submodule has
+    another commit than the index: git does not say which."""
+    if not before.tree:
+        return Watched(False, frozenset())
+    moved = " SC" in before.listed
+    now = look(repository, patience) if moved else _listed(repository, patience)
+    if now.why:
+        return Watched(False, frozenset())
+    differing = {path for path, _ in now.marks.items() ^ before.marks.items()}
+    written = frozenset(differing & (now.untracked | before.untracked))
+    same = now.listed == before.listed and (not moved or now.tree == before.tree)
+    return Watched(same and differing == written, written)
+
+
+def changed(repository: Repository, failed: str, passed: str) -> tuple[Content, ...] | None:
+    """What lies in the one tree and not so in the other, as it `passed`; None where a tree is not here any more."""
+    asked = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
+    try:
+        told = repository.git(
+            *asked, "--end-of-options", failed, passed, **_alternates(repository, _objects(repository))
+        )
+    except GitFault:
+        return None
+    parts = told.split("\0")
+    return tuple(_content(head, path) for head, path in zip(parts[::2], parts[1::2], strict=False))
+
+
+def has(repository: Repository, tree: str, patch: str) -> bool:
+    """Whether the files of a run have what a patch makes: it can be taken out again."""
+    # What is loose lies in the work tree alone.
+    if repository.applies(patch, "--reverse"):
+        return True
+    try:
+        with index.holding(repository, tree, **_alternates(repository, _objects(repository))) as scratch:
+            return repository.applies(patch, "--reverse", "--cached", GIT_INDEX_FILE=scratch)
+    except GitFault:
+        return False
+
+
+def not_held(repository: Repository, tree: str, contents: Sequence[Content]) -> tuple[str, ...]:
+    """The paths that a commit (or a tree) does not hold as they passed; all of them where git cannot tell."""
+    held: set[Content] = set()
+    ours = _alternates(repository, _objects(repository))
+    try:
+        for at in range(0, len(contents), _ARGUMENTS):
+            batch = contents[at : at + _ARGUMENTS]
+            named = [utf8(content.path) for content in batch]
+            told = repository.git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", "--", tree, *named, **ours)
+            there = {path: head.split(" ") for head, _, path in (row.partition("\t") for row in told.split("\0"))}
+            for path, _, _ in batch:
+                mode, kind, blob = there.get(path, ("", "", ""))
+                # A folder in the place of a file: that file is gone.
+                held.add(Content(path, mode, blob) if kind != "tree" else Content(path, "", ""))
+    except GitFault:
+        return tuple(content.path for content in contents)
+    return tuple(content.path for content in contents if content not in held)
+
+
+def sweep(repository: Repository, older: float = KEPT_SECONDS) -> None:
+    """Delete the trees that nobody has looked for in `older` seconds, and copies of an index that a killed process
+    left. Called while no breakage is open; what is still needed after all is then not known."""
+    with suppress(OSError):
+        _delete(private.folder(repository.common_dir, "objects"), "", time.time() - older)
+        _delete(private.folder(repository.git_dir), index.COPY, time.time() - older)
+
+
+def _delete(folder: Path, prefix: str, before: float) -> None:
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                if not prefix:
+                    _delete(Path(entry), prefix, before)
+            elif entry.name.startswith(prefix) and entry.stat(follow_symlinks=False).st_mtime <= before:
+                Path(entry).unlink(missing_ok=True)
+
+
+def _objects(repository: Repository) -> Path:
+    return repository.common_dir / "buildguard" / "objects"
+
+
+def _listed(repository: Repository, patience: float) -> Files:
+    """All but the tree, and why that cannot be known if it cannot."""
+    if repository.top is None:
+        return Files("", "a bare repository has no work tree")
+    if _submodules(repository.top) > MOST_SUBMODULES:
+        return Files("", f"there are more than {MOST_SUBMODULES} submodules")
+    try:
+        entries = repository.verbatim(*_STATUS, within=patience).split("\0")
+    except GitFault as fault:
+        return Files("", str(fault))
+    head = next((entry[13:] for entry in entries if entry.startswith("# branch.oid ")), "")
+    # What ends in a slash is another repository.
+    untracked = [entry[2:] for entry in entries if entry.startswith("? ") and not entry.endswith("/")]
+    tracked = [entry for entry in entries if entry.startswith(("1 ", "u "))]
+    # The second field says what differs ("XY"), the third which kind of submodule it is ("N..." for none).
+    fields = [entry.split(" ", 8 if entry[0] == "1" else 10) for entry in tracked]
+    staged = tuple(row[-1] for row in fields if row[0] == "1" and row[1][0] != ".")
+    loose = (*(row[-1] for row in fields if row[0] == "u" or row[1][1] != "."), *untracked)
+    listed = "\0".join((head, *tracked))
+    if len(loose) > MOST_PATHS:
+        return Files("", f"more than {MOST_PATHS} paths are edited or untracked", staged, listed=listed)
+    marks, why = _marks(repository.top, loose)
+    edited = [row[-1] for row in fields if row[2][2:] != ".."]
+    why = f"the submodule {edited[0]} has edits of its own" if edited else why
+    return Files("", why, staged, loose, frozenset(untracked), marks, listed)
+
+
+def _submodules(top: Path) -> int:
+    """How many submodules are checked out: git starts a status in each of them."""
+    try:
+        lines = private.read(top / ".gitmodules", MOST_BYTES)[0].split("\n")
+    except OSError:
+        return 0
+    pairs = (line.partition("=") for line in lines)
+    return sum((top / path.strip() / ".git").exists() for key, _, path in pairs if key.strip() == "path")
+
+
+def _marks(top: Path, loose: Sequence[str]) -> tuple[dict[str, Mark], str]:
+    """The marks of these paths; why their content cannot be known, if it cannot."""
+    marks, why, size = {}, "", 0
+    for path in loose:
+        marks[path], kind = _mark(_full(top, path))
+        if kind not in _HELD:
+            why = f"{path} is no file, link or folder"
+        size += marks[path][1] if stat.S_ISREG(kind) else 0
+    if size > MOST_BYTES:
+        why = f"what is edited or untracked is larger than {MOST_BYTES >> 20} MiB"
+    return marks, why
+
+
+def _mark(path: bytes) -> tuple[Mark, int]:
+    """Time, size and inode of what lies there, and what it is; 0 where nothing does."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return (0, 0, 0), 0
+    return (found.st_mtime_ns, found.st_size, found.st_ino), stat.S_IFMT(found.st_mode)
+
+
+def _full(top: Path, path: str) -> bytes:
+    return os.fsencode(top) + b"/" + path.encode(errors="surrogateescape")
+
+
+def _tree(repository: Repository, files: Files, before: Mark) -> str:
+    """The tree of these files; `before` is the mark of the index from before they were listed. Raises `GitFault`
+    and `OSError`."""
+    head = files.listed.partition("\0")[0]
+    if not files.staged and not files.loose:
+        if head == (repository.head or "(initial)") and repository.tree:
+            return repository.tree
+        return repository.up_to_date().tree
+    source, place = index.current(repository), index.path(repository)
+    if _mark(os.fsencode(place))[0] != before:
+        raise GitFault("somebody staged something at this very moment")
+    if source is None and repository.environment.get("GIT_INDEX_FILE") and repository.has_files:
+        raise GitFault("the index of this commit is gone")
+    with (source or Index(place, b"")).copy(repository) as copy:
+        if files.loose:
+            _add(repository, files.loose, copy)
+        return repository.git("write-tree", "--missing-ok", GIT_INDEX_FILE=copy, **_into_our_folder(repository))
+
+
+def _add(repository: Repository, loose: Sequence[str], copy: str) -> None:
+    """Put what lies at these paths into an index, without storing it."""
+    beyond = set(_beyond_links(repository.top or Path(), loose))
+    if len(beyond) > _ARGUMENTS:
+        raise GitFault("a folder became a link")
+    # Git refuses to look at a path beyond a link, so it has to be told that such a file is gone.
+    removed = ["--force-remove", *(utf8(f"./{path}") for path in sorted(beyond)), "--no-force-remove"]
+    stdin = "".join(f"{path}\0" for path in loose if path not in beyond)
+    repository.git(*_OPTIONS, "update-index", *(removed if beyond else ()), *_ADD, stdin=stdin, GIT_INDEX_FILE=copy)
+
+
+def _beyond_links(top: Path, paths: Sequence[str]) -> Iterator[str]:
+    known = {"": False}
+
+    def leaves(folder: str) -> bool:
+        if folder not in known:
+            known[folder] = leaves(folder.rpartition("/")[0]) or _mark(_full(top, folder))[1] == stat.S_IFLNK
+        return known[folder]
+
+    return (path for path in paths if leaves(path.rpartition("/")[0]))
+
+
+def _into_our_folder(repository: Repository) -> dict[str, str]:
+    """What makes git write trees into a folder of ours, and find all others where they are."""
+    ours = private.folder(repository.common_dir, "objects")
+    real = repository.environment.get("GIT_OBJECT_DIRECTORY") or repository.common_dir / "objects"
+    return {"GIT_OBJECT_DIRECTORY": utf8(str(ours)), **_alternates(repository, Path(real))}
+
+
+def _alternates(repository: Repository, folder: Path) -> dict[str, str]:
+    name, others = str(folder), repository.environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+    if ":" in name or name.startswith('"'):
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{name}:{others}" if others else name)}
+
+
+def _content(told: str, path: str) -> Content:
+    """One row of git's raw listing: `:mode mode id id letter`, of what was and what is."""
+    _, mode, _, blob, _ = told.split(" ")
+    return Content(path, mode, blob) if int(mode) else Content(path, "", "")

@@ -1,0 +1,54 @@
+"""What buildguard keeps in git's own folder: as open as that folder, read with a bound and through no link."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+MOST_BYTES = 4096
+"""More than this is no note of ours."""
+
+
+def folder(git_dir: Path, *names: str) -> Path:
+    """Our folder in there, or one within it; made if it is missing, as open to a group as git's own. Raises
+    `OSError`."""
+    mode = stat.S_IMODE(git_dir.stat().st_mode)
+    path = git_dir
+    for name in ("buildguard", *names):
+        path /= name
+        try:
+            path.mkdir()
+            path.chmod(mode)
+        except FileExistsError:
+            # A link would let somebody else choose where we write, and what we delete.
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path)) from None
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """Put a file there at once, as open as its folder; `{inode}` in the text is its own inode. Raises `OSError`."""
+    aside = path.with_name(f".{os.urandom(8).hex()}")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            os.fchmod(file.fileno(), path.parent.stat().st_mode & 0o666)
+            file.write(text.replace("{inode}", str(os.fstat(file.fileno()).st_ino)))
+        aside.rename(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path, most: int = MOST_BYTES) -> tuple[str, int]:
+    """The text of a file and its inode. Raises `OSError`, also of what is no file or longer than `most` bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+            raise OSError(errno.EINVAL, "no small file", str(path))
+        text = os.read(descriptor, most).decode(errors="surrogateescape")
+    finally:
+        os.close(descriptor)
+    if "\0" in text:
+        raise OSError(errno.EINVAL, "no text", str(path))
+    return text, found.st_ino
