@@ -225,12 +225,12 @@ def log_command(limit: int, **options: Any) -> None:
 @cli.command("install")
 @click.option("--check", metavar="COMMAND", help="Write this check into the settings file.")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
-def install_command(check: str | None, **options: Any) -> None:
+def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
-    from buildguard.setup import install
+    from buildguard.setup.install import install
 
     session = _opened(options)
-    report = install.install(session, check)
+    report = install(session, options["check"])
     if not session.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)
@@ -241,20 +241,20 @@ def install_command(check: str | None, **options: Any) -> None:
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def uninstall_command(**options: Any) -> None:
     """Take the hook out and put back what was there before it."""
-    from buildguard.setup import install
+    from buildguard.setup.install import uninstall
 
     session = _opened(options)
-    _end(session, install.uninstall(session))
+    _end(session, uninstall(session))
 
 
 @cli.command("doctor")
 @common
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
-    from buildguard.setup import doctor
+    from buildguard.setup.doctor import doctor
 
     session = _opened(options)
-    _end(session, doctor.doctor(session))
+    _end(session, doctor(session))
 
 
 @cli.command("demo")

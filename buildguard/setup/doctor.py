@@ -1,97 +1,100 @@
 """`buildguard doctor`: says what stands in the way here, and changes nothing.
 
-The one thing that it makes is an empty store where there is none yet, because nothing but trying shows whether that
-can be written.
+The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
+written.
 """
 
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents.identity import Unidentified, shell_limit
+from buildguard.agents.identity import shell_limit
 from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
-from buildguard.claims.model import Outcome, Step
-from buildguard.errors import Exit, GitFault, Repository
-from buildguard.session import NAME_YOURSELF, Call, unavailable
+from buildguard.claims.model import Outcome, Snapshot, Step
+from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
+from buildguard.git.repository import Repository
+from buildguard.session import Session
 from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, content, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
-from buildguard.setup.runners import Runner, found
-from buildguard.setup.suggestion import set_check
-from buildguard.store.faults import Unavailable
-from buildguard.text import command, span, who
-from buildguard.ui.reports import Report
+from buildguard.setup.runners import Runner, found, set_check
+from buildguard.text import command, span
+from buildguard.ui.phrases import who
+from buildguard.ui.reports import Report, unavailable
 
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
+NOTE = "note"
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
 
 
 class Finding(NamedTuple):
-    """What was found. `mend` is a command that can be run as it stands, or None where there is none; a `note` is
-    good to know and keeps buildguard from nothing."""
+    """What was found, as `--json` shows it. `next` is a command that can be run as it stands, if there is one; a
+    note is good to know and keeps buildguard from nothing."""
 
     name: str
     what: str
-    mend: str | None
-    note: bool = False
+    next: str | None
+    weight: str = "in the way"
 
     @property
     def line(self) -> str:
         """As one line."""
-        mend = f"; {'better' if self.note else 'mend it with'}: {self.mend}" if self.mend else ""
-        return f"{'note: ' if self.note else ''}{self.name}: {self.what}{mend}"
+        before, mend = ("note: ", "better") if self.weight == NOTE else ("", "mend it with")
+        return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
 
 
-def doctor(call: Call) -> Report:
+def doctor(session: Session) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
-    findings = list(_examined(call))
-    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.note)]
-    extra = {
-        "findings": [
-            {"name": name, "weight": "note" if note else "in the way", "what": what, "next": mend}
-            for name, what, mend, note in findings
-        ]
-    }
-    serious = [finding for finding in findings if not finding.note]
-    if not serious:
-        return Report("healthy", Exit.OK, (_all_well(call), *lines), extra=extra)
-    mend = next((finding.mend for finding in serious if finding.mend), "buildguard doctor")
-    return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+    findings = list(_examined(session))
+    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
+    extra = {"findings": [finding._asdict() for finding in findings]}
+    serious = [finding for finding in findings if finding.weight != NOTE]
+    if serious:
+        mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
+        return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+    check = (
+        f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
+    )
+    you = f"; you are {who(session.guard.me)}" if session.guard else ""
+    return Report("healthy", Exit.OK, (f"all is well: git runs the hook here; {check}{you}", *lines), extra=extra)
 
 
-def _examined(call: Call) -> Iterator[Finding]:
+def _examined(session: Session) -> Iterator[Finding]:
     """All findings, what keeps others from being looked at first."""
     try:
-        require_git(call.environment, call.cwd)
-        if call.repository is not None:
-            yield from _in_repository(call, call.repository)
+        require_git(session.environment, session.cwd)
+        if session.repository is not None:
+            yield from _in_repository(session, session.repository)
             return
-        fault = call.fault
+        fault = session.fault
     except GitFault as error:
         fault = error
     mend = fault.next_command if isinstance(fault, GitFault) else None
     yield Finding("git", str(fault), mend or "buildguard doctor --help")
 
 
-def _in_repository(call: Call, repository: Repository) -> Iterator[Finding]:
+def _in_repository(session: Session, repository: Repository) -> Iterator[Finding]:
     yield from _bare(repository)
     place, runner = hooks_place(repository), found(repository.top)
     yield from _hook(repository, place, runner)
-    if call.settings.check is None and repository.top is not None:
+    yield from _other_hooks(repository, place)
+    if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
-    if call.guard is not None:
-        yield from _coordination(call.guard)
-    yield from _wait(call)
+    if session.guard is not None:
+        yield from _coordination(session.guard)
+    elif session.fault is not None:
+        yield Finding("database", str(session.fault), unavailable(session.fault).next)
+    yield from _wait(session)
     yield from _locks(repository)
-    reason = off(call.environment)
-    if reason is not None:
-        yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, note=True)
+    if reason := off(session.environment):
+        yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, NOTE)
 
 
 def _bare(repository: Repository) -> Iterator[Finding]:
@@ -106,38 +109,38 @@ def _bare(repository: Repository) -> Iterator[Finding]:
 
 
 def _hook(repository: Repository, place: HooksPlace, runner: Runner | None) -> Iterator[Finding]:
-    """Whether git really runs our hook in this work tree, and what a hook runner does to others' edits."""
-    not_run = _not_run(repository, place, runner)
-    if not_run is not None:
-        yield Finding("hook", *not_run)
-    elif runner is not None and runner.hides and not calls_us(place.hook):
-        what = f"{runner.name} hides {runner.hides} while hooks run, others' too: the hook cannot wait then"
-        yield Finding("stash", what, "buildguard commit", note=True)
-    if paths := uncommitted(place, repository):
-        what = f"git runs no hook in the other work trees and clones until {paths[0]} is committed"
-        yield Finding("uncommitted", what, command(["git", "add", *map(str, paths)]), note=True)
-    for stray in sorted(repository.common_dir.glob(f"worktrees/*/hooks/{HOOK}")):
-        what = f"{stray} never runs: git takes all work trees' hooks from one folder"
-        yield Finding("stray", what, "git rev-parse --git-path hooks", note=True)
-
-
-def _not_run(repository: Repository, place: HooksPlace, runner: Runner | None) -> tuple[str, str | None] | None:
-    """Why git does not run us, the first reason that holds, and what mends that."""
+    """Why git does not run our hook in this work tree, the first reason that holds; and where it does, what a hook
+    runner does to others' edits."""
     hook, no = place.hook, refusal(place, repository)
+    mend: str | None = runner.setup if runner else "buildguard install"
     runnable = os.access(hook, os.X_OK)
     if runnable and (b"buildguard" in content(hook) or (runner is not None and runner.calls_us)):
-        return None
+        if runner is not None and runner.hides and not calls_us(hook):
+            what = f"{runner.name} hides {runner.hides} while hooks run, others' too: the hook cannot wait then"
+            yield Finding("stash", what, "buildguard commit", NOTE)
+        return
     if no is not None:
         # Where no setting can be changed, `buildguard commit` runs the check without any hook.
-        return str(no), "buildguard commit" if place.scope == "command" else no.next_command
-    setup = runner.setup if runner else "buildguard install"
-    if not hook.parent.is_dir() and place.setting is not None:
-        return f"core.hooksPath is {place.setting}, and there is no folder {hook.parent}: git runs no hook", setup
-    if not hook.exists():
-        return f"no hook is installed: git looks for {hook}", setup
-    if not runnable:
-        return f"{hook} is not executable: git ignores it", command(["chmod", "+x", str(hook)])
-    return f"{runner.file if runner else hook} does not call buildguard", "buildguard install"
+        what, mend = str(no), "buildguard commit" if place.scope == "command" else no.next_command
+    elif not hook.parent.is_dir() and place.setting is not None:
+        what = f"core.hooksPath is {place.setting}, and there is no folder {hook.parent}: git runs no hook"
+    elif not hook.exists():
+        what = f"no hook is installed: git looks for {hook}"
+    elif not runnable:
+        what, mend = f"{hook} is not executable: git ignores it", f"chmod +x {shlex.quote(str(hook))}"
+    else:
+        what, mend = f"{runner.file if runner else hook} does not call buildguard", "buildguard install"
+    yield Finding("hook", what, mend)
+
+
+def _other_hooks(repository: Repository, place: HooksPlace) -> Iterator[Finding]:
+    """Hooks that do not run in other work trees, or in none."""
+    if paths := uncommitted(place, repository):
+        what = f"git runs no hook in the other work trees and clones until {paths[0]} is committed"
+        yield Finding("uncommitted", what, command(["git", "add", *map(str, paths)]), NOTE)
+    for stray in sorted(repository.common_dir.glob(f"worktrees/*/hooks/{HOOK}")):
+        what = f"{stray} never runs: git takes all work trees' hooks from one folder"
+        yield Finding("stray", what, "git rev-parse --git-path hooks", NOTE)
 
 
 def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
@@ -145,30 +148,34 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
     theirs = calls_us(place.hook) and not is_ours(place.hook)
     if theirs or (runner is not None and runner.calls_us):
         what = "the settings name no check: the hook has one to run only if its own line names it"
-        return Finding("check", what, set_check(top), note=True)
+        return Finding("check", what, set_check(top), NOTE)
     return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
 
 
 def _coordination(guard: Guard) -> Iterator[Finding]:
-    try:
-        guard.store.update(guard.build, lambda _: Step(Outcome.STATUS, guard.checkout))
-    except Unavailable as error:
-        yield Finding("database", str(error), unavailable(error).next)
-    finally:
-        guard.store.close()
-    try:
-        _ = guard.me
-    except Unidentified as error:
-        yield Finding("identity", str(error), NAME_YOURSELF)
+    def write(snapshot: Snapshot) -> Step:
+        # Where nothing is kept yet, only something to be kept shows whether it can be.
+        states = () if snapshot.states else (snapshot.state(guard.checkout),)
+        return Step(Outcome.STATUS, guard.checkout, states)
+
+    for name, work in (
+        ("database", lambda: guard.store.update(guard.build, write)),
+        ("identity", lambda: guard.me),
+    ):
+        try:
+            work()
+        except (Unavailable, Unidentified) as error:
+            yield Finding(name, str(error), unavailable(error).next)
+    guard.store.close()
 
 
-def _wait(call: Call) -> Iterator[Finding]:
-    limit = shell_limit(call.environment)
-    if limit is None or call.settings.wait <= limit.seconds:
+def _wait(session: Session) -> Iterator[Finding]:
+    limit = shell_limit(session.environment)
+    if limit is None or session.settings.wait <= limit.seconds:
         return
-    wait, most = span(call.settings.wait), span(limit.seconds)
+    wait, most = span(session.settings.wait), span(limit.seconds)
     what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
-    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", note=True)
+    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", NOTE)
 
 
 def _locks(repository: Repository) -> Iterator[Finding]:
@@ -191,9 +198,3 @@ def _holder(places: list[Path]) -> tuple[str, str]:
         return f"git works here (process {gits}) and may hold it: wait for it", "sleep 10 && buildguard doctor"
     unseen = "no git can be seen here; one of another user, container or machine may hold it"
     return unseen, "ps -A -o pid,user,etime,args"
-
-
-def _all_well(call: Call) -> str:
-    check = f"the check is {call.settings.check.text}" if call.settings.check else "the check is the hook's own"
-    you = f"you are {who(call.guard.me)}" if call.guard else ""
-    return "; ".join(filter(None, ("all is well: git runs the hook here", check, you)))

@@ -5,7 +5,8 @@ import os
 import re
 import shlex
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,26 +79,26 @@ def is_ours(hook: Path) -> bool:
 def put(hook: Path, python: str | None) -> Change:
     """Install the hook. A hook that is there is kept and run first. Raises `Refusal` and OSError, and then nothing
     has changed."""
-    there, wanted = _own(hook), installed(python)
+    there, wanted, before = _own(hook), installed(python), kept(hook)
+    ours = _is_installed(there)
     if there == wanted and os.access(hook, os.X_OK):
         return Change(f"the hook is installed already: {hook}")
-    if _is_installed(there):
-        draft(hook, wanted, 0o777).replace(hook)
-        return Change(f"installed the hook anew: {hook}", new=True)
-    if os.access(hook, os.X_OK) and calls_us(hook):
+    if not ours and os.access(hook, os.X_OK) and calls_us(hook):
         # Chained to it, ours would run the check a second time.
         return Change(f"the hook that is there calls buildguard already: {hook}")
-    before = kept(hook)
-    if os.path.lexists(before) or (hook.parent / ".git").exists():
+    if not ours and (os.path.lexists(before) or (hook.parent / ".git").exists()):
         raise Refusal(f"{hook} cannot be kept as {before}", command(["ls", "-ld", str(before), str(hook)]))
     try:
-        follows = _keep(hook, before)
-        draft(hook, wanted, 0o777).replace(hook)
+        if not ours and os.path.lexists(hook):
+            _keep(hook, before)
+        with draft(hook, wanted, 0o777) as new:
+            new.replace(hook)
     except OSError:
-        before.unlink(missing_ok=True)
-        _drop_links(hook)
+        if not ours:
+            before.unlink(missing_ok=True)
+            _drop_links(hook)
         raise
-    first = f"; the one that was there runs first, from {before}" if follows else ""
+    first = f"; the one that was there runs first, from {before}" if os.path.lexists(before) else ""
     return Change(f"installed the hook: {hook}{first}", new=True)
 
 
@@ -122,24 +123,22 @@ def restore(hook: Path) -> Change | None:
     return Change(f"restored the hook that was there before: {hook}", new=True)
 
 
-def draft(path: Path, text: bytes, mode: int) -> Path:
+@contextmanager
+def draft(path: Path, text: bytes, mode: int) -> Iterator[Path]:
     """A file beside `path` that is to be renamed to it: nobody must ever read half of it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(text)
-    except OSError:
+        yield new
+    finally:
         new.unlink(missing_ok=True)
-        raise
-    return new
 
 
-def _keep(hook: Path, before: Path) -> bool:
-    """Copy the hook that is there, if one is, to where it is kept, among links to its neighbours. A copy: if it was
-    moved, commits would pass unchecked until ours is there."""
-    if not os.path.lexists(hook):
-        return False
+def _keep(hook: Path, before: Path) -> None:
+    """Copy the hook that is there to where it is kept, among links to its neighbours. A copy: if it was moved,
+    commits would pass unchecked until ours is there."""
     before.parent.mkdir(exist_ok=True)
     # Others of the group may have to take it out again.
     before.parent.chmod(hook.parent.stat().st_mode & 0o7777)
@@ -147,7 +146,6 @@ def _keep(hook: Path, before: Path) -> bool:
         if path != hook and not os.path.lexists(before.with_name(path.name)):
             before.with_name(path.name).symlink_to(f"../{hook.parent.name}/{path.name}")
     shutil.copy2(hook, before, follow_symlinks=False)
-    return True
 
 
 def _drop_links(hook: Path) -> None:

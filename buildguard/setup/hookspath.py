@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,31 +17,24 @@ HOOK = "pre-commit"
 NOWHERE = Path(os.devnull)
 _OLDEST = (2, 31)
 """The first git that has `rev-parse --path-format`."""
-_SHOW = "git config --show-scope --show-origin --get core.hooksPath"
 UNSET = {"local": "git config --unset core.hooksPath", "worktree": "git config --worktree --unset core.hooksPath"}
 
 
 class HooksPlace(NamedTuple):
     """The folder that git runs hook files from; `NOWHERE` if `core.hooksPath` is empty or no folder. `setting` is
-    `core.hooksPath` (None: not set), `scope` where it is set, as git calls it."""
+    `core.hooksPath` (None: not set), `scope` where it is set, as git calls it. `shared`: other repositories may run
+    their hooks from there, too. `in_work_tree`: its files may be committed."""
 
     folder: Path
     setting: str | None
     scope: str
     shared: bool = False
-    """Other repositories may run their hooks from there, too."""
     in_work_tree: bool = False
-    """Its files may be committed."""
 
     @property
     def hook(self) -> Path:
         """The file that git runs before a commit, whether or not it is there."""
         return self.folder / HOOK
-
-    @property
-    def shown(self) -> str:
-        """The command that shows why git looks there."""
-        return _SHOW if self.scope else f"ls -ld {shlex.quote(str(self.folder))}"
 
 
 def require_git(environment: Mapping[str, str], cwd: Path) -> None:
@@ -88,7 +80,9 @@ def refusal(place: HooksPlace, repository: Repository, again: str = "buildguard 
         return None
     where = f"set in the {place.scope} configuration" if place.scope else "a link out of this repository"
     others = "a hook there runs in other repositories, too; `buildguard commit` runs the check without one"
-    return Refusal(f"git runs hooks from {place.folder} here ({where}): {others}", place.shown)
+    return Refusal(
+        f"git runs hooks from {place.folder} here ({where}): {others}", command(["ls", "-la", str(place.folder)])
+    )
 
 
 def uncommitted(place: HooksPlace, repository: Repository) -> list[Path]:
@@ -108,7 +102,3 @@ def _work_trees(repository: Repository) -> list[Path]:
     listed = [Path(lines[0].removeprefix("worktree ")) for lines in blocks if lines and "bare" not in lines]
     # For a submodule git lists the git dir in place of the work tree.
     return [*listed, repository.top] if repository.top else listed
-
-
-def runs_buildguard(repository: Repository) -> bool:
-    return True

@@ -1,5 +1,7 @@
 """`buildguard install` and `uninstall`: the hook goes where git really runs it, and what was there comes back."""
 
+import os
+import shlex
 import shutil
 import sys
 import tomllib
@@ -10,25 +12,24 @@ from typing import Any
 
 import tomlkit
 
-from buildguard.errors import Exit, GitFault, Repository
-from buildguard.session import Call
-from buildguard.setup import hookfile
-from buildguard.setup.hookfile import Change, Refusal
+from buildguard.errors import Exit, GitFault
+from buildguard.git.repository import Repository
+from buildguard.session import Session
+from buildguard.setup.hookfile import Change, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
-from buildguard.setup.runners import Runner, found
-from buildguard.setup.suggestion import set_check
+from buildguard.setup.runners import Runner, found, set_check
 from buildguard.text import command
 from buildguard.ui.reports import Report
 
 _HELP = "buildguard install --help"
 
 
-def install(call: Call, check: str | None, python: str = sys.executable) -> Report:
+def install(session: Session, check: str | None, python: str = sys.executable) -> Report:
     """Install the hook, or say what to write into the file of the hook runner that is in use here (in the
     report's `extra`: `file` and `block`). `check` is what to write into the settings; None leaves them alone.
     `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed nothing."""
     try:
-        repository = _repository(call)
+        repository = _repository(session)
         runner = found(repository.top)
         with _settings(repository, check) as written:
             changes = [] if runner else _hook(repository, check, python)
@@ -39,23 +40,23 @@ def install(call: Call, check: str | None, python: str = sys.executable) -> Repo
     if runner is not None:
         return _for_runner(runner, lines)
     outcome = "installed" if any(change.new for change in changes) else "unchanged"
-    if check is not None or call.settings.check is not None:
+    if check is not None or session.settings.check is not None:
         return Report(outcome, Exit.OK, lines)
     line = "no check is set yet, and without one the hook refuses to commit"
-    return Report(outcome, Exit.OK, (*lines, line), set_check(repository.top or call.cwd))
+    return Report(outcome, Exit.OK, (*lines, line), set_check(repository.top or session.cwd))
 
 
-def uninstall(call: Call) -> Report:
+def uninstall(session: Session) -> Report:
     """Take the hook out again, and put back what was there before it, byte for byte. A hook that somebody edited
     since is left alone, and so are the settings."""
     try:
-        repository = _repository(call)
+        repository = _repository(session)
         place, own = hooks_place(repository), repository.common_dir / "hooks" / HOOK
-        if place.shared and hookfile.is_ours(place.hook):
-            end = UNSET.get(place.scope, place.shown)
+        if place.shared and is_ours(place.hook):
+            end = UNSET.get(place.scope) or command(["ls", "-la", str(place.folder)])
             raise Refusal(f"{place.folder} serves other repositories, too", end)
         hooks = {own} if place.shared else {place.hook, own}
-        changes = [change for hook in sorted(hooks) if (change := hookfile.restore(hook))]
+        changes = [change for hook in sorted(hooks) if (change := restore(hook))]
     except (Refusal, GitFault, OSError) as error:
         return _refused(error)
     lines = tuple(change.line for change in changes)
@@ -67,11 +68,11 @@ def uninstall(call: Call) -> Report:
     return Report("uninstalled", Exit.OK, lines)
 
 
-def _repository(call: Call) -> Repository:
-    require_git(call.environment, call.cwd)
-    if call.repository is None:
-        raise call.fault or GitFault("not a git repository")
-    return call.repository
+def _repository(session: Session) -> Repository:
+    require_git(session.environment, session.cwd)
+    if session.repository is None:
+        raise session.fault or GitFault("not a git repository")
+    return session.repository
 
 
 @contextmanager
@@ -86,14 +87,11 @@ def _settings(repository: Repository, check: str | None) -> Iterator[list[Change
     if text is None:
         yield [Change(f"the check stands in {path} already")]
         return
-    draft = hookfile.draft(path, text, 0o666)
-    try:
+    with draft(path, text, 0o666) as new:
         if path.exists():
-            shutil.copymode(path, draft)
+            shutil.copymode(path, new)
         yield [Change(f"wrote the check into {path}", new=True)]
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        new.replace(path)
 
 
 def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
@@ -116,27 +114,29 @@ def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
             text = text.replace("\r\n", "\n").replace("\n", "\r\n")
         return path, text.encode()
     except ValueError as error:
-        raise _cannot_edit(path, f"the check cannot be written into it ({error})") from error
+        raise Refusal(f"{path}: the check cannot be written into it ({error})", _edit(path)) from error
 
 
 def _parsed(path: Path) -> Any:
     try:
         return tomlkit.parse(path.read_bytes().decode("utf-8-sig") if path.exists() else "")
     except ValueError as error:
-        raise _cannot_edit(path, f"is not TOML in UTF-8 ({error})") from error
+        raise Refusal(f"{path}: is not TOML in UTF-8 ({error})", _edit(path)) from error
 
 
-def _cannot_edit(path: Path, detail: str) -> Refusal:
-    return Refusal(f"{path}: {detail}", command([str(path)], "${EDITOR:-vi} "))
+def _edit(path: Path) -> str:
+    return f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
 def _hook(repository: Repository, check: str | None, python: str) -> list[Change]:
     place = hooks_place(repository)
+    if place.shared and os.access(place.hook, os.X_OK) and calls_us(place.hook):
+        return [Change(f"the hook that is there calls buildguard already: {place.hook}")]
     again = command(["buildguard", "install", *(["--check", check] if check else [])])
     if no := refusal(place, repository, again or _HELP):
         raise no
     # A file that may be committed must not bear the path of this machine's interpreter.
-    change = hookfile.put(place.hook, None if place.in_work_tree else python)
+    change = put(place.hook, None if place.in_work_tree else python)
     paths = " and ".join(map(str, uncommitted(place, repository)))
     until = "until then git runs no hook in the other work trees and clones"
     return [change, Change(f"commit {paths}: {until}")] if paths else [change]
@@ -149,8 +149,9 @@ def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
         return Report("unchanged", Exit.OK, (*lines, line), extra={**extra, "block": ""})
     line = f"not installed: {runner.name} runs the hooks here; add the block above to {runner.file}, {runner.under}"
     then = f"then make sure that git calls {runner.name}: {runner.setup}"
-    edit = command([str(runner.file)], "echo 'buildguard hook' >> " if runner.name == "husky" else "${EDITOR:-vi} ")
-    return Report("runner", Exit.FAILED, (*lines, line, then), edit, extra=extra)
+    append = f"echo 'buildguard hook' >> {shlex.quote(str(runner.file))}"
+    do = append if runner.name == "husky" else _edit(runner.file)
+    return Report("runner", Exit.FAILED, (*lines, line, then), do, extra=extra)
 
 
 def _refused(error: Refusal | GitFault | OSError) -> Report:

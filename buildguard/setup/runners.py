@@ -1,10 +1,11 @@
 """The hook runners that a repository may be set up for, and what to write into their files to be called."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.setup.suggestion import text
+from buildguard.settings import suggested_check
 
 _SUFFIXES = ("yml", "yaml", "toml", "json", "jsonc")
 _LEFTHOOK = [f"{before}lefthook.{suffix}" for before in ("", ".", ".config/") for suffix in _SUFFIXES]
@@ -34,7 +35,7 @@ class Runner(NamedTuple):
     @property
     def calls_us(self) -> bool:
         """Whether its file names buildguard."""
-        return "buildguard" in (text(self.file) or "")
+        return "buildguard" in _text(self.file)
 
 
 def found(top: Path | None) -> Runner | None:
@@ -53,9 +54,22 @@ def _by_file(top: Path) -> list[Runner]:
 
 
 def _husky(top: Path) -> list[Runner]:
-    prepared = re.search(r'"prepare"\s*:\s*"[^"]*\bhusky\b', text(top / "package.json") or "")
+    prepared = re.search(r'"prepare"\s*:\s*"[^"]*\bhusky\b', _text(top / "package.json"))
     if not (prepared or (top / ".husky").is_dir()):
         return []
     # Without its program in this work tree `npx` would fetch some other version.
     setup = "npx husky" if (top / "node_modules" / ".bin" / "husky").exists() else "npm install"
     return [Runner("husky", top / ".husky" / "pre-commit", "husky", "as its last line", setup)]
+
+
+def set_check(top: Path) -> str:
+    """The command that sets the check that the project most likely has, or that tells how to set one."""
+    check = suggested_check(top)
+    return f"buildguard install --check {shlex.quote(check)}" if check else "buildguard install --help"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except OSError:
+        return ""
