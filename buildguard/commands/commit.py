@@ -23,7 +23,8 @@ from buildguard.git.process import answer, run_commit
 from buildguard.git.repository import Repository
 from buildguard.session import Session, open_session, the_check
 from buildguard.settings import off
-from buildguard.setup.hookspath import runs_buildguard
+from buildguard.setup.runners import found as runner_of
+from buildguard.setup.runners import runs_buildguard
 from buildguard.text import command
 from buildguard.ui import phrases
 from buildguard.ui.reports import Report
@@ -80,7 +81,7 @@ class _Story:
     def unguarded(self) -> Report | None:
         """Where git would run no hook of ours: run the check here, and refuse on red."""
         session = self.session
-        if off(session.environment) or runs_buildguard(self.repository):
+        if off(session.environment) or self._guarded():
             return None
         session.voice.say(
             "git runs no buildguard hook here: checking before the commit; buildguard doctor says why"
@@ -111,6 +112,13 @@ class _Story:
                 return report
             self.session.voice.say("committing again")
 
+    def _guarded(self) -> bool:
+        """Whether git runs our hook here. Where that cannot be told, the hook itself will tell."""
+        try:
+            return runs_buildguard(self.repository, runner_of(self.repository.top))
+        except GitFault:
+            return True
+
     @property
     def _left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
@@ -128,7 +136,7 @@ class _Story:
         """Git has returned and HEAD has moved: what that means for an open breakage here."""
         session = self.session.up_to_date()
         lines: list[str] = []
-        if found is None and runs_buildguard(self.repository):
+        if found is None and self._guarded():
             lines.append("committed, but no buildguard hook ran: nothing was checked")
         snapshot = session.coordinate(Guard.read)
         told = landing.ask(session, snapshot) if snapshot else None

@@ -20,9 +20,9 @@ from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.settings import off
-from buildguard.setup.hookfile import calls_us, content, is_ours
+from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
-from buildguard.setup.runners import Runner, found, set_check
+from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
 from buildguard.text import command, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
@@ -114,7 +114,7 @@ def _hook(repository: Repository, place: HooksPlace, runner: Runner | None) -> I
     hook, no = place.hook, refusal(place, repository)
     mend: str | None = runner.setup if runner else "buildguard install"
     runnable = os.access(hook, os.X_OK)
-    if runnable and (b"buildguard" in content(hook) or (runner is not None and runner.calls_us)):
+    if runs_buildguard(repository, runner):
         if runner is not None and runner.hides and not calls_us(hook):
             what = f"{runner.name} hides {runner.hides} while hooks run, others' too: the hook cannot wait then"
             yield Finding("stash", what, "buildguard commit", NOTE)

@@ -1,11 +1,15 @@
 """The hook runners that a repository may be set up for, and what to write into their files to be called."""
 
+import os
 import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from buildguard.git.repository import Repository
 from buildguard.settings import suggested_check
+from buildguard.setup.hookfile import content
+from buildguard.setup.hookspath import hooks_place
 
 _SUFFIXES = ("yml", "yaml", "toml", "json", "jsonc")
 _LEFTHOOK = [f"{before}lefthook.{suffix}" for before in ("", ".", ".config/") for suffix in _SUFFIXES]
@@ -42,6 +46,13 @@ def found(top: Path | None) -> Runner | None:
     """The runner that the work tree is set up for; of several one that calls buildguard, if any does."""
     runners = [] if top is None else [*_by_file(top), *_husky(top)]
     return next((runner for runner in runners if runner.calls_us), runners[0] if runners else None)
+
+
+def runs_buildguard(repository: Repository, runner: Runner | None) -> bool:
+    """Whether git runs a hook here whose file, or whose runner's file, calls buildguard. Raises `GitFault`."""
+    hook = hooks_place(repository).hook
+    called = b"buildguard" in content(hook) or (runner is not None and runner.calls_us)
+    return called and os.access(hook, os.X_OK)
 
 
 def _by_file(top: Path) -> list[Runner]:

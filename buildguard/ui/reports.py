@@ -291,12 +291,9 @@ class Answers(NamedTuple):
 
     def _held(self, answer: Answer) -> list[str]:
         """What a caller has to know whose pass did not end its claim."""
-        return [
-            f"you still hold claim {state.number} on {phrases.place_of(state, self.checkout)}: it ends when a commit has"
-            f" what makes {shortened(state.breakage.check if state.breakage else '') or 'its check'} pass"
-            for state in answer.snapshot.states.values()
-            if state.claim and answer.agent and state.claim.agent == answer.agent.id
-        ]
+        me = answer.agent.id if answer.agent else None
+        held = [view.state for view in answer.snapshot.views() if view.held_by(me)]
+        return [f"you still hold claim {state.number} on {self.where(state)}" for state in held]
 
     def _matters(self, view: View) -> bool:
         """Whether the breakage is open for whoever stands here."""
