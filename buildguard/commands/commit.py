@@ -13,8 +13,8 @@ from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
 from buildguard.claims.guard import Guard, Moment
 from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
+from buildguard.commands.election import handed_on_after_waking
 from buildguard.commands.handoff import Found
-from buildguard.commands.loop import handed_on_after_waking
 from buildguard.commands.run import run
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
@@ -182,7 +182,7 @@ class _Story:
         own."""
         chosen = {"build": found.build, "db": found.db, "scope": found.scope, "json": self.session.voice.json}
         options = {name: value for name, value in chosen.items() if value}
-        return open_session(options, self.session.environment, self.session.cwd)
+        return open_session(options, self.session.environment, self.session.cwd)._replace(aim=self.session.aim)
 
     def _unpinned(self) -> Report | None:
         """Why the same commit would now be another one; None if it would not."""

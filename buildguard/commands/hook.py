@@ -1,6 +1,7 @@
 """The commit-time story: check, and let no other commit through than the one that was checked."""
 
 import time
+from typing import TYPE_CHECKING
 
 from buildguard.agents.hookrunner import stash
 from buildguard.agents.identity import shell_limit, time_left
@@ -8,15 +9,17 @@ from buildguard.checks.runner import Command
 from buildguard.claims import scope
 from buildguard.commands import handoff
 from buildguard.commands.attempt import Attempt
-from buildguard.commands.elsewhere import Known
 from buildguard.commands.loop import Deadline, Leave, checked
 from buildguard.errors import Exit, GitFault
-from buildguard.git import commandline, files, pending, safety
+from buildguard.git import files, pending, safety
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.text import some, span
 from buildguard.ui.reports import Report, interrupted
+
+if TYPE_CHECKING:
+    from buildguard.commands.elsewhere import Known
 
 UNTOUCHED = 300.0
 """Seconds after which an uncommitted edit no longer counts as somebody's work in progress."""
@@ -95,7 +98,7 @@ class _Commit:
             why, left = "", self._deadline.left if left is None else min(left, self._deadline.left)
         return Leave(0.0, f"not waiting in the hook: {why}") if why else Leave(left or 0.0)
 
-    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+    def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         """Somebody's uncommitted edit fails a commit that has nothing to do with it: nobody is sent to mend it."""
         seen, snapshot = tried.files, tried.snapshot
         if self.pending.index is None or seen is None or snapshot is None or not tried.run.good:
@@ -164,14 +167,18 @@ class _Commit:
         environment = self._session.environment
         if handoff.asked_for(environment):
             return handoff.again(environment)
-        return commandline.by_commit(self.pending.argv, self._session.aim)
+        from buildguard.git.commandline import by_commit
+
+        return by_commit(self.pending.argv, self._session.aim)
 
     def _aim(self) -> str:
         return self._session.answers.options
 
     def _moved(self, harm: safety.Moved) -> Report:
         line = f"refused: HEAD moved {harm.before} → {harm.after} while this commit was checked"
-        if commandline.is_amend(self.pending.argv):
+        from buildguard.git.commandline import is_amend
+
+        if is_amend(self.pending.argv):
             lines = (line, "your amend would now rewrite another commit: look at it first")
             return Report("moved", Exit.BUSY, lines, "git log --oneline -3")
         return Report("moved", Exit.BUSY, (line, "commit again"), self.later())
@@ -181,7 +188,9 @@ class _Commit:
             f"refused: what was staged changed while the check ran: {some(harm.foreign) or 'all of it'}",
             "commit just what you had staged",
         )
-        return Report("changed", Exit.FAILED, lines, commandline.only(self.pending.argv, harm.staged))
+        from buildguard.git.commandline import only
+
+        return Report("changed", Exit.FAILED, lines, only(self.pending.argv, harm.staged))
 
 
 def found(session: Session, report: Report) -> handoff.Found:

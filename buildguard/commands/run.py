@@ -1,12 +1,16 @@
 """A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
 
+from typing import TYPE_CHECKING
+
 from buildguard.checks.runner import Command, nested_in
 from buildguard.commands.attempt import Attempt, always, at_the_top, start
-from buildguard.commands.elsewhere import Known
 from buildguard.commands.loop import Deadline, Leave, checked
 from buildguard.errors import Exit
 from buildguard.session import Session
 from buildguard.ui.reports import Report, bare, interrupted
+
+if TYPE_CHECKING:
+    from buildguard.commands.elsewhere import Known
 
 
 def run(session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
@@ -67,7 +71,7 @@ class _ByHand:
             return self._again
         return f"{start} --wait 5m{self._again.removeprefix(start)}"
 
-    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+    def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         return None
 
     def fixed(self, report: Report) -> Report:
