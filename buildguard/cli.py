@@ -10,8 +10,8 @@ import click
 
 from buildguard.agents.identity import in_ci, time_left
 from buildguard.claims.guard import Guard
+from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError
-from buildguard.main import commit_hook
 from buildguard.session import AIMING, FAULTS, Session, here, open_session, the_check
 from buildguard.settings import Settings, off
 from buildguard.ui.phrases import at_stake
@@ -100,7 +100,7 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     if inner is not None:
         _end(session, inner)
     wait = session.settings.wait if options.get("wait") is not None else 0.0
-    _end(session, run.run(session, command, again, wait, _claims(session, claim)))
+    _end(session, run.run_check(session, command, again, wait, _claims(session, claim)))
 
 
 @cli.command("hook", context_settings=_FIRST_WORD_ENDS)
@@ -227,10 +227,10 @@ def log_command(limit: int, **options: Any) -> None:
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
-    from buildguard.setup.install import install
+    from buildguard.setup.install import put_in
 
     session = _opened(options)
-    report = install(session, options["check"])
+    report = put_in(session, options["check"])
     if not session.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)
@@ -241,20 +241,20 @@ def install_command(**options: Any) -> None:
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def uninstall_command(**options: Any) -> None:
     """Take the hook out and put back what was there before it."""
-    from buildguard.setup.install import uninstall
+    from buildguard.setup.install import take_out
 
     session = _opened(options)
-    _end(session, uninstall(session))
+    _end(session, take_out(session))
 
 
 @cli.command("doctor")
 @common
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
-    from buildguard.setup.doctor import doctor
+    from buildguard.setup.doctor import examine
 
     session = _opened(options)
-    _end(session, doctor(session))
+    _end(session, examine(session))
 
 
 @cli.command("demo")

@@ -30,7 +30,7 @@ them."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
-class World(NamedTuple):
+class Surroundings(NamedTuple):
     """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
 
     identify: Callable[[], Agent]
@@ -142,8 +142,8 @@ def open_session(
     # What git will not trust may name any command as its check.
     root = repository.top if repository else None if isinstance(fault, Distrusted) else cwd
     chosen = load(options, environment, root)
-    runner = any(name in environment for name in _RUNNERS)
-    voice = Voice(chosen.build, bool(options.get("json")), environment, runner, hook)
+    in_runner = any(name in environment for name in _RUNNERS)
+    voice = Voice(chosen.build, bool(options.get("json")), environment, in_runner, hook)
     agent = _given_id(options, environment)
     scope = options.get("scope") or environment.get("BUILDGUARD_SCOPE")
     if scope not in (None, "", "checkout", REPO):
@@ -206,10 +206,10 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
 def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
-    store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
+    world = Surroundings(partial(identify, agent, repository.environment, name), partial(_gone, repository))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
-    return Guard(store, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+    return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 
 
 def _gone(repository: Repository, checkout: str) -> bool:

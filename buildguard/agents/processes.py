@@ -61,7 +61,7 @@ class Process(NamedTuple):
         return tuple(words) or (self.name,)
 
 
-class Caller(NamedTuple):
+class CallingGit(NamedTuple):
     """The git above us. Ask it in the process that found it: in a forked child the parent is another."""
 
     pid: int
@@ -87,14 +87,14 @@ class Caller(NamedTuple):
         return argv if self.lives() else ()
 
 
-def calling_git() -> Caller | None:
+def calling_git() -> CallingGit | None:
     """The nearest git above us, or None. Costs one read where git is our parent and `/proc` tells names."""
     parent = os.getppid()
     if _read(f"/proc/{parent}/comm").strip() == "git":
-        return Caller(parent, "")
+        return CallingGit(parent, "")
     for process in ancestors():
         if is_git(process):
-            return Caller(process.pid, "" if process.pid == parent else process.token)
+            return CallingGit(process.pid, "" if process.pid == parent else process.token)
     return None
 
 

@@ -17,7 +17,7 @@ import stat
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from buildguard.checks.recognisers import CONTAINER, COULD_NOT_TEST, RECOGNISERS, SHOWN, SUMMARY, Recogniser
+from buildguard.checks.recognisers import CONTAINER, COULD_NOT_TEST, RECOGNISERS, SECTION, SUMMARY, Recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +76,7 @@ def _lines(output: bytes, root: Path | None) -> list[str]:
     cut = len(output) >= _MAY_BE_CUT
     lines = [line[:_MAX_LINE].rstrip() for line in lines[1 if cut else 0 :][-_MAX_LINES:]]
     # Tests' source and what they print may look like any failure, and like another pytest's summary.
-    shown = next((at for at, line in enumerate(lines) if re.match(SHOWN, line)), None)
+    shown = next((at for at, line in enumerate(lines) if re.match(SECTION, line)), None)
     summary = max((at for at, line in enumerate(lines) if re.match(SUMMARY, line)), default=-1)
     if shown is None:
         return lines[summary:] if cut and summary >= 0 else lines  # the header may be in what was cut off

@@ -16,7 +16,7 @@ _SAID: Final = r"[^`:]*(?:(?:`[^`]*(?:`|$)|:(?! ))[^`:]*)*"
 # A parameter may have ` - ` in it: before the first one that an exception follows; if none does, before the last.
 _PARAMETERS: Final = r"\[(?:.*?\](?= - (?:assert |[^\W\d][\w.]*(?:: |$)))|.*\](?= - |$)|.*)"
 
-SHOWN: Final = r"=+ (?:ERRORS|FAILURES|PASSES) =+$"
+SECTION: Final = r"=+ (?:ERRORS|FAILURES|PASSES) =+$"
 """Where pytest begins to show tests, up to its summary."""
 SUMMARY: Final = r"=+ short test summary info =+$"
 """Where pytest begins to name what failed."""

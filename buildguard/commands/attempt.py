@@ -20,9 +20,8 @@ from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.text import span
 from buildguard.ui.reports import Report, inconclusive, interrupted
+from buildguard.ui.voice import SIGN_OF_LIFE
 
-SIGN_OF_LIFE = 30.0
-"""Seconds between two signs of life while a check or a fix runs."""
 MOST_CHANGED = 1000
 """How many paths a fix may change; of a larger one only a pass with nothing loose is believed."""
 _OUTPUT = "last-pass"

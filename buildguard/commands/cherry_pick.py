@@ -38,7 +38,7 @@ class Edited(GitFault):
         self.paths = paths
 
 
-class Done(NamedTuple):
+class Pick(NamedTuple):
     """What became of one commit: `picked`, `staged` or `here`, and the line that says so."""
 
     outcome: str
@@ -70,7 +70,7 @@ def cherry_pick(session: Session, names: Sequence[str], timeout: float) -> Repor
         following = command(["git", "cherry-pick", "--no-commit", *(commit[:12] for commit in commits)])
         return Report("failed", Exit.FAILED, (f"not picked: {line}",), following)
     deadline = time.monotonic() + timeout
-    done: list[Done] = []
+    done: list[Pick] = []
     for commit in commits:
         try:
             done.append(_patiently(session, repository, commit, deadline))
@@ -91,7 +91,7 @@ def _resolved(repository: Repository, name: str) -> str:
         raise SettingsError(f"there is no commit {name!r} here", "git log --oneline --all -10") from None
 
 
-def _stopped(session: Session, error: GitFault, done: Sequence[Done], commits: Sequence[str]) -> Report:
+def _stopped(session: Session, error: GitFault, done: Sequence[Pick], commits: Sequence[str]) -> Report:
     """The report that the commit after those that are done did not go in."""
     first, *rest = (commit[:12] for commit in commits[len(done) :])
     lines = [one.line for one in done]
@@ -117,7 +117,7 @@ def _sorted(commits: Sequence[str], done: int) -> dict[str, Sequence[str]]:
     return {"picked": commits[:done], "not_picked": commits[done:]}
 
 
-def _patiently(session: Session, repository: Repository, commit: str, deadline: float) -> Done:
+def _patiently(session: Session, repository: Repository, commit: str, deadline: float) -> Pick:
     """Try until it is done or cannot be; until `deadline` where another git only was in the way. Raises
     `GitFault`."""
     while True:
@@ -134,12 +134,12 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
                 raise
 
 
-def _try(session: Session, repository: Repository, commit: str) -> Done:
+def _try(session: Session, repository: Repository, commit: str) -> Pick:
     """One try. Raises `GitFault` where git would not have it."""
     short = commit[:12]
     change = changes.of(repository, commit)
     if not change.paths:
-        return Done("here", f"already here: this branch has what {short} changes")
+        return Pick("here", f"already here: this branch has what {short} changes")
     original = _original(repository, commit)
     made = _commit(repository, original, change.wanted)
     log = utf8(f"buildguard cherry-pick: {original.subject}")
@@ -152,7 +152,7 @@ def _try(session: Session, repository: Repository, commit: str) -> Done:
             raise
     if repository.where()[0] != made:
         raise GitFault(f"the branch is not at {made[:12]}, whatever git said")
-    return Done("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
+    return Pick("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
 
 
 def _original(repository: Repository, commit: str) -> Original:

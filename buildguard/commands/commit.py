@@ -15,7 +15,7 @@ from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.election import handed_on_after_waking
 from buildguard.commands.handoff import Found
-from buildguard.commands.run import run
+from buildguard.commands.run import run_check
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
@@ -87,7 +87,7 @@ class _Story:
             "git runs no buildguard hook here: checking before the commit; buildguard doctor says why"
         )
         left = max(0.0, self.deadline - time.monotonic())
-        report = run(session, the_check(session, ()), self.again, left)
+        report = run_check(session, the_check(session, ()), self.again, left)
         return None if report.exit == Exit.OK else report
 
     def tell(self) -> Report:

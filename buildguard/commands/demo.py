@@ -46,7 +46,7 @@ _GOOD, _BAD = 'greet() { echo "Hello, $1"; }\n', 'greet() { echo "Helo, $1"; }\n
 _AGAIN = "buildguard demo"
 # What a hook, a framework or the user's shell says of another repository, and to another buildguard.
 _FOREIGN = ("GIT_", "BUILDGUARD", "SKIP", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY")
-_COLOURS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
+_OF_ACTORS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
 _LOOK_EVERY = 0.02
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -138,9 +138,9 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
 def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
     """What the history, git's log and the check itself do not show."""
     try:
-        store = _store(repository)
-        events, snapshot = store.history(BUILD, 100), store.read(BUILD)
-        store.close()
+        kept = _store(repository)
+        events, snapshot = kept.history(BUILD, 100), kept.read(BUILD)
+        kept.close()
         log = answer(["log", "--reverse", "--format=%an"], environment, repository)
     except (GitFault, Unavailable) as error:
         return [f"a repository with a history ({error})"]
@@ -213,10 +213,10 @@ class _Actor:
 
     def say(self, line: str) -> None:
         """One line, written at once: two agents speak into the same pipe."""
-        text = f"{self.name:7} |"
+        words = f"{self.name:7} |"
         if self.colour:
-            text = f"{_COLOURS[self.name]}{text}\033[0m"
-        os.write(1, f"{text} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
+            words = f"{_OF_ACTORS[self.name]}{words}\033[0m"
+        os.write(1, f"{words} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
 
     def play(self) -> int:
         """Make the repository, break the build, and let both agents work until they are done."""
@@ -255,8 +255,8 @@ class _Actor:
             f"{FIXER}.md": "",
             f"{WAITER}.md": "",
         }
-        for name, text in files.items():
-            (self.repository / name).write_text(text)
+        for name, words in files.items():
+            (self.repository / name).write_text(words)
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message", "First")
         _script(self.folder / "bin" / "buildguard", '"$@"')
@@ -284,20 +284,20 @@ class _Actor:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="backslashreplace",
-        ) as process:
-            for said in process.stdout or ():
+        ) as child:
+            for said in child.stdout or ():
                 self.say(said.rstrip("\n"))
                 if said.startswith("buildguard: waiting") and FIXER in said:
                     self.waits.touch()
                 if said.startswith("next: "):
                     following = said.removeprefix("next: ").rstrip("\n")
-        return process.returncode, following
+        return child.returncode, following
 
     def _fixer_at_work(self) -> bool:
         """Whether the build is claimed, and the commit that failed has let go of git's index."""
-        store = _store(self.repository)
-        states = store.read(BUILD).states.values()
-        store.close()
+        kept = _store(self.repository)
+        states = kept.read(BUILD).states.values()
+        kept.close()
         lock = self.repository / ".git" / "index.lock"
         return any(state.status is Status.FIXING for state in states) and not lock.exists()
 

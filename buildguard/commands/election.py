@@ -4,7 +4,7 @@ from buildguard.claims.guard import Answer, Moment
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.elsewhere import Known
-from buildguard.commands.fix import fix
+from buildguard.commands.fix import try_fix
 from buildguard.commands.loop import Turn
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
@@ -39,7 +39,7 @@ def ours(session: Session, tried: Attempt, answer: Answer | None, turn: Turn) ->
     if answer is not None and answer.outcome in WON and session.settings.fix is not None:
         leave = turn.leave(tried)
         if not leave.refusal:
-            return turn.fixed(fix(session, tried, answer, turn.repeat(), turn.lives))
+            return turn.fixed(try_fix(session, tried, answer, turn.repeat(), turn.lives))
         session.voice.say(f"the fix command is not started: {leave.refusal}")
     return session.answers.failed(answer, tried.ended, turn.repeat())
 

@@ -12,7 +12,7 @@ from buildguard.session import Session
 from buildguard.ui.reports import Report
 
 
-def fix(
+def try_fix(
     session: Session, failed: Attempt, won: Answer, again: str | None, lives: Callable[[], bool] = always
 ) -> Report:
     """Start the fix command after a won claim, and check again. What passes then is the fix, once it is committed.

@@ -1,7 +1,9 @@
 """The commit-time story: check, and let no other commit through than the one that was checked."""
 
+import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from buildguard.agents.hookrunner import stash
 from buildguard.agents.identity import shell_limit, time_left
@@ -10,13 +12,16 @@ from buildguard.claims import scope
 from buildguard.commands import handoff
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.commands.run import nested, run_check
 from buildguard.errors import Exit, GitFault
 from buildguard.git import files, pending, safety
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
-from buildguard.session import Session
+from buildguard.session import Session, here, open_session, the_check
+from buildguard.settings import off
 from buildguard.text import some, span
 from buildguard.ui.reports import Report, interrupted
+from buildguard.ui.voice import Voice
 
 if TYPE_CHECKING:
     from buildguard.commands.elsewhere import Known
@@ -25,13 +30,26 @@ UNTOUCHED = 300.0
 """Seconds after which an uncommitted edit no longer counts as somebody's work in progress."""
 
 
-def hook(session: Session, command: Command) -> Report:
-    """`buildguard hook`: the verdict on the commit in hand."""
+def commit_hook(options: Mapping[str, Any], given: Sequence[str]) -> int:
+    """What the git hook calls; the exit status."""
+    reason = off(os.environ)
+    if reason is not None:
+        Voice("default", False, os.environ, hook=True).say(f"off ({reason}): the check was not run")
+        return Exit.OK
+    session = open_session(options, os.environ, here(), hook=True)
+    check = the_check(session, given)
+    report = nested(session, check, None) or _hook(session, check)
+    if handoff.asked_for(session.environment):
+        handoff.write(session.environment, _found(session, report))
+    session.voice.answer(report)
+    return report.exit
+
+
+def _hook(session: Session, command: Command) -> Report:
+    """The verdict on the commit in hand."""
     repository = session.repository
     if repository is None:
-        from buildguard.commands.run import run
-
-        return run(session, command, None)
+        return run_check(session, command, None)
     turn = _Commit(session, repository, pending.read(repository))
     if turn.pending.vanished:
         return turn.vanished()
@@ -193,7 +211,7 @@ class _Commit:
         return Report("changed", Exit.FAILED, lines, only(self.pending.argv, harm.staged))
 
 
-def found(session: Session, report: Report) -> handoff.Found:
+def _found(session: Session, report: Report) -> handoff.Found:
     """What `buildguard commit` above us has to know."""
     run = report.run
     told = handoff.Found(report.exit, report.outcome, session.settings.build)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from buildguard.commands.elsewhere import Known
 
 
-def run(session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
+def run_check(
+    session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True
+) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
     more than 0. `again` is the command line that repeats this."""
     return checked(session, command, _ByHand(again, wait, claiming))[0]

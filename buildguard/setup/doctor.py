@@ -50,7 +50,7 @@ class Finding(NamedTuple):
         return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
 
 
-def doctor(session: Session) -> Report:
+def examine(session: Session) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
     findings = list(_examined(session))
     lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]

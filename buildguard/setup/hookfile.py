@@ -23,7 +23,7 @@ kept="${{0%/*}}"; kept="${{kept%/}}{_KEPT}/${{0##*/}}"
 """.encode()
 
 
-class Change(NamedTuple):
+class HookChange(NamedTuple):
     """What became of one thing, as a line. `left_alone` is the command that shows what was not touched."""
 
     line: str
@@ -76,16 +76,16 @@ def is_ours(hook: Path) -> bool:
     return _is_installed(content(hook)) or content(hook) == PLAIN
 
 
-def put(hook: Path, python: str | None) -> Change:
+def put(hook: Path, python: str | None) -> HookChange:
     """Install the hook. A hook that is there is kept and run first. Raises `Refusal` and OSError, and then nothing
     has changed."""
     there, wanted, before = _own(hook), installed(python), kept(hook)
     ours = _is_installed(there)
     if there == wanted and os.access(hook, os.X_OK):
-        return Change(f"the hook is installed already: {hook}")
+        return HookChange(f"the hook is installed already: {hook}")
     if not ours and os.access(hook, os.X_OK) and calls_us(hook):
         # Chained to it, ours would run the check a second time.
-        return Change(f"the hook that is there calls buildguard already: {hook}")
+        return HookChange(f"the hook that is there calls buildguard already: {hook}")
     if not ours and (os.path.lexists(before) or (hook.parent / ".git").exists()):
         raise Refusal(f"{hook} cannot be kept as {before}", command(["ls", "-ld", str(before), str(hook)]))
     try:
@@ -99,38 +99,38 @@ def put(hook: Path, python: str | None) -> Change:
             _drop_links(hook)
         raise
     first = f"; the one that was there runs first, from {before}" if os.path.lexists(before) else ""
-    return Change(f"installed the hook: {hook}{first}", new=True)
+    return HookChange(f"installed the hook: {hook}{first}", new=True)
 
 
-def restore(hook: Path) -> Change | None:
+def restore(hook: Path) -> HookChange | None:
     """Take our hook away and put back what it replaced. None where there is nothing of ours. Raises OSError."""
     there, before = _own(hook), kept(hook)
     if there == PLAIN:
         remove = command(["rm", str(hook)])
-        return Change(f"left alone: {hook} was not installed but copied by hand", left_alone=remove)
+        return HookChange(f"left alone: {hook} was not installed but copied by hand", left_alone=remove)
     if _MARK in there and not _is_installed(there):
         show = command(["cat", str(hook)])
-        return Change(f"left alone: {hook} was edited after buildguard installed it", left_alone=show)
+        return HookChange(f"left alone: {hook} was edited after buildguard installed it", left_alone=show)
     if _MARK not in there:
         listed = command(["ls", "-l", str(before)])
         line = f"left alone: {before} was kept for a hook of ours that is gone"
-        return Change(line, left_alone=listed) if os.path.lexists(before) else None
+        return HookChange(line, left_alone=listed) if os.path.lexists(before) else None
     if not os.path.lexists(before):
         hook.unlink()
-        return Change(f"removed the hook: {hook}", new=True)
+        return HookChange(f"removed the hook: {hook}", new=True)
     before.replace(hook)
     _drop_links(hook)
-    return Change(f"restored the hook that was there before: {hook}", new=True)
+    return HookChange(f"restored the hook that was there before: {hook}", new=True)
 
 
 @contextmanager
-def draft(path: Path, text: bytes, mode: int) -> Iterator[Path]:
+def draft(path: Path, body: bytes, mode: int) -> Iterator[Path]:
     """A file beside `path` that is to be renamed to it: nobody must ever read half of it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(text)
+            file.write(body)
         yield new
     finally:
         new.unlink(missing_ok=True)
@@ -163,12 +163,12 @@ def _own(hook: Path) -> bytes:
     return b"" if hook.is_symlink() else content(hook)
 
 
-def _sealed(text: bytes) -> bytes:
-    """The text with a sum of itself, so that an edit shows."""
-    first, _, rest = text.partition(b"\n")
-    return b"\n".join((first, _MARK + hashlib.sha256(text).hexdigest()[:16].encode(), rest))
+def _sealed(body: bytes) -> bytes:
+    """The body with a sum of itself, so that an edit shows."""
+    first, _, rest = body.partition(b"\n")
+    return b"\n".join((first, _MARK + hashlib.sha256(body).hexdigest()[:16].encode(), rest))
 
 
-def _is_installed(text: bytes) -> bool:
+def _is_installed(body: bytes) -> bool:
     """Whether this is exactly what some version of `install` wrote, by whichever interpreter."""
-    return text == _sealed(re.sub(re.escape(_MARK) + b".*\n", b"", text, count=1))
+    return body == _sealed(re.sub(re.escape(_MARK) + b".*\n", b"", body, count=1))

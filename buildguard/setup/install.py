@@ -15,7 +15,7 @@ import tomlkit
 from buildguard.errors import Exit, GitFault
 from buildguard.git.repository import Repository
 from buildguard.session import Session
-from buildguard.setup.hookfile import Change, Refusal, calls_us, draft, is_ours, put, restore
+from buildguard.setup.hookfile import HookChange, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, set_check
 from buildguard.text import command
@@ -24,7 +24,7 @@ from buildguard.ui.reports import Report
 _HELP = "buildguard install --help"
 
 
-def install(session: Session, check: str | None, python: str = sys.executable) -> Report:
+def put_in(session: Session, check: str | None, python: str = sys.executable) -> Report:
     """Install the hook, or say what to write into the file of the hook runner that is in use here (in the
     report's `extra`: `file` and `block`). `check` is what to write into the settings; None leaves them alone.
     `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed nothing."""
@@ -46,7 +46,7 @@ def install(session: Session, check: str | None, python: str = sys.executable) -
     return Report(outcome, Exit.OK, (*lines, line), set_check(repository.top or session.cwd))
 
 
-def uninstall(session: Session) -> Report:
+def take_out(session: Session) -> Report:
     """Take the hook out again, and put back what was there before it, byte for byte. A hook that somebody edited
     since is left alone, and so are the settings."""
     try:
@@ -76,21 +76,21 @@ def _repository(session: Session) -> Repository:
 
 
 @contextmanager
-def _settings(repository: Repository, check: str | None) -> Iterator[list[Change]]:
+def _settings(repository: Repository, check: str | None) -> Iterator[list[HookChange]]:
     """Write the check into the settings, if there is one, once all else has gone well."""
     if check is None:
         yield []
         return
     if repository.top is None:
         raise Refusal("the check cannot be written: this is no work tree", "git worktree list")
-    path, text = with_check(repository.top, check)
-    if text is None:
-        yield [Change(f"the check stands in {path} already")]
+    path, wanted = with_check(repository.top, check)
+    if wanted is None:
+        yield [HookChange(f"the check stands in {path} already")]
         return
-    with draft(path, text, 0o666) as new:
+    with draft(path, wanted, 0o666) as new:
         if path.exists():
             shutil.copymode(path, new)
-        yield [Change(f"wrote the check into {path}", new=True)]
+        yield [HookChange(f"wrote the check into {path}", new=True)]
         new.replace(path)
 
 
@@ -107,12 +107,12 @@ def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
     before = tomlkit.dumps(document)
     try:
         table["check"] = check
-        text = tomlkit.dumps(document)
-        if tomllib.loads(text) != document.unwrap():
+        wanted = tomlkit.dumps(document)
+        if tomllib.loads(wanted) != document.unwrap():
             raise ValueError("it would not say that afterwards")
         if "\r\n" in before and "\n" not in before.replace("\r\n", ""):
-            text = text.replace("\r\n", "\n").replace("\n", "\r\n")
-        return path, text.encode()
+            wanted = wanted.replace("\r\n", "\n").replace("\n", "\r\n")
+        return path, wanted.encode()
     except ValueError as error:
         raise Refusal(f"{path}: the check cannot be written into it ({error})", _edit(path)) from error
 
@@ -128,10 +128,10 @@ def _edit(path: Path) -> str:
     return f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
-def _hook(repository: Repository, check: str | None, python: str) -> list[Change]:
+def _hook(repository: Repository, check: str | None, python: str) -> list[HookChange]:
     place = hooks_place(repository)
     if place.shared and os.access(place.hook, os.X_OK) and calls_us(place.hook):
-        return [Change(f"the hook that is there calls buildguard already: {place.hook}")]
+        return [HookChange(f"the hook that is there calls buildguard already: {place.hook}")]
     again = command(["buildguard", "install", *(["--check", check] if check else [])])
     if no := refusal(place, repository, again or _HELP):
         raise no
@@ -139,7 +139,7 @@ def _hook(repository: Repository, check: str | None, python: str) -> list[Change
     change = put(place.hook, None if place.in_work_tree else python)
     paths = " and ".join(map(str, uncommitted(place, repository)))
     until = "until then git runs no hook in the other work trees and clones"
-    return [change, Change(f"commit {paths}: {until}")] if paths else [change]
+    return [change, HookChange(f"commit {paths}: {until}")] if paths else [change]
 
 
 def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:

@@ -40,11 +40,11 @@ def holder(view: View, now: float) -> str:
     claim = view.state.claim
     if claim is None:
         return "nobody is fixing"
-    text = f"{claim.agent} is fixing since {ago(claim.claimed_at, now)}, claim {view.state.number}"
+    said = f"{claim.agent} is fixing since {ago(claim.claimed_at, now)}, claim {view.state.number}"
     if claim.attempts > 1:
-        text += f", attempt {claim.attempts}"
-    text += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
-    return text + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
+        said += f", attempt {claim.attempts}"
+    said += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
+    return said + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
 
 
 def at_stake(view: View, now: float, checkout: str, build: str) -> str:
