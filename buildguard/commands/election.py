@@ -5,7 +5,7 @@ from buildguard.commands import elsewhere, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.fix import try_fix
-from buildguard.commands.loop import Turn
+from buildguard.commands.turn import Turn
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span

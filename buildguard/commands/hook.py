@@ -11,8 +11,9 @@ from buildguard.checks.runner import Command
 from buildguard.claims import scope
 from buildguard.commands import handoff
 from buildguard.commands.attempt import Attempt
-from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.commands.loop import checked
 from buildguard.commands.run import nested, run_check
+from buildguard.commands.turn import Deadline, Leave
 from buildguard.errors import Exit, GitFault
 from buildguard.git import files, pending, safety
 from buildguard.git.pending import GIT_GONE, Pending
@@ -213,7 +214,7 @@ class _Commit:
 
 def _found(session: Session, report: Report) -> handoff.Found:
     """What `buildguard commit` above us has to know."""
-    run = report.run
+    failed = report.run
     told = handoff.Found(report.exit, report.outcome, session.settings.build)
     told = told._replace(
         scope=session.guard.asked if session.guard else None,
@@ -221,6 +222,6 @@ def _found(session: Session, report: Report) -> handoff.Found:
         busy=report.view.state.scope if report.outcome == "busy" and report.view else None,
         answer=session.voice.facts(report),
     )
-    if run is None:
+    if failed is None:
         return told
-    return told._replace(check=run.check, head=run.head, good=run.good, failures=run.failures)
+    return told._replace(check=failed.check, head=failed.head, good=failed.good, failures=failed.failures)

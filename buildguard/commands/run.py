@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from buildguard.checks.runner import Command, nested_in
 from buildguard.commands.attempt import Attempt, always, at_the_top, start
-from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.commands.loop import checked
+from buildguard.commands.turn import Deadline, Leave
 from buildguard.errors import Exit
 from buildguard.session import Session
 from buildguard.ui.reports import Report, bare, interrupted
