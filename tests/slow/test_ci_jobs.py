@@ -11,14 +11,16 @@ from testing.support import Checkout, Done, Following, new_repository, with_vari
 from testing.tools import documented
 
 DATABASE = "shared/state.db"
+CHECK = "sh ./check.sh"
 GITHUB = {
     "CI": "true",
     "GITHUB_ACTIONS": "true",
     "GITHUB_RUN_ID": "4711",
     "GITHUB_RUN_ATTEMPT": "1",
+    "GITHUB_REF_NAME": "main",
     "RUNNER_NAME": "one",
 }
-GITLAB = {"CI": "true", "GITLAB_CI": "true"}
+GITLAB = {"CI": "true", "GITLAB_CI": "true", "CI_COMMIT_REF_NAME": "main"}
 
 
 class Pipeline:
@@ -27,7 +29,8 @@ class Pipeline:
     def __init__(self, system: str, folder: Path) -> None:
         self.system = system
         self.folder = folder
-        self.origin = new_repository(folder / "origin", folder / "home")
+        self.origin = new_repository(folder / "origin", folder / "home", CHECK)
+        self.origin.ok("config", "receive.denyCurrentBranch", "updateInstead")
         self.origin.write("check.sh", "! grep -q BROKEN app.txt\n")
         self.origin.write("fix.sh", "echo fine > app.txt\n")
         self.commit("fine\n")
@@ -95,7 +98,7 @@ def test_a_red_check_reports_broken_and_leaves_no_fixer_behind(pipeline: Pipelin
     pipeline.commit("BROKEN\n")
     done = pipeline.run("check")
     assert done.status == 1, done
-    assert "broken: build default, the whole repository; nobody is fixing it" in done.both
+    assert "broken: build default, the repository; nobody is fixing it" in done.both
 
 
 def test_one_fix_job_claims_mends_and_passes(pipeline: Pipeline) -> None:
@@ -103,28 +106,32 @@ def test_one_fix_job_claims_mends_and_passes(pipeline: Pipeline) -> None:
     assert pipeline.run("check").status == 1
     done = pipeline.run("fix")
     assert done.status == 0, done
-    assert "claimed: you are the fixer of build default, the whole repository" in done.both
+    assert "claimed: you are the fixer of build default, the repository" in done.both
     assert "fixed: " in done.both
+    assert pipeline.origin.ok("log", "-1", "--format=%s") == "Fix the build"
+    assert pipeline.run("check").status == 0, "a clone of what was pushed passes"
 
 
 def test_a_fix_that_does_not_help_gives_the_role_back_and_fails_the_job(pipeline: Pipeline) -> None:
-    pipeline.origin.write("fix.sh", "true\n")
+    pipeline.origin.write("fix.sh", "echo still BROKEN > app.txt\n")
     pipeline.commit("BROKEN\n")
     assert pipeline.run("check").status == 1
     done = pipeline.run("fix")
     assert done.status == 1, done
-    assert "gave up" in done.both
-    assert "broken: build default, the whole repository" in done.both
+    assert "failed: sh ./check.sh" in done.both
+    assert "gave up claim 1: build default, the repository is broken" in done.both
+    assert pipeline.origin.ok("log", "-1", "--format=%s") == "BROKEN", "nothing was pushed"
 
 
 def test_another_fix_job_waits_and_goes_on_when_the_fixer_has_passed(pipeline: Pipeline) -> None:
     pipeline.commit("BROKEN\n")
     fixer = pipeline.clone()
-    check = ("run", "--scope", "repo", "--", "sh", "./check.sh")
+    check = ("run", "--scope", "repo")
     assert fixer.buildguard(*check, agent="fixer").status == 1
     job = pipeline.start("fix")
     job.says("waiting: fixer is fixing")
     fixer.write("app.txt", "fine\n")
+    fixer.ok("commit", "-qam", "fix")
     assert fixer.buildguard(*check, agent="fixer").status == 0
     done = job.ends()
     assert done.status == 0, done
@@ -132,8 +139,7 @@ def test_another_fix_job_waits_and_goes_on_when_the_fixer_has_passed(pipeline: P
     assert "claimed:" not in done.both
 
 
-def test_the_github_gate_stops_a_deployment_of_a_broken_build(tmp_path: Path) -> None:
-    pipeline = Pipeline("github", tmp_path)
+def test_the_gate_stops_a_deployment_of_a_broken_build(pipeline: Pipeline) -> None:
     assert pipeline.run("check").status == 0
     assert pipeline.run("deploy").status == 0
     pipeline.commit("BROKEN\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from testing import cells
-from testing.support import BUILDGUARD, SCRIPTS, Checkout
+from testing.support import SCRIPTS, Checkout
 from testing.tools import INSTALLS, TOOLS, Tool, named, need, no_index, published, repository
 
 from buildguard.agents.hookrunner import private_prefix
@@ -205,13 +205,14 @@ def test_a_push_is_stopped_by_a_red_check_and_passes_with_a_green_one(
     refused = checkout.git("push", "origin", "main", agent="agent")
     assert refused.status != 0, refused
     assert "claimed: you are the fixer" in refused.both
-    assert "next: buildguard wait && git push origin main" in refused.both
+    assert "next: buildguard run --agent agent\n" in refused.both
     assert bare.git("rev-parse", "--verify", "-q", "main").status != 0
     checkout.write("app.txt", "fine\n")
+    assert checkout.git("commit", "-a", "-m", "fix", agent="agent").status == 0
     passed = checkout.git("push", "origin", "main", agent="agent")
     assert passed.status == 0, passed
-    assert "fixed: " in passed.both
     assert bare.ok("rev-parse", "main") == checkout.ok("rev-parse", "main")
+    assert "passing: " in checkout.buildguard("status", agent="agent").out
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=ids)
@@ -234,4 +235,4 @@ def test_a_clean_merge_is_checked_by_its_own_hook(tool: Tool, guarded: Repositor
     checkout.ok("add", "app.txt")
     assert checkout.git("commit", "--no-edit", agent="agent").status == 0
     assert checkout.ok("rev-list", "--count", "--merges", "HEAD") == "1"
-    assert "passing" in checkout.run(BUILDGUARD, "status", agent="agent").out
+    assert "passing: " in checkout.buildguard("status", agent="agent").out
