@@ -73,6 +73,8 @@ SITUATIONS = {
     "a fourth version of the index": "git update-index --index-version 4; echo x >> a.txt; echo y > new",
     "an untracked cache": "git update-index --force-untracked-cache; git status -s; echo x > new; echo y >> a.txt",
     "a sparse checkout": "git sparse-checkout set --no-cone /a.txt /.gitignore; echo x >> a.txt; echo y > new.txt",
+    "a file in the place of a folder that is not checked out": """
+        git sparse-checkout set --no-cone /a.txt /.gitignore; rm -rf folder; echo x > folder""",
     "a sparse index": "git sparse-checkout set --cone --sparse-index folder; echo x >> folder/one; rm a.txt",
     "a clean filter": """
         git config filter.up.clean 'tr a-z A-Z'; git config filter.up.smudge 'tr A-Z a-z'
