@@ -13,7 +13,7 @@ from buildguard.commands import handoff
 from buildguard.commands.hook import found, hook
 from buildguard.commands.run import nested
 from buildguard.errors import Exit, SettingsError, report_bug
-from buildguard.session import FAULTS, here, open_session, the_check
+from buildguard.session import FAULTS, aiming, here, open_session, repeated, the_check
 from buildguard.settings import off
 from buildguard.text import command
 from buildguard.ui.reports import Report, unavailable
@@ -67,8 +67,8 @@ def ended(work: Callable[[], int], given: Sequence[str]) -> int:
 def _repeated(given: Sequence[str]) -> str | None:
     """The command line that was interrupted. A hook is no command to be run by hand: git runs it, in a commit."""
     if given[:1] == ["hook"]:
-        return handoff.again(os.environ) or "buildguard run"
-    return command(["buildguard", *given])
+        return handoff.again(os.environ) or repeated(["run"], aiming({}, os.environ))
+    return repeated(given, aiming({}, os.environ))
 
 
 def _fail(given: Sequence[str], report: Report) -> int:

@@ -72,16 +72,7 @@ class Session(NamedTuple):
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""
-        if not given:
-            return None
-        named = given[: given.index("--")] if "--" in given else given
-        missing = [
-            word
-            for option, value in zip(self.aim[::2], self.aim[1::2], strict=True)
-            if not any(one == option or one.startswith(f"{option}=") for one in named)
-            for word in (option, value)
-        ]
-        return command(["buildguard", given[0], *missing, *given[1:]])
+        return repeated(given, self.aim)
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -150,7 +141,7 @@ def open_session(
             guard = _guard(repository, chosen, agent, str(options["scope"]) if options.get("scope") else None)
         except FAULTS as error:
             fault = error
-    return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
+    return Session(environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment))
 
 
 def here() -> Path:
@@ -161,6 +152,20 @@ def here() -> Path:
         raise SettingsError(
             f"the current folder does not exist any more ({os.environ.get('PWD', '?')})", 'cd "$HOME"'
         ) from error
+
+
+def repeated(given: Sequence[str], aim: Sequence[str]) -> str | None:
+    """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
+    if not given:
+        return None
+    named = given[: given.index("--")] if "--" in given else given
+    missing = [
+        word
+        for option, value in zip(aim[::2], aim[1::2], strict=True)
+        if not any(one == option or one.startswith(f"{option}=") for one in named)
+        for word in (option, value)
+    ]
+    return command(["buildguard", given[0], *missing, *given[1:]])
 
 
 def the_check(session: Session, given: Sequence[str]) -> Command:
@@ -178,7 +183,7 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     )
 
 
-def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
+def aiming(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
     """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
     found: list[str] = []
     for name in _AIMING:

@@ -78,13 +78,16 @@ def attempt(
     return Attempt(command, result, showed, snapshot, seen)
 
 
-def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report, Answer | None] | None:
-    """The report of an attempt that did not fail, after it was told to the others; None for a failure."""
+def settled(
+    session: Session, tried: Attempt, again: Callable[[], str | None]
+) -> tuple[Report, Answer | None] | None:
+    """The report of an attempt that did not fail, after it was told to the others; None for a failure. `again` is
+    asked only if needed: a passing hook has no time to read how git was called."""
     result, command = tried.result, tried.command
     if result.verdict is Verdict.INTERRUPTED:
-        return interrupted(result.why, again), None
+        return interrupted(result.why, again()), None
     if result.verdict is Verdict.INCONCLUSIVE:
-        return inconclusive(command.text, result.why, again), None
+        return inconclusive(command.text, result.why, again()), None
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())

@@ -1,6 +1,7 @@
 """The commit-time story: check, and let no other commit through than the one that was checked."""
 
 import time
+from functools import cached_property
 
 from buildguard.agents.hookrunner import stash
 from buildguard.agents.identity import shell_limit, time_left
@@ -14,7 +15,7 @@ from buildguard.errors import Exit, GitFault
 from buildguard.git import commandline, files, pending, safety
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
-from buildguard.session import Session
+from buildguard.session import Session, aiming
 from buildguard.text import some, span
 from buildguard.ui.reports import Report, interrupted
 
@@ -34,7 +35,10 @@ def hook(session: Session, command: Command) -> Report:
         return turn.vanished()
     if turn.pending.index is not None and turn.pending.orphaned:
         return turn.gone()
-    report, _ = checked(session, command, turn)
+    try:
+        report, _ = checked(session, command, turn)
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), turn.repeat())
     return turn.unharmed() or report if report.exit == Exit.OK else report
 
 
@@ -62,13 +66,13 @@ class _Commit:
 
     def repeat(self) -> str | None:
         """The command that commits again; the check itself where the commit cannot be repeated faithfully."""
-        return self._again() or "buildguard run" + self._aim()
+        return self._again or "buildguard run" + self._aim()
 
     def later(self) -> str | None:
         """The same for a waiter; left to `buildguard commit` where that stands above, for it waits itself."""
         if handoff.asked_for(self._session.environment):
             return None
-        return self._again() or "buildguard wait" + self._aim()
+        return self._again or "buildguard wait" + self._aim()
 
     def leave(self, tried: Attempt) -> Leave:
         """How long the hook may wait: only where waiting harms nobody. `buildguard commit` waits outside git."""
@@ -92,6 +96,8 @@ class _Commit:
             why = f"{limit.agent if limit else 'the shell'} soon stops this command: no time is left to wait"
         else:
             self._waited = True
+            # Ctrl-C ends git before us, and nobody could read any more how it was called.
+            self.repeat()
             why, left = "", self._deadline.left if left is None else min(left, self._deadline.left)
         return Leave(0.0, f"not waiting in the hook: {why}") if why else Leave(left or 0.0)
 
@@ -160,11 +166,16 @@ class _Commit:
         changed = files.changed(self._repository, last.files, tried.run.files)
         return tuple(one.path for one in changed or ())
 
+    @cached_property
     def _again(self) -> str | None:
-        environment = self._session.environment
-        if handoff.asked_for(environment):
-            return handoff.again(environment)
-        return commandline.by_commit(self.pending.argv, self._session.aim)
+        """How the commit is repeated. Options that stand in the hook itself are not repeated: other hooks of the
+        same commit may be about another build."""
+        session = self._session
+        if handoff.asked_for(session.environment):
+            return handoff.again(session.environment)
+        return commandline.by_commit(
+            self.pending.argv, aiming({"agent": session.agent_option}, session.environment)
+        )
 
     def _aim(self) -> str:
         return self._session.answers.options

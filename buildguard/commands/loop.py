@@ -63,7 +63,7 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
     reruns = 1
     while True:
         tried = attempt(session, command, turn.lives, turn.committed)
-        ended = settled(session, tried, turn.repeat())
+        ended = settled(session, tried, turn.repeat)
         if ended is not None:
             return ended[0], tried
         answer = _elected(session, tried, turn)
