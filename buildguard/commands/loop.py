@@ -13,6 +13,7 @@ from buildguard.commands.fix import fix
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
+from buildguard.ui.phrases import superseded
 from buildguard.ui.reports import WON, Report
 
 
@@ -100,7 +101,11 @@ def _elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | 
     # To look for a fix may have taken seconds.
     if not turn.lives():
         return turn.gone()
-    return session.coordinate(lambda guard: guard.failed(found, turn.claiming, known.events))
+    answer = session.coordinate(lambda guard: guard.failed(found, turn.claiming, known.events))
+    if answer is not None and answer.outcome is Outcome.BUSY:
+        for line in superseded(known.events, answer.agent):
+            session.voice.say_once(line)
+    return answer
 
 
 def _ours(session: Session, tried: Attempt, answer: Answer | None, turn: Turn) -> Report:
