@@ -89,10 +89,11 @@ def _elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | 
         return turn.gone()
     if tried.snapshot is None:
         return None
-    landing.ask(session, tried.snapshot)
+    snapshot = tried.snapshot
+    session.coordinate(lambda _: landing.ask(session, snapshot))
     history = session.coordinate(lambda guard: guard.history())
-    known = Known(history or (), tried.snapshot.now + tried.result.seconds)
-    report = turn.not_ours(tried, known)
+    known = Known(history or (), snapshot.now + tried.result.seconds)
+    report = session.coordinate(lambda _: turn.not_ours(tried, known))
     if report is not None:
         return report
     found = session.coordinate(lambda _: elsewhere.handed_on(session, tried.run, known)) or tried.run
