@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify, in_ci, parent_token
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
@@ -208,9 +208,17 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    world = World(partial(_caller, agent, repository.environment, name), partial(_gone, repository))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(store, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+
+
+def _caller(option: str | None, environment: Mapping[str, str], name: str) -> Agent:
+    """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
+    found = identify(option, environment, name)
+    if found.given or found.process or in_ci(environment):
+        return found
+    return found._replace(process=parent_token(environment))
 
 
 def _gone(repository: Repository, checkout: str) -> bool:
