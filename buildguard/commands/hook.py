@@ -13,6 +13,7 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.loop import Deadline, Leave, checked
 from buildguard.errors import Exit, GitFault
 from buildguard.git import commandline, files, pending, safety
+from buildguard.git.files import Files
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
 from buildguard.session import Session, aiming
@@ -113,8 +114,7 @@ class _Commit:
         suspects = scope.in_progress(seen.staged, seen.loose, tried.run.failures, since)
         if not suspects:
             return None
-        touched = max((seen.marks[path][0] for path in suspects if path in seen.marks), default=0) / 1e9
-        age = max(0.0, time.time() - touched)
+        age = min(_age(self._repository, path, seen) for path in suspects)
         if age >= UNTOUCHED:
             self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
             return None
@@ -193,6 +193,14 @@ class _Commit:
             "commit just what you had staged",
         )
         return Report("changed", Exit.FAILED, lines, commandline.only(self.pending.argv, harm.staged))
+
+
+def _age(repository: Repository, path: str, seen: Files) -> float:
+    """Seconds since that path was edited. A deleted file leaves only the time of its folder."""
+    touched = seen.marks[path][0] / 1e9 if path in seen.marks else 0.0
+    if not touched and repository.top:
+        touched = next(folder.stat().st_mtime for folder in (repository.top / path).parents if folder.exists())
+    return max(0.0, time.time() - touched)
 
 
 def found(session: Session, report: Report) -> handoff.Found:
