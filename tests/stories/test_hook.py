@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from testing.pasting import following, pasted
+from testing.pasting import pasted
 from testing.support import BUILDGUARD, PROJECT, Checkout, Following, Worker, eventually, lives, new_repository
 
 GATED = "touch ../started; while [ -e ../hold ]; do sleep 0.02; done; ! grep -q BROKEN app.txt"

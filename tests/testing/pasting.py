@@ -1,4 +1,4 @@
-"""What an agent does with an answer: it runs the `next:` line as it stands, in a fresh shell that knows no names."""
+"""What an agent does with an answer: it runs the `next:` line as it stands, in a shell that knows no names."""
 
 from testing.support import Checkout, Done
 
