@@ -29,9 +29,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def common(function: F) -> F:
     """The options of every command that coordinates."""
+    scope = click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives.")
+    return scope(whole(function))
+
+
+def whole(function: F) -> F:
+    """The options of every command that is about a build, whatever the scope."""
     for option in (
         click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
-        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
         click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
         click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
         click.option("--build", metavar="NAME", help="Which check this is about [default]."),
@@ -146,8 +151,10 @@ def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
 @common
 def claim_command(**options: Any) -> None:
     """Become the fixer, if nobody is."""
+    from buildguard.commands import looking
+
     session = _opened(options)
-    _end(session, session.answers.claimed(session.required().failed(None)))
+    _end(session, looking.claim(session, session.again(sys.argv[1:])))
 
 
 @cli.command("release")
@@ -171,7 +178,7 @@ def wait_command(**options: Any) -> None:
     from buildguard.commands import looking
 
     session = _opened(options)
-    _end(session, looking.wait(session, _timeout(session, options)))
+    _end(session, looking.wait(session, _timeout(session, options), session.again(sys.argv[1:])))
 
 
 @cli.command("status")
@@ -210,7 +217,7 @@ def reset_command(yes: bool, evict: bool, **options: Any) -> None:
 
 
 @cli.command("log")
-@common
+@whole
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
 def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
@@ -248,7 +255,7 @@ def uninstall_command(**options: Any) -> None:
 
 
 @cli.command("doctor")
-@common
+@whole
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
     from buildguard.setup.doctor import examine

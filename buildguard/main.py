@@ -12,7 +12,7 @@ from typing import NoReturn
 from buildguard.commands.handoff import again
 from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError, report_bug
-from buildguard.session import FAULTS
+from buildguard.session import FAULTS, aiming, repeated
 from buildguard.text import command
 from buildguard.ui.reports import Report, unavailable
 from buildguard.ui.voice import Voice
@@ -50,8 +50,8 @@ def ended(work: Callable[[], int], given: Sequence[str]) -> int:
 def _repeated(given: Sequence[str]) -> str | None:
     """The command line that was interrupted. A hook is no command to be run by hand: git runs it, in a commit."""
     if given[:1] == ["hook"]:
-        return again(os.environ) or "buildguard run"
-    return command(["buildguard", *given])
+        return again(os.environ) or repeated(["run"], aiming({}, os.environ))
+    return repeated(given, aiming({}, os.environ))
 
 
 def _fail(given: Sequence[str], report: Report) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify, in_ci, parent_token
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.claims.model import REPO
@@ -73,16 +73,7 @@ class Session(NamedTuple):
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""
-        if not given:
-            return None
-        named = given[: given.index("--")] if "--" in given else given
-        missing = [
-            word
-            for option, value in zip(self.aim[::2], self.aim[1::2], strict=True)
-            if not any(one == option or one.startswith(f"{option}=") for one in named)
-            for word in (option, value)
-        ]
-        return command(["buildguard", given[0], *missing, *given[1:]])
+        return repeated(given, self.aim)
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -154,7 +145,7 @@ def open_session(
             guard = _guard(repository, chosen, agent, str(scope) if scope else None)
         except FAULTS as error:
             fault = error
-    return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
+    return Session(environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment))
 
 
 def here() -> Path:
@@ -165,6 +156,20 @@ def here() -> Path:
         raise SettingsError(
             f"the current folder does not exist any more ({os.environ.get('PWD', '?')})", 'cd "$HOME"'
         ) from error
+
+
+def repeated(given: Sequence[str], aim: Sequence[str]) -> str | None:
+    """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
+    if not given:
+        return None
+    named = given[: given.index("--")] if "--" in given else given
+    missing = [
+        word
+        for option, value in zip(aim[::2], aim[1::2], strict=True)
+        if not any(one == option or one.startswith(f"{option}=") for one in named)
+        for word in (option, value)
+    ]
+    return command(["buildguard", given[0], *missing, *given[1:]])
 
 
 def the_check(session: Session, given: Sequence[str]) -> Command:
@@ -182,7 +187,7 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     )
 
 
-def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
+def aiming(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
     """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
     found: list[str] = []
     for name in AIMING:
@@ -207,9 +212,17 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = Surroundings(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    world = Surroundings(partial(_caller, agent, repository.environment, name), partial(_gone, repository))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+
+
+def _caller(option: str | None, environment: Mapping[str, str], name: str) -> Agent:
+    """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
+    found = identify(option, environment, name)
+    if found.given or found.process or in_ci(environment):
+        return found
+    return found._replace(process=parent_token(environment))
 
 
 def _gone(repository: Repository, checkout: str) -> bool:

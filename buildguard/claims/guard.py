@@ -151,7 +151,7 @@ class Guard:
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
             proofs = (run.proof,) if run and run.proof else ()
-            return step._replace(proofs=proofs, why=placement.why)
+            return step._replace(proofs=proofs, why=step.why or placement.why)
 
         return self._put(transition)._replace(run=run)
 

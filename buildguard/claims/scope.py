@@ -11,7 +11,7 @@ from buildguard.claims.model import REPO, Breakage, Caller, Event, Kind, Run, Sn
 
 FIXES = (Kind.FIXED, Kind.RELEASED)
 """The events after which there may be commits that mend what fails."""
-_PROSE = (".md", ".rst", ".adoc", ".txt")
+_PROSE = (".md", ".rst", ".adoc")
 _PROSE_NAMES = (
     "readme",
     "changelog",

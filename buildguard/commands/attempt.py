@@ -59,7 +59,8 @@ def attempt(
     """Run the check once. `committed` tells the tree that a commit is to hold, where one follows a pass."""
     snapshot = session.coordinate(Guard.read)
     repository = session.repository
-    seen = files.look(repository) if repository and repository.top and snapshot else None
+    top = repository if repository and repository.top and snapshot else None
+    seen = session.coordinate(lambda _: files.look(top)) if top else None
     began = time.time()
     result = start(session, command, {}, lives, session.settings.check_timeout)
     check = at_the_top(session, command)
@@ -67,23 +68,28 @@ def attempt(
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        showed = showed._replace(failures=_failures(session, command, result, began))
+        failures = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+        showed = showed._replace(failures=failures or ())
     if result.verdict is Verdict.PASSED and result.output and repository:
         _keep_output(repository, check, result.output)
-    if repository is None or seen is None or snapshot is None:
+    if top is None or seen is None or snapshot is None:
         return Attempt(command, result, showed, snapshot, seen)
     if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        showed = _proved(session, repository, showed, result, snapshot, seen, committed)
+        proved = session.coordinate(lambda _: _proved(session, top, showed, result, snapshot, seen, committed))
+        showed = proved or showed
     return Attempt(command, result, showed, snapshot, seen)
 
 
-def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report, Answer | None] | None:
-    """The report of an attempt that did not fail, after it was told to the others; None for a failure."""
+def settled(
+    session: Session, tried: Attempt, again: Callable[[], str | None]
+) -> tuple[Report, Answer | None] | None:
+    """The report of an attempt that did not fail, after it was told to the others; None for a failure. `again` is
+    asked only if needed: a passing hook has no time to read how git was called."""
     result, command = tried.result, tried.command
     if result.verdict is Verdict.INTERRUPTED:
-        return interrupted(result.why, again), None
+        return interrupted(result.why, again()), None
     if result.verdict is Verdict.INCONCLUSIVE:
-        return inconclusive(command.text, result.why, again), None
+        return inconclusive(command.text, result.why, again()), None
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())

@@ -12,7 +12,7 @@ from buildguard.commands.attempt import always
 from buildguard.commands.landing import Watch
 from buildguard.errors import Unavailable
 from buildguard.session import Session
-from buildguard.ui.phrases import waiting
+from buildguard.ui.phrases import waiting, who
 from buildguard.ui.voice import Countdown
 
 
@@ -46,7 +46,8 @@ def watch(
             with suppress(Unavailable):
                 heads.look(moment.snapshot, _claimed_in(moment.holder))
             if moment.left > 0:
-                countdown.show(waiting(moment.holder, moment.snapshot.now), moment.left, time.monotonic())
+                line = f"{waiting(moment.holder, moment.snapshot.now)}; you are {who(guard.me)}"
+                countdown.show(line, moment.left, time.monotonic())
     if held_up is not None and held_up.state.claim is not None:
         state = held_up.state
         reason = f"{time.monotonic() - began:.0f} s"

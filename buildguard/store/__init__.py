@@ -16,8 +16,8 @@ def open_store(db: Path | None, common_dir: Path, repository: str = "") -> Store
 
 
 def _shared_mode(common_dir: Path) -> int | None:
-    """The mode of a new file where git keeps its own writable for a group (`core.sharedRepository`): it then makes its
-    folder so. None where it does not."""
+    """The mode of a new file where git keeps its own writable for a group (`core.sharedRepository`): it then makes
+    its folder so. None where it does not."""
     try:
         mode = common_dir.stat().st_mode
     except OSError:

@@ -153,7 +153,7 @@ def happened(event: Event, now: float) -> str:
         Kind.TAKEN_OVER: f"{agent} took over from {event.other} ({stale_words(event.reason, None)})",
         Kind.REPORTED: f"{agent} reported it broken{again}",
         Kind.SHARED: f"{agent} fails the same way as {event.other or 'others'}: shared from now on",
-        Kind.LANDED: f"{agent} committed a part of the fix",
+        Kind.LANDED: f"a part of {agent}'s fix is in HEAD",
         Kind.FIXED: f"{agent} fixed it{ended}{tries}{f' ({event.reason})' if event.reason else ''}",
         Kind.RECOVERED: f"it passes again on unchanged files{ended}",
         Kind.RELEASED: f"{agent} released it as fixed{ended}, by word{because}",

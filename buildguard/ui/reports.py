@@ -138,12 +138,10 @@ class Answers(NamedTuple):
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
-        named = again is not None and "--agent" in again
-        following: str | None = self.next("wait")
-        if ancestor.shell_with_terminal and again is not None and not named:
-            program, verb, rest = (*again.split(" ", 2), "")[:3]
-            following = f"{program} {verb} --agent {quoted(holder)} {rest}".rstrip()
-        return _about(answer, Exit.BUSY, lines, following)
+        following = self.next("wait")
+        if ancestor.shell_with_terminal and "--agent" not in self.aim:
+            following = _with(again, "--agent", holder) or following
+        return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
     def status(
         self, answer: Answer, head: Head, notes: Sequence[str], following: str | None, everything: bool, gate: bool
@@ -234,8 +232,9 @@ class Answers(NamedTuple):
         failures = answer.run.failures if answer.run else ()
         lines = [ended, *phrases.failing(failures), *self.election(answer)]
         if answer.outcome is Outcome.ANOTHER_CHECK:
-            name = self._other_build()
-            return _about(answer, Exit.FAILED, lines, _built(again, name), {"election": "another_check"}, "failed")
+            return _about(
+                answer, Exit.FAILED, lines, self._elsewhere(again), {"election": "another_check"}, "failed"
+            )
         if answer.outcome in WON:
             lines.append(f"fix it, then run the next line; give up with: {self.give_up}")
         return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
@@ -247,7 +246,7 @@ class Answers(NamedTuple):
 
     def while_busy(self, answer: Answer, ended: str) -> list[str]:
         """What is said before a wait."""
-        return [ended, *filter(None, [answer.why]), *_you(answer)]
+        return [ended, *filter(None, [answer.why])]
 
     def gave_up_fixing(self, answer: Answer | None, reason: str, code: int, again: str | None) -> Report:
         """The fix command did not help."""
@@ -313,8 +312,13 @@ class Answers(NamedTuple):
             return self.next("wait")
         return self.run_of(state.breakage.check)
 
-    def _other_build(self) -> str:
-        return "other" if self.build == "default" else f"{self.build}-other"
+    def _elsewhere(self, again: str | None) -> str | None:
+        """The same command about another build."""
+        name = "other" if self.build == "default" else f"{self.build}-other"
+        for given in (f"--build {quoted(self.build)}", f"--build={quoted(self.build)}"):
+            if again is not None and given in again and "--build" in self.aim:
+                return again.replace(given, f"--build {quoted(name)}", 1)
+        return _with(again, "--build", name) or again
 
 
 def unavailable(error: Exception) -> Report:
@@ -397,12 +401,12 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
     }
 
 
-def _built(again: str | None, name: str) -> str | None:
-    """The same command about another build."""
-    if again is None or not again.startswith("buildguard ") or "--build" in again:
-        return again
+def _with(again: str | None, option: str, value: str) -> str | None:
+    """One of our commands with one more option, right after its verb; None if it is none of ours."""
+    if again is None or not again.startswith("buildguard "):
+        return None
     program, verb, rest = (*again.split(" ", 2), "")[:3]
-    return f"{program} {verb} --build {quoted(name)} {rest}".rstrip()
+    return f"{program} {verb} {option} {quoted(value)} {rest}".rstrip()
 
 
 def _head_line(head: Head, now: float) -> str:

@@ -391,7 +391,7 @@ def test_a_failure_that_goes_on_after_a_blank_lies_in_the_loose_file() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("a.md", "a.rst", "a.adoc", "a.txt", "docs/A.MD", "README", "Readme.old", "changelog", "CHANGES"),
+        *("a.md", "a.rst", "a.adoc", "docs/A.MD", "README", "Readme.old", "changelog", "CHANGES"),
         *("LICENSE", "licence", "COPYING", "AUTHORS", "NOTICE", "docs/CONTRIBUTING.html"),
     ],
 )
