@@ -1,5 +1,5 @@
 """`python -m buildguard`."""
 
-from buildguard.main import main
+from buildguard.main import start
 
-main()
+start()

@@ -10,9 +10,9 @@ import click
 
 from buildguard.agents.identity import in_ci, time_left
 from buildguard.claims.guard import Guard
+from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError
-from buildguard.main import commit_hook
-from buildguard.session import FAULTS, Session, here, open_session, the_check
+from buildguard.session import AIMING, FAULTS, Session, here, open_session, the_check
 from buildguard.settings import Settings, off
 from buildguard.ui.phrases import at_stake
 from buildguard.ui.reports import Report
@@ -29,9 +29,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def common(function: F) -> F:
     """The options of every command that coordinates."""
+    scope = click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives.")
+    return scope(whole(function))
+
+
+def whole(function: F) -> F:
+    """The options of every command that is about a build, whatever the scope."""
     for option in (
         click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
-        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
         click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
         click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
         click.option("--build", metavar="NAME", help="Which check this is about [default]."),
@@ -96,8 +101,11 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     again = session.again(sys.argv[1:])
     if off(session.environment):
         _end(session, run.bare_run(session, command, again))
+    inner = run.nested(session, command, again)
+    if inner is not None:
+        _end(session, inner)
     wait = session.settings.wait if options.get("wait") is not None else 0.0
-    _end(session, run.run(session, command, again, wait, _claims(session, claim)))
+    _end(session, run.run_check(session, command, again, wait, _claims(session, claim)))
 
 
 @cli.command("hook", context_settings=_FIRST_WORD_ENDS)
@@ -110,10 +118,8 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
 
 
 @cli.command("commit", cls=Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
-@click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
-@click.option("--build", metavar="NAME", help="Which check this is about [default].")
+@common
 @click.option("--timeout", metavar="SPAN", help="How long to wait for a fixer in all [5m].")
-@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 @click.pass_obj
 def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options: Any) -> None:
     """Like git commit; while somebody else fixes the build, wait outside git and commit again."""
@@ -121,16 +127,15 @@ def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options:
 
     session = _opened(options)
     # The hook has to take us for the same agent, and to be about the same build.
-    named = {f"BUILDGUARD_{name.upper()}": options[name] for name in ("agent", "build") if options.get(name)}
+    named = {f"BUILDGUARD_{name.upper()}": options[name] for name in AIMING if options.get(name)}
     session = session._replace(environment={**session.environment, **named})
     own = [word for name in ("timeout", "json") for word in _given(name, options)]
     _end(session, commit.commit(session, words[1], _timeout(session, options), own))
 
 
 @cli.command("cherry-pick")
-@click.option("--agent", metavar="ID", help="Who you are [session, CI job or process].")
+@common
 @click.option("--timeout", metavar="SPAN", help="How long to wait for other git commands here [5m].")
-@click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 @click.argument("commits", metavar="COMMIT...", nargs=-1, required=True)
 def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
     """Bring the fix in each COMMIT into this branch, whatever others have staged here."""
@@ -146,8 +151,10 @@ def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
 @common
 def claim_command(**options: Any) -> None:
     """Become the fixer, if nobody is."""
+    from buildguard.commands import looking
+
     session = _opened(options)
-    _end(session, session.answers.claimed(session.required().failed(None)))
+    _end(session, looking.claim(session, session.again(sys.argv[1:])))
 
 
 @cli.command("release")
@@ -171,7 +178,7 @@ def wait_command(**options: Any) -> None:
     from buildguard.commands import looking
 
     session = _opened(options)
-    _end(session, looking.wait(session, _timeout(session, options)))
+    _end(session, looking.wait(session, _timeout(session, options), session.again(sys.argv[1:])))
 
 
 @cli.command("status")
@@ -210,7 +217,7 @@ def reset_command(yes: bool, evict: bool, **options: Any) -> None:
 
 
 @cli.command("log")
-@common
+@whole
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
 def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
@@ -225,12 +232,12 @@ def log_command(limit: int, **options: Any) -> None:
 @cli.command("install")
 @click.option("--check", metavar="COMMAND", help="Write this check into the settings file.")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
-def install_command(check: str | None, **options: Any) -> None:
+def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
-    from buildguard.setup import install
+    from buildguard.setup.install import put_in
 
     session = _opened(options)
-    report = install.install(session, check)
+    report = put_in(session, options["check"])
     if not session.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)
@@ -241,20 +248,20 @@ def install_command(check: str | None, **options: Any) -> None:
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def uninstall_command(**options: Any) -> None:
     """Take the hook out and put back what was there before it."""
-    from buildguard.setup import install
+    from buildguard.setup.install import take_out
 
     session = _opened(options)
-    _end(session, install.uninstall(session))
+    _end(session, take_out(session))
 
 
 @cli.command("doctor")
-@common
+@whole
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
-    from buildguard.setup import doctor
+    from buildguard.setup.doctor import examine
 
     session = _opened(options)
-    _end(session, doctor.doctor(session))
+    _end(session, examine(session))
 
 
 @cli.command("demo")

@@ -66,8 +66,8 @@ class Unavailable(Exception):
 
 
 def report_bug(error: BaseException) -> Path:
-    """Write what is known of a bug of ours into a file that is ready to be reported, and return where it is. The path
-    of the null device if there is no room for it."""
+    """Write what is known of a bug of ours into a file that is ready to be reported, and return where it is. The
+    path of the null device if there is no room for it."""
     import os
     import platform
     import sys

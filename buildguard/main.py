@@ -6,20 +6,19 @@ The plain hook needs no parser of command lines: that would be a third of what i
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from buildguard.commands import handoff
-from buildguard.commands.hook import found, hook
+from buildguard.commands.handoff import again
+from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError, report_bug
-from buildguard.session import FAULTS, here, open_session, the_check
-from buildguard.settings import off
+from buildguard.session import FAULTS, aiming, repeated
 from buildguard.text import command
 from buildguard.ui.reports import Report, unavailable
 from buildguard.ui.voice import Voice
 
 
-def main() -> NoReturn:
+def start() -> NoReturn:
     """Run the command line and exit."""
     # Where a parent ignores it, the status of every git and every check would be lost, and taken for success.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -30,20 +29,6 @@ def main() -> NoReturn:
     from buildguard import cli
 
     sys.exit(ended(lambda: cli.parsed(given), given))
-
-
-def commit_hook(options: Mapping[str, Any], given: Sequence[str]) -> int:
-    """What the git hook calls; the exit status."""
-    reason = off(os.environ)
-    if reason is not None:
-        Voice("default", False, os.environ, hook=True).say(f"off ({reason}): the check was not run")
-        return Exit.OK
-    session = open_session(options, os.environ, here(), hook=True)
-    report = hook(session, the_check(session, given))
-    if handoff.asked_for(session.environment):
-        handoff.write(session.environment, found(session, report))
-    session.voice.answer(report)
-    return report.exit
 
 
 def ended(work: Callable[[], int], given: Sequence[str]) -> int:
@@ -65,8 +50,8 @@ def ended(work: Callable[[], int], given: Sequence[str]) -> int:
 def _repeated(given: Sequence[str]) -> str | None:
     """The command line that was interrupted. A hook is no command to be run by hand: git runs it, in a commit."""
     if given[:1] == ["hook"]:
-        return handoff.again(os.environ) or "buildguard run"
-    return command(["buildguard", *given])
+        return again(os.environ) or repeated(["run"], aiming({}, os.environ))
+    return repeated(given, aiming({}, os.environ))
 
 
 def _fail(given: Sequence[str], report: Report) -> int:

@@ -7,15 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify, in_ci, parent_token
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
+from buildguard.claims.model import REPO
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
 from buildguard.git import checkouts
 from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
-from buildguard.text import command
+from buildguard.text import command, quoted
 from buildguard.ui.reports import Answers, Report, unavailable
 from buildguard.ui.voice import Voice
 
@@ -23,12 +24,13 @@ T = TypeVar("T")
 
 FAULTS = (Unavailable, Unidentified, GitFault)
 """What makes coordination unavailable."""
-_AIMING = ("build", "scope", "db", "agent")
-"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats them."""
+AIMING = ("build", "scope", "db", "agent")
+"""The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
+them."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
-class World(NamedTuple):
+class Surroundings(NamedTuple):
     """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
 
     identify: Callable[[], Agent]
@@ -60,20 +62,18 @@ class Session(NamedTuple):
     @property
     def answers(self) -> Answers:
         """What composes the answers of this command."""
-        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check)
+        inside = self.repository is not None and self.cwd != self.repository.top
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
+
+    @property
+    def agent_option(self) -> str | None:
+        """The id that the caller gave itself, if it did."""
+        at = self.aim.index("--agent") + 1 if "--agent" in self.aim else 0
+        return self.aim[at] if at else None
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""
-        if not given:
-            return None
-        named = given[: given.index("--")] if "--" in given else given
-        missing = [
-            word
-            for option, value in zip(self.aim[::2], self.aim[1::2], strict=True)
-            if not any(one == option or one.startswith(f"{option}=") for one in named)
-            for word in (option, value)
-        ]
-        return command(["buildguard", given[0], *missing, *given[1:]])
+        return repeated(given, self.aim)
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -133,16 +133,19 @@ def open_session(
     # What git will not trust may name any command as its check.
     root = repository.top if repository else None if isinstance(fault, Distrusted) else cwd
     chosen = load(options, environment, root)
-    runner = any(name in environment for name in _RUNNERS)
-    voice = Voice(chosen.build, bool(options.get("json")), environment, runner, hook)
+    in_runner = any(name in environment for name in _RUNNERS)
+    voice = Voice(chosen.build, bool(options.get("json")), environment, in_runner, hook)
     agent = _given_id(options, environment)
+    scope = options.get("scope") or environment.get("BUILDGUARD_SCOPE")
+    if scope not in (None, "", "checkout", REPO):
+        raise SettingsError(f"BUILDGUARD_SCOPE: {scope!r} is neither checkout nor repo")
     guard = None
     if repository is not None:
         try:
-            guard = _guard(repository, chosen, agent, str(options["scope"]) if options.get("scope") else None)
+            guard = _guard(repository, chosen, agent, str(scope) if scope else None)
         except FAULTS as error:
             fault = error
-    return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
+    return Session(environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment))
 
 
 def here() -> Path:
@@ -153,6 +156,20 @@ def here() -> Path:
         raise SettingsError(
             f"the current folder does not exist any more ({os.environ.get('PWD', '?')})", 'cd "$HOME"'
         ) from error
+
+
+def repeated(given: Sequence[str], aim: Sequence[str]) -> str | None:
+    """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
+    if not given:
+        return None
+    named = given[: given.index("--")] if "--" in given else given
+    missing = [
+        word
+        for option, value in zip(aim[::2], aim[1::2], strict=True)
+        if not any(one == option or one.startswith(f"{option}=") for one in named)
+        for word in (option, value)
+    ]
+    return command(["buildguard", given[0], *missing, *given[1:]])
 
 
 def the_check(session: Session, given: Sequence[str]) -> Command:
@@ -166,14 +183,14 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     suggested = suggested_check(top)
     raise SettingsError(
         f'no check: give it after --, in BUILDGUARD_CHECK, or as check = "…" in {top / ".buildguard.toml"}',
-        command(["buildguard", "install", "--check", suggested]) if suggested else "buildguard install --help",
+        f"buildguard install --check {quoted(suggested)}" if suggested else "buildguard install --help",
     )
 
 
-def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
+def aiming(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
     """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
     found: list[str] = []
-    for name in _AIMING:
+    for name in AIMING:
         value = options.get(name) or environment.get(f"BUILDGUARD_{name.upper()}")
         if value:
             found += [f"--{name}", str(value)]
@@ -194,10 +211,18 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
 def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
-    store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
+    world = Surroundings(partial(_caller, agent, repository.environment, name), partial(_gone, repository))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
-    return Guard(store, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+    return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+
+
+def _caller(option: str | None, environment: Mapping[str, str], name: str) -> Agent:
+    """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
+    found = identify(option, environment, name)
+    if found.given or found.process or in_ci(environment):
+        return found
+    return found._replace(process=parent_token(environment))
 
 
 def _gone(repository: Repository, checkout: str) -> bool:

@@ -189,3 +189,29 @@ def _text(path: Path) -> str | None:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is not UTF-8 (byte {error.start})") from error
+
+
+_SIGNS = (
+    # What `npm init` writes is no test: it always fails.
+    ("package.json", r'"scripts"\s*:\s*\{[^}]*"test"\s*:\s*"(?!echo \\"Error: no test specified)[^"]', "npm test"),
+    ("Cargo.toml", "", "cargo test"),
+    ("go.mod", "", "go test ./..."),
+    ("Makefile", r"(?m)^test\s*:(?!=)", "make test"),
+    ("pytest.ini", "", "pytest -q"),
+    ("pyproject.toml", "pytest", "pytest -q"),
+)
+"""A file, the pattern that has to be in it, and the check that it speaks for; the first row that fits counts."""
+
+
+def suggested_check(top: Path) -> str | None:
+    """The command that most likely checks the project in that folder; None where nothing tells. Never raises."""
+    there = ((_read(top / file), sign, check) for file, sign, check in _SIGNS)
+    return next((check for found, sign, check in there if found is not None and re.search(sign, found)), None)
+
+
+def _read(path: Path) -> str | None:
+    """What a file says; None where it cannot be read, or is a pipe or device, which may never end."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    except OSError:
+        return None

@@ -6,6 +6,15 @@ from pathlib import Path
 import pytest
 from testing.support import Checkout, new_repository
 
+SLOW = Path(__file__).parent / "slow"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in tests/slow: nobody can forget the mark there."""
+    for item in items:
+        if item.path.is_relative_to(SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

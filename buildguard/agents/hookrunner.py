@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents.ancestry import names
 from buildguard.agents.processes import Process, ancestors, plain_name
 
 _PRIVATE_MARKS = (".install_state_v2", ".install_state_v1", ".prek-hook.json")
@@ -49,6 +48,9 @@ def _kept(process: Process, environment: Mapping[str, str], git_dir: Path) -> It
         f"patch[0-9]*-{process.pid}",
     )
     yield "prek", Path(environment.get("PREK_HOME") or cache / "prek") / "patches", f"[0-9]*-{process.pid}.patch"
+    # Here, because a passing hook that only asks for `private_prefix` does without.
+    from buildguard.agents.ancestry import names
+
     # The others' patches bear no pid, and stay when their maker is killed: without it above us they hide nothing.
     called = [plain_name(word) for word in names(process)]
     if any(name.startswith("lefthook") for name in called):

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psutil
 
 ON_LINUX: bool = sys.platform == "linux"
@@ -58,7 +61,7 @@ class Process(NamedTuple):
         return tuple(words) or (self.name,)
 
 
-class Caller(NamedTuple):
+class CallingGit(NamedTuple):
     """The git above us. Ask it in the process that found it: in a forked child the parent is another."""
 
     pid: int
@@ -84,14 +87,14 @@ class Caller(NamedTuple):
         return argv if self.lives() else ()
 
 
-def calling_git() -> Caller | None:
+def calling_git() -> CallingGit | None:
     """The nearest git above us, or None. Costs one read where git is our parent and `/proc` tells names."""
     parent = os.getppid()
     if _read(f"/proc/{parent}/comm").strip() == "git":
-        return Caller(parent, "")
+        return CallingGit(parent, "")
     for process in ancestors():
         if is_git(process):
-            return Caller(process.pid, "" if process.pid == parent else process.token)
+            return CallingGit(process.pid, "" if process.pid == parent else process.token)
     return None
 
 
@@ -153,6 +156,22 @@ def run_members(session: int) -> list[int]:
     # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
     found = [pid for pid in psutil.pids() if pid != os.getpid() and _session(pid) == session > 0]
     return [pid for pid in found if (life := _life(pid)) and not life[1]]
+
+
+def gits_in(folders: Sequence[Path]) -> list[int]:
+    """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
+    buildguard`, nor of those that live on beside an editor and take no lock."""
+    import psutil
+
+    found, lasting = [], {"cat-file", "fsmonitor--daemon"}
+    for process in psutil.process_iter():
+        # What has ended meanwhile, or does not let us look, is not seen.
+        with suppress(psutil.Error, OSError):
+            if process.name() == "git" and process.pid != os.getppid() and lasting.isdisjoint(process.cmdline()):
+                place = Path(process.cwd())
+                if any(place.is_relative_to(folder.resolve()) for folder in folders):
+                    found.append(process.pid)
+    return found
 
 
 def _session(pid: int) -> int:

@@ -7,10 +7,30 @@ FAR: Final = 1 << 30  # lines
 _FILE: Final = r"\s*(?P<file>[^\s:]+?)"
 _PLACE: Final = r"(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
 _ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
-# With -q nothing tells the crate: one crate's tests end here, lest its name be put on the tests of another.
+# One crate's tests end with their result, lest its name be put on the tests of another.
 _CRATE: Final = r"test result: |\s+(?:Running .*[/\\]|Doc-tests )(?P<crate>\w+)(?:-[0-9a-f]{16}(?:\.exe)?\))?$"
+_OF_RUST: Final = r"(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)?"
 _REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
-_SAID: Final = r"(?:[^`:]|`[^`]*`|`|:(?! ))++"  # up to a colon that is not in code
+# Up to a colon that is not in code. Possessive quantifiers would be shorter, but Python 3.11.2 gets them wrong.
+_SAID: Final = r"[^`:]*(?:(?:`[^`]*(?:`|$)|:(?! ))[^`:]*)*"
+# A parameter may have ` - ` in it: before the first one that an exception follows; if none does, before the last.
+_PARAMETERS: Final = r"\[(?:.*?\](?= - (?:assert |[^\W\d][\w.]*(?:: |$)))|.*\](?= - |$)|.*)"
+
+SECTION: Final = r"=+ (?:ERRORS|FAILURES|PASSES) =+$"
+"""Where pytest begins to show tests, up to its summary."""
+SUMMARY: Final = r"=+ short test summary info =+$"
+"""Where pytest begins to name what failed."""
+COULD_NOT_TEST: Final = (
+    r"(?:^|\n)(?:(?:=+ )?(?:no tests ran|(?:\d+ (?:passed|skipped|deselected|xfailed|xpassed|warnings?)(?:, )?)+)"
+    r" in [\d.]+s(?: \([\d:]+\))?(?: =+)?(?:\nERROR: file or directory not found: .*)?"
+    r"|  inifile: .*\n  rootdir: .*)$"
+)
+"""How pytest ends that did not fail, and did not get to its tests or through them."""
+CONTAINER: Final = (
+    r"(?:rootdir: ?|g?make(?:\[\d+\])?: Entering directory [`'])(?P<folder>[^,']*)"
+    r"|g?make(?:\[\d+\])?: Leaving directory|> (?P<workspace>@?[\w./-]+)@\d\S* \S"
+)
+"""How pytest, make and npm tell in which folder or package the following lines come about."""
 
 
 class Recogniser(NamedTuple):
@@ -39,15 +59,15 @@ RECOGNISERS: Final = (
     Recogniser(
         "pytest's short summary",
         # What a subtest is of stays out: pytest-xdist prints `i='1'` where pytest prints `i=1`.
-        r"(?:FAILED |ERROR |SUBFAIL |(?>SUBFAILED[\[(].*?[\])] (?=[^\s:\[]+\.\w+::))|(?>[\[(].*?[\])] SUBFAIL ))"
-        r"(?P<test>[^\s:\[]+(?:\.py(?= - |$)|\.\w+::[^\[]*?(?:\[.*?\])?(?= - |$)))",
+        r"(?:FAILED |ERROR |SUBFAIL |SUBFAILED[\[(].*?[\])] (?=[^\s:\[]+\.\w+::)|[\[(].*?[\])] SUBFAIL )"
+        rf"(?P<test>[^\s:\[]+(?:\.py(?= - |$)|\.\w+::[^\[]*?(?:(?= - |$)|{_PARAMETERS})))",
         ("{test}",),
     ),
     Recogniser("unittest", r"(?:FAIL|ERROR): (?P<test>[\w.]+ \([\w.]+\)(?: .*)?)$", ("{test}",)),
     Recogniser(
         "go test",
         r"\s*--- FAIL: (?P<test>\S+) \(",
-        ("{package} {test}", "{test}"),
+        ("{package} {test}",),
         below=r"(?:FAIL|ok)\s*\t(?P<package>\S+)",
         reach=FAR,
     ),
@@ -59,32 +79,32 @@ RECOGNISERS: Final = (
     Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):\d+:\d+: (?P<message>.+)"),
     Recogniser(
         "cargo test",
-        r"test (?P<test>\S.*?)(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)? \.\.\. FAILED$",
-        ("{crate} {test}", "{test}"),
+        rf"test (?P<test>\S.*?){_OF_RUST} \.\.\. FAILED$",
+        ("{crate} {test}",),
         under=_CRATE,
     ),
     Recogniser(
-        "cargo test's closing list",
-        r" {4}(?P<test>\S.*?)(?: \(line \d+\))?$",
+        "cargo test -q",
+        rf"(?P<test>(?:\w+::)+\w+|\S+\.rs - .*?){_OF_RUST} --- FAILED$",
         ("{crate} {test}", "{test}"),
-        above=r"failures:$",
-        under=_CRATE,
+        below=r"error: (?:doc)?test failed, to rerun pass `(?:-p (?P<crate>[\w-]+))?",
+        reach=FAR,
     ),
     Recogniser(
         "jest",
         r"\s*● (?!Console$)(?P<test>.+)",
         ("{file} › {test}",),
-        above=r"\s*(?:PASS\s|FAIL\s++(?:.* )?(?P<file>\S+\.\w+)(?: \([\d.]+ m?s\))?$)",
+        above=r"\s*(?:PASS\s|FAIL\s+(?:\S.* )?(?P<file>\S+\.\w+)(?: \([\d.]+ m?s\))?$)",
         reach=FAR,
     ),
     Recogniser(
         "vitest",
-        r"\s*FAIL\s++(?:\S+\s++)?(?P<file>\S+\.\w+) (?:> (?P<test>.+)|\[ \S+ \]$)",
+        r"\s*FAIL\s+(?:\S+\s+)?(?P<file>\S+\.\w+) (?:> (?P<test>.+)|\[ \S+ \]$)",
         ("{file} > {test}", "{file}"),
     ),
     Recogniser(
         "eslint, under the file's name",
-        r"\s+\d+:\d+\s+error\s+(?P<message>.*?\S)(?:\s{2,}+(?P<code>\S+))?$",
+        r"\s+\d+:\d+\s+error\s+(?P<message>.*?\S)(?:\s{2,}(?P<code>\S+))?$",
         above=r"(?P<file>[^\s:][^:]*\.\w+)$",
         reach=FAR,
     ),
@@ -115,7 +135,7 @@ RECOGNISERS: Final = (
     Recogniser(
         "file:line:col: error: message [code], as of mypy, gcc, clang, pyright",
         _FILE + _PLACE + r"(?::| -) (?:fatal )?error: (?P<message>.*?)"
-        r"(?:(?<!\s)\s++[\[(](?P<code>[a-zA-Z-][\w.,=+/-]+)[\])])?$",
+        r"(?:(?<!\s)\s+[\[(](?P<code>[a-zA-Z-][\w.,=+/-]+)[\])])?$",
         # Where mypy --pretty wraps a message depends on the terminal and on the length of the line's number.
         ("{file} {code}: {message}", "{file} {wrapped}", "{file}: {message}"),
         below=r"(?!\S+:\d+: )(?:\S.*  | ?)\[(?P<wrapped>[a-z][a-z-]+)\]$",

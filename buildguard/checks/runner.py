@@ -1,35 +1,32 @@
-"""Runs a check and ends it.
-
-The check gets a session of its own. A guardian ends it as a whole, daemons that left the session included: a
-forked process that listens to a pipe, on which we ask it to, and whose end of file says that we were killed.
-"""
+"""Runs a check and judges it."""
 
 import os
-import select
-import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from enum import Enum
+from signal import SIGKILL, Signals
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
-TAIL_BYTES: Final = 1 << 20
-"""How much of the output a result keeps. An unprivileged pipe holds no more either."""
+from buildguard.checks.guardian import ASKING_TO_END, Guardian
+from buildguard.checks.output import LOOK_EVERY, TAIL_BYTES, Output
 
-INTERNAL_VARIABLES: Final = frozenset({"BUILDGUARD_VERDICT_FILE"})
+HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
+"""Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
+INTERNAL_VARIABLES: Final = frozenset({HANDOFF_VARIABLE})
 """What buildguard tells only itself."""
+RUN_VARIABLE: Final = "BUILDGUARD_RUN"
+"""Has the tokens of all runs around a process, the outermost first."""
+ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
+"""Has a line for each run around a process: the repository's common dir and the check's text, as literals."""
 
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
-_RUN_VARIABLE = "BUILDGUARD_RUN"  # has the tokens of all runs around a process, the outermost first
-_GRACE = 1.0  # seconds between the signal that asks a check to end and the one that it cannot refuse
-_GIVE_UP = 4.0  # seconds after which what survives SIGKILL is let be: it hangs in the kernel
-_LOOK_EVERY = 0.15  # seconds between two looks at the clock and at the calling git
-_ASKING_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NO_VERDICT = {126: "not executable (exit status 126)", 127: "command not found (exit status 127)"}
-_NO_VERDICT |= {128 + n: f"killed by {n.name}" for n in (*_ASKING_TO_END, signal.SIGKILL)}
+_NO_VERDICT |= {128 + n: f"killed by {n.name}" for n in (*ASKING_TO_END, SIGKILL)}
+_OF_PYTEST = {2, 3, 4, 5}  # it was interrupted, had an error of its own, was called wrongly, or collected nothing
 
 
 class Verdict(Enum):
@@ -90,6 +87,22 @@ def scrubbed(
     return kept
 
 
+def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> str:
+    """The value of `ACTIVE_VARIABLE` in the environment of this check."""
+    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{common_dir!a} {check_text!a}".lstrip("\n")
+
+
+def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
+    """Whether a run of this check (of any, if None) in the repository is above us.
+
+    A commit that a check makes must not run the same check again: there would be no end of it.
+    """
+    lines = environment.get(ACTIVE_VARIABLE, "").split("\n")
+    if check_text is None:
+        return any(line.startswith(f"{common_dir!a} ") for line in lines)
+    return f"{common_dir!a} {check_text!a}" in lines
+
+
 def run(
     command: Command,
     *,
@@ -121,39 +134,56 @@ def run(
         if timeout is not None and now - began >= timeout and check.returncode is None:
             cut = cut or (Verdict.INCONCLUSIVE, f"timed out after {timeout:g} s")
         # Output brings us here thousands of times a second; whether git lives may cost a walk.
-        elif now - looked >= _LOOK_EVERY:
+        elif now - looked >= LOOK_EVERY:
             looked = now
             cut = cut or (None if caller_lives() else (Verdict.INTERRUPTED, "the git that called is gone"))
         return bool(cut or guardian.caught)
 
     with ExitStack() as stack:
         try:
-            guardian = stack.enter_context(closing(_Guardian(environment.get(_RUN_VARIABLE))))
-            check = Popen(
-                command.argv,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT if os.path.sameopenfile(stdout, stderr) else PIPE,
-                cwd=cwd,
-                env={**environment, _RUN_VARIABLE: guardian.tokens},
-                preexec_fn=guardian.admit,  # noqa: PLW1509
-            )
+            guardian = stack.enter_context(closing(Guardian()))
+            check = _started(command, environment, cwd, (stdout, stderr), guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
             status, why = _not_started(command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
-        output = _Output(check, (stdout, stderr), guardian.wake, over)
+        output = Output(check, (stdout, stderr), guardian.wake, over)
         stack.callback(guardian.finish, check, output)
         while check.poll() is None and not over():
             output.turn()
     if guardian.caught:
-        cut = Verdict.INTERRUPTED, signal.Signals(guardian.caught[0]).name
+        cut = Verdict.INTERRUPTED, Signals(guardian.caught[0]).name
+    kept = bytes(output.tail[-TAIL_BYTES:])
     status = 128 - check.returncode if check.returncode < 0 else check.returncode
-    verdict, why = cut or _judged(status, inconclusive)
-    return Result(verdict, status, why, time.monotonic() - began, bytes(output.tail[-TAIL_BYTES:]))
+    verdict, why = cut or _judged(status, kept, inconclusive)
+    return Result(verdict, status, why, time.monotonic() - began, kept)
 
 
-def _judged(status: int, inconclusive: Collection[int]) -> tuple[Verdict, str]:
+def _started(
+    command: Command,
+    environment: Mapping[str, str],
+    cwd: str | os.PathLike[str],
+    sinks: tuple[int, int],
+    guardian: Guardian,
+) -> Popen[bytes]:
+    """The check's process. Of two sinks that are one file it gets one pipe, which keeps the order of its lines."""
+    tokens = f"{environment.get(RUN_VARIABLE, '')}:{os.urandom(8).hex()}".lstrip(":")
+    return Popen(
+        command.argv,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT if os.path.sameopenfile(*sinks) else PIPE,
+        cwd=cwd,
+        env={**environment, RUN_VARIABLE: tokens},
+        preexec_fn=guardian.admit,  # noqa: PLW1509
+    )
+
+
+def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[Verdict, str]:
     why = _NO_VERDICT.get(status, f"exit status {status}" if status in inconclusive else "")
+    if not why and status in _OF_PYTEST:
+        from buildguard.checks.failures import could_not_test
+
+        why = f"pytest did not get through its tests (exit status {status})" if could_not_test(output) else ""
     return Verdict.INCONCLUSIVE if why else Verdict.FAILED if status else Verdict.PASSED, why
 
 
@@ -165,153 +195,3 @@ def _not_started(command: Command, error: Exception) -> tuple[int | None, str]:
         what = "not executable" if error.filename == name else "cannot start"
         return 126, f"{what}: {error.filename or name}: {error.strerror}"
     return None, f"cannot start: {name!r}: {error}"
-
-
-class _Output:
-    """What the check prints, on its way to `sinks`; `over` says that nobody waits for it any more."""
-
-    def __init__(self, check: Popen[bytes], sinks: tuple[int, int], wake: int, over: Callable[[], bool]) -> None:
-        self.tail = bytearray()
-        self._wake, self._over = wake, over
-        sources = [file.fileno() for file in (check.stdout, check.stderr) if file]
-        self._sinks = dict(zip(sources, sinks, strict=False))
-        for source in self._sinks:
-            os.set_blocking(source, False)
-
-    def turn(self) -> None:
-        """Pass on what comes within `_LOOK_EVERY` seconds, or until a signal comes or a child ends."""
-        for source in select.select([self._wake, *self._sinks], [], [], _LOOK_EVERY)[0]:
-            if source == self._wake:
-                os.read(source, 1 << 9)
-            else:
-                self._pass_on(source)
-
-    def finish(self) -> None:
-        """Pass on what is there, and not what a process left behind may print yet."""
-        for source in list(self._sinks):
-            room = TAIL_BYTES
-            while room > 0 and (length := self._pass_on(source)):
-                room -= length
-
-    def _pass_on(self, source: int) -> int:
-        """Pass on one piece; its length, 0 when there is none."""
-        try:
-            piece = os.read(source, 1 << 16)
-        except BlockingIOError:
-            return 0
-        self.tail += piece
-        del self.tail[: -2 * TAIL_BYTES]
-        rest, sink = piece, self._sinks[source] if piece else self._sinks.pop(source)
-        while rest and sink >= 0:
-            # In portions that cannot block: a reader that stands still must not keep us from ending.
-            if select.select([], [sink], [], _LOOK_EVERY)[1]:
-                try:
-                    rest = rest[os.write(sink, rest[: select.PIPE_BUF]) :]
-                except BlockingIOError:
-                    continue
-                except OSError:  # its reader is gone, which is no fault of the check
-                    self._sinks[source] = sink = -1
-            elif self._over():
-                break
-        return len(piece)
-
-
-class _Guardian:
-    """A forked process that ends a run when it is told to, or when nobody is left to tell it."""
-
-    def __init__(self, outer: str | None) -> None:
-        self._token = os.urandom(8).hex()
-        self.tokens = f"{outer}:{self._token}" if outer else self._token
-        while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
-            pass  # a closed stdout would else get the number of one of our pipes
-        os.close(spare)
-        # We hold both ends: to write when the guardian was killed would kill the check with SIGPIPE.
-        self._heard, self._lifeline = os.pipe()
-        self.wake, self._woken = os.pipe()
-        os.set_blocking(self._woken, False)
-        self._pid = os.fork()
-        if not self._pid:
-            _guard(self._heard, self._woken, self._token)
-        # From when it is ready, what kills our process group does not kill the guardian too.
-        select.select([self.wake], [], [], _GRACE)
-        self.caught: list[int] = []
-        self._wakeup, self._before = -1, {}
-        with suppress(ValueError):  # not the main thread: only the clock wakes us
-            for number in (*_ASKING_TO_END, signal.SIGCHLD):
-                # `nohup` ignores HUP on purpose; SIGCHLD ignored loses the status, and every check is green.
-                if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._catch)
-            self._wakeup = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
-
-    def _catch(self, number: int, _frame: object) -> None:
-        if number != signal.SIGCHLD:
-            self.caught.append(number)
-            os.write(self._lifeline, b"I" if number == signal.SIGINT else b"T")
-
-    def admit(self) -> None:
-        """Called in the check's process before it becomes the check, so that none runs that nobody would end."""
-        os.setsid()
-        os.write(self._lifeline, b"%d" % os.getpid())
-
-    def finish(self, check: Popen[bytes], output: _Output) -> None:
-        """End a check that still runs; pass on what there is of its output."""
-        with check:
-            # After a signal its main process may end first: the guardian, dismissed then, would leave the rest.
-            if check.returncode is None or self.caught:
-                os.write(self._lifeline, b"T")
-                while not os.waitpid(self._pid, os.WNOHANG)[0]:
-                    output.turn()
-                self._pid = 0
-                if check.poll() is None:  # so the guardian was killed
-                    _end_session(check.pid, self._token, signal.SIGTERM)
-            output.finish()
-
-    def close(self) -> None:
-        """Dismiss it, and let signals be what they were."""
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-        for number, how in self._before.items():
-            signal.signal(number, how or signal.SIG_DFL)
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup)
-        for end in (self._heard, self._lifeline, self.wake, self._woken):
-            os.close(end)
-
-
-def _guard(heard: int, ready: int, token: str) -> NoReturn:
-    try:
-        os.setsid()
-        for number in (*_ASKING_TO_END, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
-        os.write(ready, b".")
-        for standard in range(3):
-            os.dup2(os.open(os.devnull, os.O_RDWR), standard)
-        # Our copy of the lifeline, and whatever pipe somebody reads to its end.
-        for other in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, heard}:  # noqa: PTH208
-            with suppress(OSError):
-                os.close(other)
-        said = b""
-        # A session and a letter, in whatever order they come; or the end of file.
-        while not (said.strip(b"IT") and said.strip(b"0123456789")) and (piece := os.read(heard, 64)):
-            said += piece
-        if session := said.strip(b"IT"):
-            _end_session(int(session), token, signal.SIGINT if b"I" in said else signal.SIGTERM)
-    finally:
-        os._exit(0)
-
-
-def _end_session(session: int, token: str, first: signal.Signals) -> None:
-    """Signal every process of the run once, and after `_GRACE` kill what is left, until nothing is."""
-    from buildguard.agents.processes import run_members
-
-    began, asked, quiet = time.monotonic(), False, 0
-    # Twice nothing, because one that forks or executes at the moment of the look is not seen.
-    while quiet < 2 and (elapsed := time.monotonic() - began) < _GIVE_UP:
-        members = run_members(session, token)
-        if not asked or elapsed >= _GRACE:
-            for pid in members:
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL if asked else first)
-        asked, quiet = True, 0 if members else quiet + 1
-        time.sleep(0.02)

@@ -24,7 +24,7 @@ from buildguard.errors import Unavailable, Unidentified
 
 SEARCHED = 200
 """How many of the newest events are looked through for a fix."""
-LOOK_EVERY = 0.25
+WAITER_LOOKS_EVERY = 0.25
 """Seconds between two looks of a waiter at what makes no event: a HEAD that moved, a fixer that died."""
 _URGENT = (
     Outcome.PENDING,
@@ -151,7 +151,7 @@ class Guard:
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
             proofs = (run.proof,) if run and run.proof else ()
-            return step._replace(proofs=proofs, why=placement.why)
+            return step._replace(proofs=proofs, why=step.why or placement.why)
 
         return self._put(transition)._replace(run=run)
 
@@ -230,7 +230,7 @@ class Guard:
             yield Moment(snapshot, holder, holder or snapshot.view(name), left)
             if holder is None or left <= 0:
                 return
-            self.store.wait_for_change(self.build, snapshot.last_event, min(left, LOOK_EVERY))
+            self.store.wait_for_change(self.build, snapshot.last_event, min(left, WAITER_LOOKS_EVERY))
 
     def note(self, event: Event) -> None:
         """Note in the history what moves no state: who waited, who was sent for a fix."""

@@ -214,7 +214,7 @@ class Proof(NamedTuple):
     `files` is the tree id of what the check saw, empty where that is not known. `tree` is what a commit that
     followed was to hold, empty without one. `seen` is the id of the last event before the run began. `changed` are
     the paths that differ from the files that had failed, as they passed; `written` those that the check itself
-    writes. The store gives `at`.
+    writes, `staged` those of the commit in hand. The store gives `at`.
     """
 
     check: str
@@ -230,6 +230,7 @@ class Proof(NamedTuple):
     failed: str = ""
     changed: tuple[Content, ...] = ()
     written: tuple[str, ...] = ()
+    staged: tuple[str, ...] = ()
     at: float = 0.0
 
 
@@ -310,12 +311,14 @@ class Caller(NamedTuple):
 class Landing(NamedTuple):
     """How much of what made the check pass HEAD holds. `failed` are the files that failed, `changed` the paths in
     which those that passed differ from them, `loose` those that HEAD does not hold as they passed. `commits` are
-    those since the failure that touch them, oldest first."""
+    those since the failure that touch them, oldest first. Where a commit is in hand, `left` are those of `loose`
+    that it does not hold, either."""
 
     failed: str
     changed: tuple[Content, ...] = ()
     loose: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
+    left: tuple[str, ...] | None = None
 
 
 class Run(NamedTuple):

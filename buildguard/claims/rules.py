@@ -23,6 +23,7 @@ from buildguard.claims.model import (
     Step,
     View,
 )
+from buildguard.text import span
 
 MOST_FAILURES = 400
 """How many failure ids are kept of one breakage; a run tells 200 at the most."""
@@ -97,7 +98,7 @@ def _failed(view: View, caller: Caller, run: Run | None, claiming: bool) -> Step
     if run is not None and breakage is not None and _of_another_check(breakage, run):
         return Step(Outcome.ANOTHER_CHECK, state.scope)
     if view.held_by(caller.agent):
-        return Step(Outcome.RENEWED, state.scope, (_tried_again(view, caller, run),))
+        return Step(Outcome.RENEWED, state.scope, (_tried_again(view, caller, run),), why=_elsewhere(view, caller))
     if view.held_live_by_another(caller.agent):
         return _joined(view, caller, run, Outcome.BUSY)
     if claiming:
@@ -222,6 +223,15 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
         return Step(Outcome.CLAIMED, state.scope, (after,), (event,))
     event = _made(view, Kind.TAKEN_OVER, after, caller, run)._replace(reason=str(view.stale))
     return Step(Outcome.TAKEN_OVER, state.scope, (after,), (event,))
+
+
+def _elsewhere(view: View, caller: Caller) -> str:
+    """What to say of a claim that another process of the same session made: it may be another sub-agent's."""
+    claim = view.state.claim
+    if claim is None or None in (claim.process, caller.process) or claim.process == caller.process:
+        return ""
+    ago = span(max(0.0, view.now - claim.seen_at))
+    return f"renewed by this session {ago} ago; if that was another sub-agent, use --agent"
 
 
 def _tried_again(view: View, caller: Caller, run: Run | None) -> State:

@@ -11,7 +11,7 @@ from buildguard.claims.model import REPO, Breakage, Caller, Event, Kind, Run, Sn
 
 FIXES = (Kind.FIXED, Kind.RELEASED)
 """The events after which there may be commits that mend what fails."""
-_PROSE = (".md", ".rst", ".adoc", ".txt")
+_PROSE = (".md", ".rst", ".adoc")
 _PROSE_NAMES = (
     "readme",
     "changelog",
@@ -57,11 +57,11 @@ def concerning(snapshot: Snapshot, agent: str | None, checkout: str, asked: str 
     checkout, else an open breakage that it has, else its checkout."""
     if asked is not None:
         return asked
-    views = [view for view in snapshot.views() if view.state.breakage is not None and not view.over]
+    views = [view for view in snapshot.views() if not view.over]
     here = [view for view in views if view.state.had_in(checkout)]
     for wanted in (
-        [view for view in here if agent is not None and view.held_by(agent)],
-        [view for view in views if agent is not None and view.held_by(agent)],
+        [view for view in here if view.held_by(agent)],
+        [view for view in views if view.held_by(agent)],
         [view for view in here if view.state.claim is not None and view.stale is None],
         here,
     ):
@@ -75,11 +75,10 @@ def holding_up(snapshot: Snapshot, agent: str | None, checkout: str, asked: str 
     was asked for, if one was. Once some of a fix has landed in this checkout its files pass: nobody waits here for
     the rest."""
     for view in snapshot.views():
-        state = view.state
+        state, landed = view.state, view.state.breakage and view.state.breakage.landed
         binds = state.scope == asked if asked else state.had_in(checkout)
-        if state.breakage is None or view.over or not (binds and view.held_live_by_another(agent)):
-            continue
-        if state.breakage.landed is None or state.breakage.landed.checkout != checkout:
+        passes_here = landed is not None and landed.checkout == checkout
+        if binds and view.held_live_by_another(agent) and not (passes_here or view.over):
             return view
     return None
 
@@ -106,7 +105,7 @@ def opened_again(step: Step, events: Iterable[Event], run: Run | None) -> Step:
     """The step with the old history attached, if it opens what had been fixed in this very tree: in this checkout,
     or by the fix that is known to have come here."""
     opens = [event for event in step.events if event.before is Status.PASSING and event.after is not Status.PASSING]
-    if run is None or not opens:
+    if run is None:
         return step
     ends = (one for one in reversed(tuple(events)) if one.kind in (*FIXES, Kind.RECOVERED))
     here = (one for one in ends if one.checkout == run.checkout or one.id == run.fixed)
@@ -122,7 +121,7 @@ def in_progress(
 ) -> tuple[str, ...]:
     """The loose paths that must be why a commit's check fails, on a HEAD that passes; none if a path of the commit
     (`staged`) can be. `since_pass` are the paths that differ from files that passed here; empty if not known."""
-    innocent = bool(since_pass) and set(since_pass).isdisjoint(staged) and not set(since_pass).isdisjoint(loose)
+    innocent = set(since_pass).isdisjoint(staged) and not set(since_pass).isdisjoint(loose)
     ids = tuple(failures)
     ours = any(_lies_in(failure, path) for failure in ids for path in staged)
     theirs = any(_lies_in(failure, path) for failure in ids for path in loose)

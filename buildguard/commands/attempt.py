@@ -10,18 +10,20 @@ from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
-from buildguard.checks.runner import ACTIVE, Command, Result, Verdict, run, scrubbed
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Breakage, Landing, Proof, Run, Seen, Snapshot
+from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.commands.handoff import asked_for
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.text import span
 from buildguard.ui.reports import Report, inconclusive, interrupted
+from buildguard.ui.voice import SIGN_OF_LIFE
 
-SIGN_OF_LIFE = 30.0
-"""Seconds between two signs of life while a check or a fix runs."""
+MOST_CHANGED = 1000
+"""How many paths a fix may change; of a larger one only a pass with nothing loose is believed."""
 _OUTPUT = "last-pass"
 """Holds the output of the last pass: an id in it is no failure when the check fails."""
 _KEPT_OUTPUT = 1 << 18
@@ -57,36 +59,43 @@ def attempt(
     """Run the check once. `committed` tells the tree that a commit is to hold, where one follows a pass."""
     snapshot = session.coordinate(Guard.read)
     repository = session.repository
-    seen = files.look(repository) if repository and repository.top and snapshot else None
+    top = repository if repository and repository.top and snapshot else None
+    seen = session.coordinate(lambda _: files.look(top)) if top else None
     began = time.time()
     result = start(session, command, {}, lives, session.settings.check_timeout)
-    check = _at_the_top(session, command)
+    check = at_the_top(session, command)
     showed = Run(check, snapshot.last_event if snapshot else -1, session.checkout)
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        showed = showed._replace(failures=_failures(session, command, result, began))
+        failures = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+        showed = showed._replace(failures=failures or ())
     if result.verdict is Verdict.PASSED and result.output and repository:
         _keep_output(repository, check, result.output)
-    if repository is None or seen is None or snapshot is None:
+    if top is None or seen is None or snapshot is None:
         return Attempt(command, result, showed, snapshot, seen)
     if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        showed = _proved(session, repository, showed, result, snapshot, seen, committed)
+        proved = session.coordinate(lambda _: _proved(session, top, showed, result, snapshot, seen, committed))
+        showed = proved or showed
     return Attempt(command, result, showed, snapshot, seen)
 
 
-def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report, Answer | None] | None:
-    """The report of an attempt that did not fail, after it was told to the others; None for a failure."""
+def settled(
+    session: Session, tried: Attempt, again: Callable[[], str | None]
+) -> tuple[Report, Answer | None] | None:
+    """The report of an attempt that did not fail, after it was told to the others; None for a failure. `again` is
+    asked only if needed: a passing hook has no time to read how git was called."""
     result, command = tried.result, tried.command
     if result.verdict is Verdict.INTERRUPTED:
-        return interrupted(result.why, again), None
+        return interrupted(result.why, again()), None
     if result.verdict is Verdict.INCONCLUSIVE:
-        return inconclusive(command.text, result.why, again), None
+        return inconclusive(command.text, result.why, again()), None
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
     answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
-    return session.answers.passed(answer, command.text, result.seconds), answer
+    brief = asked_for(session.environment)
+    return session.answers.passed(answer, command.text, result.seconds, brief), answer
 
 
 def start(
@@ -101,7 +110,9 @@ def start(
     names = repository.local_variables if repository else ()
     environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
     if repository is not None:
-        environment[ACTIVE] = str(repository.common_dir)
+        environment[ACTIVE_VARIABLE] = active(
+            session.environment, str(repository.common_dir), at_the_top(session, command)
+        )
     sys.stdout.flush()
     sys.stderr.flush()
     return run(
@@ -128,9 +139,7 @@ def good_head(snapshot: Snapshot, check: str, tree: str) -> bool:
     return any(proof.passed and (proof.check, proof.files) == (check, tree) for proof in snapshot.proofs)
 
 
-def landing(
-    repository: Repository, failed: str, changed: tuple[files.Content, ...], since: str, head: str
-) -> Landing:
+def landing(repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str) -> Landing:
     """How much of what changed since the failure on `since` the commit `head` holds."""
     loose = files.not_held(repository, head, changed) if head else tuple(one.path for one in changed)
     commits: tuple[str, ...] = ()
@@ -167,25 +176,28 @@ def _proved(
         files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)
     )
     showed = showed._replace(clean=bool(showed.files) and showed.files == repository.tree)
-    here = breakages(snapshot, session.checkout) if passed else []
+    here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
+    tree = committed() if committed and here and passed else ""
+    others = _of_others(snapshot, session.checkout, _who(session, False)) if here and passed else frozenset()
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
-            landings=_landings(repository, showed, here, written),
+            landings=_landings(repository, showed, here, written, tree, others) if passed else (),
         )
     proof = Proof(
         showed.check,
         passed,
         showed.files,
         session.checkout,
-        _who(session),
+        _who(session, passed),
         showed.head,
         showed.branch,
-        committed() if committed and here else "",
+        tree,
         showed.seen,
         showed.failures,
         written=tuple(sorted(watched.written)),
+        staged=before.staged[:MOST_CHANGED] if repository.environment.get("GIT_INDEX_FILE") else (),
     )
     if showed.landings:
         proof = proof._replace(failed=showed.landings[0].failed, changed=showed.landings[0].changed)
@@ -193,29 +205,44 @@ def _proved(
 
 
 def _landings(
-    repository: Repository, showed: Run, here: list[tuple[Breakage, Seen]], written: frozenset[str]
+    repository: Repository,
+    showed: Run,
+    here: list[tuple[Breakage, Seen]],
+    written: frozenset[str],
+    tree: str,
+    others: frozenset[str],
 ) -> tuple[Landing, ...]:
+    """What became of the files that failed. What `others` were about to commit when it failed for them, too, is no
+    part of a fix: it is theirs to commit."""
     found = []
     for _, seen in here:
-        changed = files.changed(repository, seen.files, showed.files) if seen.files and showed.files else None
-        if changed is not None:
+        failed = seen.files or ""
+        changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
+        if changed is not None and len(changed) <= MOST_CHANGED:
             kept = tuple(one for one in changed if one.path not in written)
-            found.append(landing(repository, seen.files, kept, seen.head, showed.head))
+            kept = tuple(one for one in kept if one.path not in others) or kept
+            held = landing(repository, failed, kept, seen.head, showed.head)
+            found.append(held._replace(left=files.not_held(repository, tree, kept)) if tree else held)
     return tuple(found)
 
 
-def _who(session: Session) -> str:
-    """The caller, if that can be told without a walk up the process tree; else nobody needs to know."""
+def _of_others(snapshot: Snapshot, checkout: str, me: str) -> frozenset[str]:
+    """The paths of commits in this checkout that failed for other agents than the caller."""
+    theirs = (
+        one for one in snapshot.proofs if not one.passed and one.checkout == checkout and one.agent not in ("", me)
+    )
+    return frozenset(path for one in theirs for path in one.staged)
+
+
+def _who(session: Session, passed: bool) -> str:
+    """The caller; of a pass only if that can be told without a walk up the process tree."""
     if session.guard is None:
         return ""
+    if not passed:
+        return session.guard.me_if_known.id if session.guard.me_if_known else ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(_option(session), session.environment, name)
+    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
-
-
-def _option(session: Session) -> str | None:
-    at = session.aim.index("--agent") + 1 if "--agent" in session.aim else 0
-    return session.aim[at] if at else None
 
 
 def _failures(session: Session, command: Command, result: Result, began: float) -> tuple[str, ...]:
@@ -225,7 +252,7 @@ def _failures(session: Session, command: Command, result: Result, began: float) 
     root = place(session, command)
     found = failure_ids(result.output, session.settings.junit, began, root)
     if found and session.repository is not None:
-        harmless = failure_ids(_kept_output(session.repository, _at_the_top(session, command)), None, None, root)
+        harmless = failure_ids(_kept_output(session.repository, at_the_top(session, command)), None, None, root)
         found = tuple(one for one in found if one not in harmless)
     folder = _folder(session, command)
     return tuple(f"{folder}{failure}" for failure in found)
@@ -240,7 +267,7 @@ def _folder(session: Session, command: Command) -> str:
     return "" if path == "." or path.startswith("..") else f"{path}/"
 
 
-def _at_the_top(session: Session, command: Command) -> str:
+def at_the_top(session: Session, command: Command) -> str:
     """The check as a person would type it at the top: in another folder the same words check something else."""
     folder = _folder(session, command)
     return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text

@@ -1,10 +1,11 @@
 """`buildguard cherry-pick`: bring fixes in, among agents that share this checkout.
 
 As git's own it makes one commit of each. But it waits for the index lock instead of failing on it, commits nothing
-that others have staged, leaves edits in the same files alone where the change goes in beside them, and what does not go
-in cleanly changes nothing: the commit is made first, as an object that no branch has, then index and work tree are
-changed, then the branch moves. No hooks of git commit run, as in git's own: a fix was checked where it was made, and
-the next commit is checked here. In the middle of a merge or rebase it is git's own command that one wants.
+that others have staged, leaves edits in the same files alone where the change goes in beside them, and what does
+not go in cleanly changes nothing: the commit is made first, as an object that no branch has, then index and work
+tree are changed, then the branch moves. No hooks of git commit run, as in git's own: a fix was checked where it was
+made, and the next commit is checked here. In the middle of a merge or rebase it is git's own command that one
+wants.
 """
 
 import shlex
@@ -17,7 +18,8 @@ from buildguard.commands import landing
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import changes, lock
 from buildguard.git.changes import Change
-from buildguard.git.repository import Repository, unbroken, utf8
+from buildguard.git.process import unbroken, utf8
+from buildguard.git.repository import APPLY, Repository
 from buildguard.session import Session
 from buildguard.text import command, some
 from buildguard.ui.reports import Report
@@ -36,7 +38,7 @@ class Edited(GitFault):
         self.paths = paths
 
 
-class Done(NamedTuple):
+class Pick(NamedTuple):
     """What became of one commit: `picked`, `staged` or `here`, and the line that says so."""
 
     outcome: str
@@ -68,7 +70,7 @@ def cherry_pick(session: Session, names: Sequence[str], timeout: float) -> Repor
         following = command(["git", "cherry-pick", "--no-commit", *(commit[:12] for commit in commits)])
         return Report("failed", Exit.FAILED, (f"not picked: {line}",), following)
     deadline = time.monotonic() + timeout
-    done: list[Done] = []
+    done: list[Pick] = []
     for commit in commits:
         try:
             done.append(_patiently(session, repository, commit, deadline))
@@ -89,7 +91,7 @@ def _resolved(repository: Repository, name: str) -> str:
         raise SettingsError(f"there is no commit {name!r} here", "git log --oneline --all -10") from None
 
 
-def _stopped(session: Session, error: GitFault, done: Sequence[Done], commits: Sequence[str]) -> Report:
+def _stopped(session: Session, error: GitFault, done: Sequence[Pick], commits: Sequence[str]) -> Report:
     """The report that the commit after those that are done did not go in."""
     first, *rest = (commit[:12] for commit in commits[len(done) :])
     lines = [one.line for one in done]
@@ -115,7 +117,7 @@ def _sorted(commits: Sequence[str], done: int) -> dict[str, Sequence[str]]:
     return {"picked": commits[:done], "not_picked": commits[done:]}
 
 
-def _patiently(session: Session, repository: Repository, commit: str, deadline: float) -> Done:
+def _patiently(session: Session, repository: Repository, commit: str, deadline: float) -> Pick:
     """Try until it is done or cannot be; until `deadline` where another git only was in the way. Raises
     `GitFault`."""
     while True:
@@ -132,12 +134,12 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
                 raise
 
 
-def _try(session: Session, repository: Repository, commit: str) -> Done:
+def _try(session: Session, repository: Repository, commit: str) -> Pick:
     """One try. Raises `GitFault` where git would not have it."""
     short = commit[:12]
     change = changes.of(repository, commit)
     if not change.paths:
-        return Done("here", f"already here: this branch has what {short} changes")
+        return Pick("here", f"already here: this branch has what {short} changes")
     original = _original(repository, commit)
     made = _commit(repository, original, change.wanted)
     log = utf8(f"buildguard cherry-pick: {original.subject}")
@@ -150,7 +152,7 @@ def _try(session: Session, repository: Repository, commit: str) -> Done:
             raise
     if repository.where()[0] != made:
         raise GitFault(f"the branch is not at {made[:12]}, whatever git said")
-    return Done("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
+    return Pick("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
 
 
 def _original(repository: Repository, commit: str) -> Original:
@@ -182,8 +184,8 @@ def _commit(repository: Repository, original: Original, tree: str) -> str:
 class Brought(NamedTuple):
     """The patches that were applied to the index and to the work tree; empty where nothing was lacking."""
 
-    index: str
-    work_tree: str
+    staged: str
+    written: str
 
 
 def _bring(repository: Repository, short: str, change: Change) -> Brought:
@@ -193,14 +195,14 @@ def _bring(repository: Repository, short: str, change: Change) -> Brought:
     brought = Brought(
         *(repository.patch(change.base, change.wanted, *paths) if paths else "" for paths in wanted.values())
     )
-    if brought.index:
-        repository.write(*changes.APPLY, "--cached", "-", stdin=brought.index)
-    if brought.work_tree:
+    if brought.staged:
+        repository.write(*APPLY, "--cached", "-", stdin=brought.staged)
+    if brought.written:
         try:
-            repository.write(*changes.APPLY, "-", stdin=brought.work_tree)
+            repository.write(*APPLY, "-", stdin=brought.written)
         except GitFault:
-            if brought.index:
-                repository.write(*changes.APPLY, "--cached", "--reverse", "-", stdin=brought.index)
+            if brought.staged:
+                repository.write(*APPLY, "--cached", "--reverse", "-", stdin=brought.staged)
             raise
     return brought
 
@@ -222,11 +224,11 @@ def _lacking(repository: Repository, short: str, change: Change, where: Sequence
 def _take_out(session: Session, repository: Repository, short: str, brought: Brought) -> None:
     """Make index and work tree again what they were. Raises `GitFault`."""
     deadline = time.monotonic() + TAKING_OUT
-    for patch, where in ((brought.work_tree, ()), (brought.index, ("--cached",))):
+    for patch, where in ((brought.written, ()), (brought.staged, ("--cached",))):
         while patch:
             lock.await_free(repository, deadline, session.voice.say_once)
             try:
-                repository.write(*changes.APPLY, "--reverse", *where, "-", stdin=patch)
+                repository.write(*APPLY, "--reverse", *where, "-", stdin=patch)
                 break
             except GitFault as error:
                 if not lock.is_about(error) or time.monotonic() >= deadline:

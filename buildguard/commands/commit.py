@@ -9,20 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.checks.runner import Verdict
+from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
 from buildguard.claims.guard import Guard, Moment
 from buildguard.commands import handoff, landing
-from buildguard.commands.attempt import Attempt, Result
+from buildguard.commands.attempt import Attempt
+from buildguard.commands.election import handed_on_after_waking
 from buildguard.commands.handoff import Found
-from buildguard.commands.loop import handed_on_after_waking
-from buildguard.commands.run import run
+from buildguard.commands.run import run_check
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
-from buildguard.git.repository import Repository, answer, run_commit
+from buildguard.git.process import answer, run_commit
+from buildguard.git.repository import Repository
 from buildguard.session import Session, open_session, the_check
 from buildguard.settings import off
-from buildguard.setup.hookspath import runs_buildguard
+from buildguard.setup.runners import found as runner_of
+from buildguard.setup.runners import runs_buildguard
 from buildguard.text import command
 from buildguard.ui import phrases
 from buildguard.ui.reports import Report
@@ -41,8 +43,8 @@ class Pin(NamedTuple):
 
 def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequence[str]) -> Report:
     """Commit, and while somebody else is fixing, wait at most `timeout` seconds and commit again. The exit status
-    is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has to
-    repeat. Raises `SettingsError` for `--no-verify`."""
+    is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has
+    to repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
     if repository is None or commandline.only_shows(arguments):
         status = run_commit(arguments, session.environment, session.cwd)
@@ -54,7 +56,10 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
             _again(session, kept, own) or "git status",
         )
     story = _Story(session, repository, arguments, own, time.monotonic() + timeout)
-    return story.unguarded() or story.tell()
+    try:
+        return story.unguarded() or story.tell()
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), story.again)
 
 
 class _Story:
@@ -79,13 +84,13 @@ class _Story:
     def unguarded(self) -> Report | None:
         """Where git would run no hook of ours: run the check here, and refuse on red."""
         session = self.session
-        if off(session.environment) or runs_buildguard(self.repository):
+        if off(session.environment) or self._guarded():
             return None
         session.voice.say(
             "git runs no buildguard hook here: checking before the commit; buildguard doctor says why"
         )
         left = max(0.0, self.deadline - time.monotonic())
-        report = run(session, the_check(session, ()), self.again, left)
+        report = run_check(session, the_check(session, ()), self.again, left)
         return None if report.exit == Exit.OK else report
 
     def tell(self) -> Report:
@@ -110,6 +115,13 @@ class _Story:
                 return report
             self.session.voice.say("committing again")
 
+    def _guarded(self) -> bool:
+        """Whether git runs our hook here. Where that cannot be told, the hook itself will tell."""
+        try:
+            return runs_buildguard(self.repository, runner_of(self.repository.top))
+        except GitFault:
+            return True
+
     @property
     def _left(self) -> float:
         return max(0.0, self.deadline - time.monotonic())
@@ -118,7 +130,7 @@ class _Story:
         with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
             path = Path(folder) / "found"
             handoff.begin(path, self.again)
-            environment = {**self.session.environment, handoff.VARIABLE: str(path)}
+            environment = {**self.session.environment, HANDOFF_VARIABLE: str(path)}
             # With `--json` our stdout holds one object and nothing else.
             stdout = 2 if self.session.voice.json else None
             return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
@@ -127,13 +139,12 @@ class _Story:
         """Git has returned and HEAD has moved: what that means for an open breakage here."""
         session = self.session.up_to_date()
         lines: list[str] = []
-        if found is None and runs_buildguard(self.repository):
+        if found is None and self._guarded():
             lines.append("committed, but no buildguard hook ran: nothing was checked")
         snapshot = session.coordinate(Guard.read)
         told = landing.ask(session, snapshot) if snapshot else None
-        more, following = session.answers.committed(
-            told, landing.unchecked_commit(session, snapshot) if told else ""
-        )
+        unchecked = landing.unchecked_commit(session, snapshot) if snapshot and told else ""
+        more, following = session.answers.committed(told, unchecked)
         extra = {**(_but_next(found) if found else {}), "outcome": "committed"}
         if told is not None:
             extra |= {"status": told.view.state.status.value, "landed": told.outcome.value}
@@ -170,10 +181,11 @@ class _Story:
         return Report("timeout", Exit.BUSY, lines, self.again, view, now, me)
 
     def _concerned(self, found: Found) -> Session:
-        """The session with the build, scope and database of the hook that was busy: it may have options of its own."""
+        """The session with the build, scope and database of the hook that was busy: it may have options of its
+        own."""
         chosen = {"build": found.build, "db": found.db, "scope": found.scope, "json": self.session.voice.json}
         options = {name: value for name, value in chosen.items() if value}
-        return open_session(options, self.session.environment, self.session.cwd)
+        return open_session(options, self.session.environment, self.session.cwd)._replace(aim=self.session.aim)
 
     def _unpinned(self) -> Report | None:
         """Why the same commit would now be another one; None if it would not."""

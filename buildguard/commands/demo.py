@@ -1,4 +1,7 @@
-"""Two agents to watch: a temporary repository, a broken build, one claim, one wait, one fix, both commits.
+"""Two agents to watch: a temporary repository, a broken build, one claim, one wait, one fix, all commits.
+
+Each agent does just what `AGENTS.md` tells: it commits, mends what is its to mend, and runs the `next:` line as it
+stands in a fresh shell.
 
 Three kinds of process: the demo itself, which verifies and clears away; the play, which it runs as it would run
 a check, so that nothing of it outlives the demo; and in the play each agent, with an id of its own.
@@ -17,16 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import buildguard
-from buildguard.agents.processes import RUN_VARIABLE
-from buildguard.checks import runner as check
-from buildguard.checks.runner import Command, Verdict
-from buildguard.claims.model import Event, Outcome, Status
-from buildguard.errors import Exit
-from buildguard.git import repository as git
-from buildguard.git.repository import GitFault
-from buildguard.store.faults import Unavailable
-from buildguard.store.sqlite import Store
-from buildguard.ui import phrases as words
+from buildguard.checks.runner import RUN_VARIABLE, Command, Verdict, run
+from buildguard.claims.model import Event, Kind, Status
+from buildguard.claims.store import Store
+from buildguard.errors import Exit, GitFault, Unavailable
+from buildguard.git.process import answer
+from buildguard.store import open_store
+from buildguard.text import command, span
 from buildguard.ui.reports import Report
 from buildguard.ui.voice import Voice, clean
 
@@ -46,7 +46,7 @@ _GOOD, _BAD = 'greet() { echo "Hello, $1"; }\n', 'greet() { echo "Helo, $1"; }\n
 _AGAIN = "buildguard demo"
 # What a hook, a framework or the user's shell says of another repository, and to another buildguard.
 _FOREIGN = ("GIT_", "BUILDGUARD", "SKIP", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY")
-_COLOURS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
+_OF_ACTORS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
 _LOOK_EVERY = 0.02
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -62,16 +62,16 @@ def demo(seconds: float = SECONDS) -> int:
 
 def unseen(events: Sequence[Event], authors: Sequence[str]) -> list[str]:
     """What did not happen, in words; empty if all of it did. `authors` are those of the commits, oldest first."""
-    claims = [event for event in events if event.kind in (Outcome.CLAIMED, Outcome.TAKEN_OVER)]
-    fixes = [event for event in events if event.kind is Outcome.FIXED and event.agent == FIXER]
-    waits = [event for event in events if event.kind is Outcome.WAITED and event.agent == WAITER]
+    claims = [event for event in events if event.kind in (Kind.CLAIMED, Kind.TAKEN_OVER)]
+    fixes = [event for event in events if event.kind is Kind.FIXED and event.agent == FIXER]
+    waits = [event for event in events if event.kind is Kind.WAITED and event.agent == WAITER]
     agents = [author for author in authors if author in (FIXER, WAITER)]
     facts = {
         f"one claim, by {FIXER} (there were {len(claims)})": [event.agent for event in claims] == [FIXER],
         f"{WAITER} waiting for {FIXER}": [event.other for event in waits] == [FIXER],
         f"one fix, by {FIXER}, after its claim": len(fixes) == 1 and bool(claims) and fixes[0].id > claims[0].id,
         f"{WAITER} waking up after the fix": bool(waits and fixes) and waits[0].id > fixes[0].id,
-        f"a commit of {FIXER}, then one of {WAITER}": agents == [FIXER, WAITER],
+        f"two commits of {FIXER}, its work and the fix, then one of {WAITER}": agents == [FIXER, FIXER, WAITER],
     }
     return [fact for fact, seen in facts.items() if not seen]
 
@@ -101,7 +101,7 @@ def _played(voice: Voice, seconds: float, caught: Sequence[int]) -> Report:
         shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         line = f"left behind: {folder} cannot be removed"
-        return Report("failed", Exit.FAILED, (*report.lines, line), words.command(["rm", "-rf", str(folder)]))
+        return Report("failed", Exit.FAILED, (*report.lines, line), command(["rm", "-rf", str(folder)]))
     return report
 
 
@@ -112,7 +112,7 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
     colour = ("colour",) if voice.person and sys.stdout.isatty() else ()
     argv = (sys.executable, "-m", "buildguard.commands.demo", "demo", str(folder), *colour)
     sys.stdout.flush()
-    result = check.run(
+    result = run(
         Command(argv, _AGAIN),
         environment=environment,
         cwd=folder,
@@ -127,7 +127,7 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
         missing.append(f"not seen: both agents coming to their end ({result.why or 'one failed'})")
     if missing:
         return Report("failed", Exit.FAILED, tuple(missing), _AGAIN)
-    took = words.span(time.monotonic() - began)
+    took = span(time.monotonic() - began)
     lines = (
         f"seen: one claim ({FIXER}), one wait ({WAITER}), one fix, the wake-up and both commits, in {took}",
         "passing: the build is green",
@@ -138,10 +138,10 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
 def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
     """What the history, git's log and the check itself do not show."""
     try:
-        store = Store(_database(repository))
-        events, snapshot = store.history(BUILD, 100), store.read(BUILD)
-        store.close()
-        log = git.answer(["log", "--reverse", "--format=%an"], environment, repository)
+        kept = _store(repository)
+        events, snapshot = kept.history(BUILD, 100), kept.read(BUILD)
+        kept.close()
+        log = answer(["log", "--reverse", "--format=%an"], environment, repository)
     except (GitFault, Unavailable) as error:
         return [f"a repository with a history ({error})"]
     missing = unseen(events, log.splitlines())
@@ -154,7 +154,7 @@ def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
 def _passes(repository: Path, environment: Mapping[str, str]) -> bool:
     """Whether the check itself says so now, whatever the history says."""
     with open(os.devnull, "wb") as sink:
-        ended = check.run(
+        ended = run(
             Command.from_shell(_CHECK),
             environment=environment,
             cwd=repository,
@@ -165,8 +165,8 @@ def _passes(repository: Path, environment: Mapping[str, str]) -> bool:
     return ended.verdict is Verdict.PASSED
 
 
-def _database(repository: Path) -> Path:
-    return repository / ".git" / "buildguard" / "state.db"
+def _store(repository: Path) -> Store:
+    return open_store(None, repository / ".git", "")
 
 
 def _environment(outside: Mapping[str, str]) -> dict[str, str]:
@@ -213,10 +213,10 @@ class _Actor:
 
     def say(self, line: str) -> None:
         """One line, written at once: two agents speak into the same pipe."""
-        text = f"{self.name:7} |"
+        words = f"{self.name:7} |"
         if self.colour:
-            text = f"{_COLOURS[self.name]}{text}\033[0m"
-        os.write(1, f"{text} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
+            words = f"{_OF_ACTORS[self.name]}{words}\033[0m"
+        os.write(1, f"{words} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
 
     def play(self) -> int:
         """Make the repository, break the build, and let both agents work until they are done."""
@@ -235,14 +235,15 @@ class _Actor:
             self._wait_for(self._fixer_at_work, "a fixer at work")
         own = f"{self.name}.md"
         (self.repository / own).write_text(f"What {self.name} has to say.\n")
-        status = self._show("buildguard", "commit", "-m", f"Write {own}", "--", own)
-        if status != Exit.FAILED:
-            return status
-        self.say("# mine to fix; I take my time until the other one has come to wait")
-        self._wait_for(self.waits.exists, "the other agent waiting")
-        self.say("# it waits; now I mend greet.sh and commit it with my work")
-        (self.repository / "greet.sh").write_text(_GOOD)
-        return self._show("buildguard", "commit", "-m", f"Mend greet, write {own}", "--", "greet.sh", own)
+        status, line = self._show(f"buildguard commit --agent {self.name} -m 'Write {own}' -- {own}")
+        while line is not None:
+            if status == Exit.FAILED:
+                self.say("# mine to fix; I take my time until the other one has come to wait")
+                self._wait_for(self.waits.exists, "the other agent waiting")
+                self.say("# it waits; now I mend greet.sh and run the next line as it stands")
+                (self.repository / "greet.sh").write_text(_GOOD)
+            status, line = self._show(line)
+        return status
 
     def _make_repository(self) -> None:
         self.repository.mkdir()
@@ -254,53 +255,64 @@ class _Actor:
             f"{FIXER}.md": "",
             f"{WAITER}.md": "",
         }
-        for name, text in files.items():
-            (self.repository / name).write_text(text)
+        for name, words in files.items():
+            (self.repository / name).write_text(words)
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message", "First")
-        hook = self.repository / ".git" / "hooks" / "pre-commit"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m buildguard hook\n")
-        hook.chmod(0o755)
+        _script(self.folder / "bin" / "buildguard", '"$@"')
+        _script(self.repository / ".git" / "hooks" / "pre-commit", "hook")
 
     def _git(self, *arguments: str) -> str:
-        return git.answer(arguments, {**os.environ, **_identity("somebody")}, self.repository)
+        return answer(arguments, {**os.environ, **_identity("somebody")}, self.repository)
 
     def _start(self, name: str) -> "subprocess.Popen[bytes]":
-        environment = {**os.environ, **_identity(name), "BUILDGUARD_AGENT": name}
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        environment = {**os.environ, **_identity(name), "PATH": path}
         argv = [sys.executable, "-m", "buildguard.commands.demo", name, str(self.folder), *["colour"] * self.colour]
         return subprocess.Popen(argv, env=environment, cwd=self.repository, stdin=subprocess.DEVNULL)
 
-    def _show(self, *line: str) -> int:
-        """Run one of buildguard's commands as an agent would, and pass on what it says while it says it."""
-        self.say(f"$ {shlex.join(line)}")
-        argv = [sys.executable, "-m", *line]
+    def _show(self, line: str) -> tuple[int, str | None]:
+        """Run a command line in a fresh shell, as an agent would, and pass on what it says while it says it: its
+        exit status, and the command that it named as the next one."""
+        self.say(f"$ {line}")
+        following = None
         with subprocess.Popen(
-            argv,
+            ["/bin/sh", "-c", line],
             cwd=self.repository,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="backslashreplace",
-        ) as process:
-            for said in process.stdout or ():
+        ) as child:
+            for said in child.stdout or ():
                 self.say(said.rstrip("\n"))
                 if said.startswith("buildguard: waiting") and FIXER in said:
                     self.waits.touch()
-        return process.returncode
+                if said.startswith("next: "):
+                    following = said.removeprefix("next: ").rstrip("\n")
+        return child.returncode, following
 
     def _fixer_at_work(self) -> bool:
         """Whether the build is claimed, and the commit that failed has let go of git's index."""
-        states = Store(_database(self.repository)).read(BUILD).states.values()
+        kept = _store(self.repository)
+        states = kept.read(BUILD).states.values()
+        kept.close()
         lock = self.repository / ".git" / "index.lock"
         return any(state.status is Status.FIXING for state in states) and not lock.exists()
 
     def _wait_for(self, fact: Callable[[], bool], what: str) -> None:
         while not fact():
             if time.monotonic() > self.until:
-                raise TimeoutError(f"there was no {what} within {words.span(SECONDS)}")
+                raise TimeoutError(f"there was no {what} within {span(SECONDS)}")
             time.sleep(_LOOK_EVERY)
+
+
+def _script(path: Path, arguments: str) -> None:
+    """A program that is this very buildguard, whatever else is on PATH."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -m buildguard {arguments}\n")
+    path.chmod(0o755)
 
 
 def _identity(name: str) -> dict[str, str]:

@@ -25,8 +25,8 @@ class Known(NamedTuple):
 
 
 def handed_on(session: Session, run: Run, known: Known) -> Report | Run:
-    """The answer to a failing run whose failure is fixed in another checkout, but not in this tree: the command that
-    brings it in. Else the run itself, which may claim, and which then knows the fix that its tree has."""
+    """The answer to a failing run whose failure is fixed in another checkout, but not in this tree: the command
+    that brings it in. Else the run itself, which may claim, and which then knows the fix that its tree has."""
     repository, guard = session.repository, session.guard
     if repository is None or guard is None:
         return run
@@ -47,8 +47,8 @@ def handed_on(session: Session, run: Run, known: Known) -> Report | Run:
 
 
 def missing_here(session: Session, known: Known) -> Event | None:
-    """The newest fix, made in another checkout, of a breakage that this one had and that is not in HEAD; None if there
-    is none."""
+    """The newest fix, made in another checkout, of a breakage that this one had and that is not in HEAD; None if
+    there is none."""
     repository = session.repository
     if repository is None:
         return None
@@ -67,8 +67,8 @@ def bringing(session: Session, repository: Repository, fix: Event) -> str | None
     if repository.upstream_has(last):
         return "git pull"
     if repository.knows(last):
-        return command(["buildguard", "cherry-pick", *(commit[:12] for commit in fix.commits)])
-    return command(["git", "fetch", session.repository.remote() if session.repository else "origin"])
+        return command(["buildguard", "cherry-pick", *session.aim, *(commit[:12] for commit in fix.commits)])
+    return command(["git", "fetch", repository.remote()])
 
 
 def _is_here(repository: Repository, fix: Event, run: Run) -> bool:

@@ -12,7 +12,7 @@ from buildguard.session import Session
 from buildguard.ui.reports import Report
 
 
-def fix(
+def try_fix(
     session: Session, failed: Attempt, won: Answer, again: str | None, lives: Callable[[], bool] = always
 ) -> Report:
     """Start the fix command after a won claim, and check again. What passes then is the fix, once it is committed.
@@ -27,7 +27,7 @@ def fix(
         code = Exit.INTERRUPTED if ended.verdict is Verdict.INTERRUPTED else Exit.FAILED
         return _give_up(session, f"the fix command could not run ({ended.why})", code, again)
     second = attempt(session, failed.command, lives)
-    told = settled(session, second, again)
+    told = settled(session, second, lambda: again)
     if told is None:
         return _give_up(session, f"{failed.command.text} still fails after the fix command", Exit.FAILED, again)
     report, _ = told

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from buildguard.checks.runner import HANDOFF_VARIABLE
 from buildguard.claims.model import Run
 from buildguard.errors import Exit
 
-VARIABLE = "BUILDGUARD_VERDICT_FILE"
-"""Names the file, in the environment of the git that `buildguard commit` starts."""
 MOST = 1 << 20
 """How many bytes of the file are believed."""
 
@@ -43,7 +42,7 @@ class Found(NamedTuple):
 
 def asked_for(environment: Mapping[str, str]) -> bool:
     """Whether `buildguard commit` stands above: it waits outside git, so the hook need not."""
-    return bool(environment.get(VARIABLE))
+    return bool(environment.get(HANDOFF_VARIABLE))
 
 
 def begin(path: Path, again: str | None) -> None:
@@ -58,7 +57,7 @@ def again(environment: Mapping[str, str]) -> str | None:
     import json
 
     try:
-        with Path(environment[VARIABLE]).open() as file:
+        with Path(environment[HANDOFF_VARIABLE]).open() as file:
             told = json.loads(file.readline(MOST))
     except (OSError, ValueError, KeyError):
         return None
@@ -67,7 +66,7 @@ def again(environment: Mapping[str, str]) -> str | None:
 
 def write(environment: Mapping[str, str], found: Found) -> None:
     """Leave it where it was asked for, after those of the hooks that ran before in the same commit."""
-    path = environment.get(VARIABLE)
+    path = environment.get(HANDOFF_VARIABLE)
     if path:
         import json
 

@@ -1,6 +1,10 @@
 """The commit-time story: check, and let no other commit through than the one that was checked."""
 
+import os
 import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from buildguard.agents.hookrunner import stash
 from buildguard.agents.identity import shell_limit, time_left
@@ -8,33 +12,56 @@ from buildguard.checks.runner import Command
 from buildguard.claims import scope
 from buildguard.commands import handoff
 from buildguard.commands.attempt import Attempt
-from buildguard.commands.elsewhere import Known
-from buildguard.commands.loop import Deadline, Leave, checked
+from buildguard.commands.loop import checked
+from buildguard.commands.run import nested, run_check
+from buildguard.commands.turn import Deadline, Leave
 from buildguard.errors import Exit, GitFault
-from buildguard.git import commandline, files, pending, safety
+from buildguard.git import files, pending, safety
+from buildguard.git.files import Files
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
-from buildguard.session import Session
+from buildguard.session import Session, aiming, here, open_session, the_check
+from buildguard.settings import off
 from buildguard.text import some, span
 from buildguard.ui.reports import Report, interrupted
+from buildguard.ui.voice import Voice
+
+if TYPE_CHECKING:
+    from buildguard.commands.elsewhere import Known
 
 UNTOUCHED = 300.0
 """Seconds after which an uncommitted edit no longer counts as somebody's work in progress."""
 
 
-def hook(session: Session, command: Command) -> Report:
-    """`buildguard hook`: the verdict on the commit in hand."""
+def commit_hook(options: Mapping[str, Any], given: Sequence[str]) -> int:
+    """What the git hook calls; the exit status."""
+    reason = off(os.environ)
+    if reason is not None:
+        Voice("default", False, os.environ, hook=True).say(f"off ({reason}): the check was not run")
+        return Exit.OK
+    session = open_session(options, os.environ, here(), hook=True)
+    check = the_check(session, given)
+    report = nested(session, check, None) or _hook(session, check)
+    if handoff.asked_for(session.environment):
+        handoff.write(session.environment, _found(session, report))
+    session.voice.answer(report)
+    return report.exit
+
+
+def _hook(session: Session, command: Command) -> Report:
+    """The verdict on the commit in hand."""
     repository = session.repository
     if repository is None:
-        from buildguard.commands.run import run
-
-        return run(session, command, None)
+        return run_check(session, command, None)
     turn = _Commit(session, repository, pending.read(repository))
     if turn.pending.vanished:
         return turn.vanished()
     if turn.pending.index is not None and turn.pending.orphaned:
         return turn.gone()
-    report, _ = checked(session, command, turn)
+    try:
+        report, _ = checked(session, command, turn)
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), turn.repeat())
     return turn.unharmed() or report if report.exit == Exit.OK else report
 
 
@@ -62,10 +89,13 @@ class _Commit:
 
     def repeat(self) -> str | None:
         """The command that commits again; the check itself where the commit cannot be repeated faithfully."""
-        return self._again() or "buildguard run" + self._aim()
+        return self._again or "buildguard run" + self._aim()
 
     def later(self) -> str | None:
-        return self._again() or "buildguard wait" + self._aim()
+        """The same for a waiter; left to `buildguard commit` where that stands above, for it waits itself."""
+        if handoff.asked_for(self._session.environment):
+            return None
+        return self._again or "buildguard wait" + self._aim()
 
     def leave(self, tried: Attempt) -> Leave:
         """How long the hook may wait: only where waiting harms nobody. `buildguard commit` waits outside git."""
@@ -89,10 +119,12 @@ class _Commit:
             why = f"{limit.agent if limit else 'the shell'} soon stops this command: no time is left to wait"
         else:
             self._waited = True
+            # Ctrl-C ends git before us, and nobody could read any more how it was called.
+            self.repeat()
             why, left = "", self._deadline.left if left is None else min(left, self._deadline.left)
         return Leave(0.0, f"not waiting in the hook: {why}") if why else Leave(left or 0.0)
 
-    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+    def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         """Somebody's uncommitted edit fails a commit that has nothing to do with it: nobody is sent to mend it."""
         seen, snapshot = tried.files, tried.snapshot
         if self.pending.index is None or seen is None or snapshot is None or not tried.run.good:
@@ -104,8 +136,7 @@ class _Commit:
         suspects = scope.in_progress(seen.staged, seen.loose, tried.run.failures, since)
         if not suspects:
             return None
-        touched = max((seen.marks[path][0] for path in suspects if path in seen.marks), default=0) / 1e9
-        age = max(0.0, time.time() - touched)
+        age = min(_age(self._repository, path, seen) for path in suspects)
         if age >= UNTOUCHED:
             self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
             return None
@@ -157,18 +188,25 @@ class _Commit:
         changed = files.changed(self._repository, last.files, tried.run.files)
         return tuple(one.path for one in changed or ())
 
+    @cached_property
     def _again(self) -> str | None:
-        environment = self._session.environment
-        if handoff.asked_for(environment):
-            return handoff.again(environment)
-        return commandline.by_commit(self.pending.argv, self._session.aim)
+        """How the commit is repeated. Options that stand in the hook itself are not repeated: other hooks of the
+        same commit may be about another build."""
+        session = self._session
+        if handoff.asked_for(session.environment):
+            return handoff.again(session.environment)
+        from buildguard.git.commandline import by_commit
+
+        return by_commit(self.pending.argv, aiming({"agent": session.agent_option}, session.environment))
 
     def _aim(self) -> str:
         return self._session.answers.options
 
     def _moved(self, harm: safety.Moved) -> Report:
         line = f"refused: HEAD moved {harm.before} → {harm.after} while this commit was checked"
-        if commandline.is_amend(self.pending.argv):
+        from buildguard.git.commandline import is_amend
+
+        if is_amend(self.pending.argv):
             lines = (line, "your amend would now rewrite another commit: look at it first")
             return Report("moved", Exit.BUSY, lines, "git log --oneline -3")
         return Report("moved", Exit.BUSY, (line, "commit again"), self.later())
@@ -178,12 +216,22 @@ class _Commit:
             f"refused: what was staged changed while the check ran: {some(harm.foreign) or 'all of it'}",
             "commit just what you had staged",
         )
-        return Report("changed", Exit.FAILED, lines, commandline.only(self.pending.argv, harm.staged))
+        from buildguard.git.commandline import only
+
+        return Report("changed", Exit.FAILED, lines, only(self.pending.argv, harm.staged))
 
 
-def found(session: Session, report: Report) -> handoff.Found:
+def _age(repository: Repository, path: str, seen: Files) -> float:
+    """Seconds since that path was edited. A deleted file leaves only the time of its folder."""
+    touched = seen.marks[path][0] / 1e9 if path in seen.marks else 0.0
+    if not touched and repository.top:
+        touched = next(folder.stat().st_mtime for folder in (repository.top / path).parents if folder.exists())
+    return max(0.0, time.time() - touched)
+
+
+def _found(session: Session, report: Report) -> handoff.Found:
     """What `buildguard commit` above us has to know."""
-    run = report.run
+    failed = report.run
     told = handoff.Found(report.exit, report.outcome, session.settings.build)
     told = told._replace(
         scope=session.guard.asked if session.guard else None,
@@ -191,6 +239,6 @@ def found(session: Session, report: Report) -> handoff.Found:
         busy=report.view.state.scope if report.outcome == "busy" and report.view else None,
         answer=session.voice.facts(report),
     )
-    if run is None:
+    if failed is None:
         return told
-    return told._replace(check=run.check, head=run.head, good=run.good, failures=run.failures)
+    return told._replace(check=failed.check, head=failed.head, good=failed.good, failures=failed.failures)

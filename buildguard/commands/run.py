@@ -1,16 +1,24 @@
 """A check anywhere but in a commit: run it, elect a fixer if it failed, wait if asked to."""
 
-from buildguard.checks.runner import Command
-from buildguard.commands.attempt import Attempt, always, start
-from buildguard.commands.elsewhere import Known
-from buildguard.commands.loop import Deadline, Leave, checked
+from typing import TYPE_CHECKING
+
+from buildguard.checks.runner import Command, nested_in
+from buildguard.commands.attempt import Attempt, always, at_the_top, start
+from buildguard.commands.loop import checked
+from buildguard.commands.turn import Deadline, Leave
+from buildguard.errors import Exit
 from buildguard.session import Session
 from buildguard.ui.reports import Report, bare, interrupted
 
+if TYPE_CHECKING:
+    from buildguard.commands.elsewhere import Known
 
-def run(session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True) -> Report:
-    """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is more
-    than 0. `again` is the command line that repeats this."""
+
+def run_check(
+    session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True
+) -> Report:
+    """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
+    more than 0. `again` is the command line that repeats this."""
     return checked(session, command, _ByHand(again, wait, claiming))[0]
 
 
@@ -18,6 +26,20 @@ def bare_run(session: Session, command: Command, again: str | None) -> Report:
     """The bare verdict, of which nobody is told: buildguard is switched off."""
     result = start(session, command, {}, always, session.settings.check_timeout)
     return bare(result, command.text, again)
+
+
+def nested(session: Session, command: Command, again: str | None) -> Report | None:
+    """The answer where a run of ours in this repository is above: that one coordinates. A commit that the check
+    itself makes passes: to check it again would have no end. None if there is no such run."""
+    if session.repository is None:
+        return None
+    common_dir = str(session.repository.common_dir)
+    if not nested_in(session.environment, common_dir):
+        return None
+    if nested_in(session.environment, common_dir, at_the_top(session, command)):
+        line = f"not checked: {command.text} is running above, and made this call itself"
+        return Report("nested", Exit.OK, (line,))
+    return bare_run(session, command, again)
 
 
 class _ByHand:
@@ -52,7 +74,7 @@ class _ByHand:
             return self._again
         return f"{start} --wait 5m{self._again.removeprefix(start)}"
 
-    def not_ours(self, tried: Attempt, known: Known) -> Report | None:
+    def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         return None
 
     def fixed(self, report: Report) -> Report:

@@ -1,4 +1,5 @@
-"""A wait for the fixer, holding nothing: shown while it lasts, ended by an event, by a HEAD that moved, or by time."""
+"""A wait for the fixer, holding nothing: shown while it lasts, ended by an event, by a HEAD that moved, or by
+time."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +12,15 @@ from buildguard.commands.attempt import always
 from buildguard.commands.landing import Watch
 from buildguard.errors import Unavailable
 from buildguard.session import Session
-from buildguard.ui.phrases import waiting
+from buildguard.ui.phrases import waiting, who
 from buildguard.ui.voice import Countdown
 
 
 def await_turn(
     session: Session, timeout: float, lives: Callable[[], bool] = always, scope: str | None = None
 ) -> Moment | None:
-    """Wait at most `timeout` seconds until nobody else's claim holds us up. The last moment says how it ended; None if
-    coordination became unavailable. Ends early if the caller does. `scope` is the one that was found busy."""
+    """Wait at most `timeout` seconds until nobody else's claim holds us up. The last moment says how it ended; None
+    if coordination became unavailable. Ends early if the caller does. `scope` is the one that was found busy."""
     return session.coordinate(lambda guard: watch(session, guard, timeout, lives, scope))
 
 
@@ -45,7 +46,8 @@ def watch(
             with suppress(Unavailable):
                 heads.look(moment.snapshot, _claimed_in(moment.holder))
             if moment.left > 0:
-                countdown.show(waiting(moment.holder, moment.snapshot.now), moment.left, time.monotonic())
+                line = f"{waiting(moment.holder, moment.snapshot.now)}; you are {who(guard.me)}"
+                countdown.show(line, moment.left, time.monotonic())
     if held_up is not None and held_up.state.claim is not None:
         state = held_up.state
         reason = f"{time.monotonic() - began:.0f} s"

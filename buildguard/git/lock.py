@@ -12,7 +12,7 @@ from pathlib import Path
 
 from buildguard.git.repository import Repository
 
-LOOK_EVERY = 0.05
+LOCK_LOOK_SECONDS = 0.05
 """Seconds between two looks at a lock that somebody else holds."""
 
 
@@ -49,4 +49,4 @@ def await_free(repository: Repository, deadline: float, say: Callable[[str], Non
     if held(repository):
         say("waiting: another git command holds this work tree's index lock")
     while held(repository) and time.monotonic() < deadline:
-        time.sleep(LOOK_EVERY)
+        time.sleep(LOCK_LOOK_SECONDS)

@@ -19,7 +19,7 @@ class Pending(NamedTuple):
 
     index: Index | None  # type: ignore[assignment]  # hides a method of tuples that nobody calls
     vanished: bool
-    caller: processes.Caller | None
+    caller: processes.CallingGit | None
     began: float
 
     @property

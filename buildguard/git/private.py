@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-MOST_BYTES = 4096
+MOST_KEPT = 4096
 """More than this is no note of ours."""
 
 
@@ -39,7 +39,7 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def read(path: Path, most: int = MOST_BYTES) -> tuple[str, int]:
+def read(path: Path, most: int = MOST_KEPT) -> tuple[str, int]:
     """The text of a file and its inode. Raises `OSError`, also of what is no file or longer than `most` bytes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

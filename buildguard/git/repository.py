@@ -5,11 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from buildguard.errors import Distrusted, GitFault
-from buildguard.git.process import ANSWER_SECONDS, call, said
-from buildguard.git.process import answer as answer  # noqa: PLC0414
-from buildguard.git.process import run_commit as run_commit  # noqa: PLC0414
-from buildguard.git.process import unbroken as unbroken  # noqa: PLC0414
-from buildguard.git.process import utf8 as utf8  # noqa: PLC0414
+from buildguard.git.process import ANSWER_SECONDS, call, said, utf8
 
 MOST_COMMITS: Final = 20
 """How many commits of one fix are named, the newest of them."""

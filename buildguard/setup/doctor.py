@@ -1,147 +1,200 @@
 """`buildguard doctor`: says what stands in the way here, and changes nothing.
 
-The one thing that it writes is a scratch database in the database's folder, because nothing but trying shows
-whether that can be written and locked; it is gone when the doctor is.
+The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
+written.
 """
 
+import os
+import shlex
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
-from buildguard import session as calls
-from buildguard.agents import identity as agents
-from buildguard.agents.identity import Unidentified
+from buildguard.agents.identity import shell_limit
+from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
-from buildguard.claims.model import Outcome, Step
-from buildguard.errors import Exit
-from buildguard.git.repository import GitFault, Repository
-from buildguard.session import Call
+from buildguard.claims.model import Outcome, Snapshot, Step
+from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
+from buildguard.git.repository import Repository
+from buildguard.session import Session
 from buildguard.settings import off
-from buildguard.setup import hookfindings, indexlock, lockrace, orphans
-from buildguard.setup import hookspath as hooksplace
-from buildguard.setup.findings import Finding, Weight
-from buildguard.store.faults import Unavailable
-from buildguard.ui import phrases as words
-from buildguard.ui.reports import Report
+from buildguard.setup.hookfile import calls_us, is_ours
+from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
+from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
+from buildguard.text import command, span
+from buildguard.ui.phrases import who
+from buildguard.ui.reports import Report, unavailable
 
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
+NOTE = "note"
+_AT_WORK = 1.0
+"""Seconds for which a lock that git holds is nothing to speak of."""
 
 
-def doctor(call: Call) -> Report:
+class Finding(NamedTuple):
+    """What was found, as `--json` shows it. `next` is a command that can be run as it stands, if there is one; a
+    note is good to know and keeps buildguard from nothing."""
+
+    name: str
+    what: str
+    next: str | None
+    weight: str = "in the way"
+
+    @property
+    def line(self) -> str:
+        """As one line."""
+        before, mend = ("note: ", "better") if self.weight == NOTE else ("", "mend it with")
+        return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
+
+
+def examine(session: Session) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
-    found = list(_examined(call))
-    serious = [finding for finding in found if finding.weight is Weight.IN_THE_WAY]
-    lines = [finding.line for finding in (*serious, *(one for one in found if one not in serious))]
-    extra = {"findings": [finding.facts for finding in found]}
-    if not serious:
-        return Report("healthy", Exit.OK, (_all_well(call), *lines), extra=extra)
-    mend = next((finding.mend for finding in serious if finding.mend), "buildguard doctor")
-    return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+    findings = list(_examined(session))
+    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
+    extra = {"findings": [finding._asdict() for finding in findings]}
+    serious = [finding for finding in findings if finding.weight != NOTE]
+    if serious:
+        mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
+        return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+    check = (
+        f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
+    )
+    you = f"; you are {who(session.guard.me)}" if session.guard else ""
+    return Report("healthy", Exit.OK, (f"all is well: git runs the hook here; {check}{you}", *lines), extra=extra)
 
 
-def _examined(call: Call) -> Iterator[Finding]:
+def _examined(session: Session) -> Iterator[Finding]:
     """All findings, what keeps others from being looked at first."""
     try:
-        said, numbers = hooksplace.version(call.environment, call.cwd)
+        require_git(session.environment, session.cwd)
+        if session.repository is not None:
+            yield from _in_repository(session, session.repository)
+            return
+        fault = session.fault
     except GitFault as error:
-        yield Finding("git", str(error), error.next_command)
-        return
-    if numbers < hooksplace.OLDEST:
-        yield Finding("git", f"git {said} is too old; buildguard needs git 2.31 or newer", "git --version")
-        return
-    if call.repository is None:
-        fault = call.fault
-        mend = fault.next_command if isinstance(fault, GitFault) else None
-        yield Finding("repository", str(fault or "not a git repository"), mend)
-        return
-    try:
-        yield from _in_repository(call, call.repository, numbers)
-    except GitFault as error:
-        yield Finding("git", str(error), error.next_command or "git status")
+        fault = error
+    mend = fault.next_command if isinstance(fault, GitFault) else None
+    yield Finding("git", str(fault), mend or "buildguard doctor --help")
 
 
-def _in_repository(call: Call, repository: Repository, numbers: hooksplace.Version) -> Iterator[Finding]:
+def _in_repository(session: Session, repository: Repository) -> Iterator[Finding]:
     yield from _bare(repository)
-    yield from hookfindings.findings(repository, numbers)
-    yield from _check(call, repository)
-    if call.guard is not None:
-        yield from _database(call.guard)
-        yield from _identity(call.guard)
-    yield from _wait(call)
-    yield from indexlock.findings(repository)
-    yield from orphans.findings(repository, call.environment)
-    reason = off(call.environment)
-    if reason is not None:
-        yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, Weight.NOTE)
+    place, runner = hooks_place(repository), found(repository.top)
+    yield from _hook(repository, place, runner)
+    yield from _other_hooks(repository, place)
+    if session.settings.check is None and repository.top is not None:
+        yield _no_check(repository.top, place, runner)
+    if session.guard is not None:
+        yield from _coordination(session.guard)
+    elif session.fault is not None:
+        yield Finding("database", str(session.fault), unavailable(session.fault).next)
+    yield from _wait(session)
+    yield from _locks(repository)
+    if reason := off(session.environment):
+        yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, NOTE)
 
 
 def _bare(repository: Repository) -> Iterator[Finding]:
     """A repository with a checkout that says it has none: a test that ran git in a hook does that."""
     with suppress(GitFault):
+        common = repository.common_dir
         bare = repository.git("config", "--type=bool", "--get", "core.bare") == "true"
-        if bare and repository.common_dir.name == ".git" and (repository.common_dir / "index").exists():
-            mend = words.command(["git", f"--git-dir={repository.common_dir}", "config", "core.bare", "false"])
-            what = (
-                f"core.bare is true, but {repository.common_dir.parent} is a work tree: git refuses to work in it"
-            )
+        if bare and common.name == ".git" and (common / "index").exists():
+            mend = command(["git", f"--git-dir={common}", "config", "core.bare", "false"])
+            what = f"core.bare is true, but {common.parent} is a work tree: git refuses to work in it"
             yield Finding("core.bare", what, mend)
 
 
-def _check(call: Call, repository: Repository) -> Iterator[Finding]:
-    if call.settings.check is not None or repository.top is None:
+def _hook(repository: Repository, place: HooksPlace, runner: Runner | None) -> Iterator[Finding]:
+    """Why git does not run our hook in this work tree, the first reason that holds; and where it does, what a hook
+    runner does to others' edits."""
+    hook, no = place.hook, refusal(place, repository)
+    mend: str | None = runner.setup if runner else "buildguard install"
+    runnable = os.access(hook, os.X_OK)
+    if runs_buildguard(repository, runner):
+        if runner is not None and runner.hides and not calls_us(hook):
+            what = f"{runner.name} hides {runner.hides} while hooks run, others' too: the hook cannot wait then"
+            yield Finding("stash", what, "buildguard commit", NOTE)
         return
-    where = hookfindings.gives_check(repository)
-    mend = "buildguard install --check 'pytest -q'"
-    if where is None:
-        yield Finding("check", "no check is set: the hook has nothing to run", mend)
+    if no is not None:
+        # Where no setting can be changed, `buildguard commit` runs the check without any hook.
+        what, mend = str(no), "buildguard commit" if place.scope == "command" else no.next_command
+    elif not hook.parent.is_dir() and place.setting is not None:
+        what = f"core.hooksPath is {place.setting}, and there is no folder {hook.parent}: git runs no hook"
+    elif not hook.exists():
+        what = f"no hook is installed: git looks for {hook}"
+    elif not runnable:
+        what, mend = f"{hook} is not executable: git ignores it", f"chmod +x {shlex.quote(str(hook))}"
     else:
-        what = f"the settings name no check: the hook has one to run only if {where} gives it one"
-        yield Finding("check", what, mend, Weight.NOTE)
+        what, mend = f"{runner.file if runner else hook} does not call buildguard", "buildguard install"
+    yield Finding("hook", what, mend)
 
 
-def _database(guard: Guard) -> Iterator[Finding]:
-    path = guard.store.path
-    folder = next(folder for folder in path.parents if folder.is_dir())
-    try:
-        race = lockrace.race(folder)
-        if path.exists() and path.stat().st_size:
-            guard.store.update(guard.build, lambda _: Step(Outcome.STATUS, guard.checkout))
-    except (Unavailable, OSError) as error:
-        yield _database_fault(error, words.command(["ls", "-ld", str(folder)]))
+def _other_hooks(repository: Repository, place: HooksPlace) -> Iterator[Finding]:
+    """Hooks that do not run in other work trees, or in none."""
+    if paths := uncommitted(place, repository):
+        what = f"git runs no hook in the other work trees and clones until {paths[0]} is committed"
+        yield Finding("uncommitted", what, command(["git", "add", *map(str, paths)]), NOTE)
+    for stray in sorted(repository.common_dir.glob(f"worktrees/*/hooks/{HOOK}")):
+        what = f"{stray} never runs: git takes all work trees' hooks from one folder"
+        yield Finding("stray", what, "git rev-parse --git-path hooks", NOTE)
+
+
+def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
+    """The settings name no check; a hook that is not our shim may give one itself."""
+    theirs = calls_us(place.hook) and not is_ours(place.hook)
+    if theirs or (runner is not None and runner.calls_us):
+        what = "the settings name no check: the hook has one to run only if its own line names it"
+        return Finding("check", what, set_check(top), NOTE)
+    return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
+
+
+def _coordination(guard: Guard) -> Iterator[Finding]:
+    def write(snapshot: Snapshot) -> Step:
+        # Where nothing is kept yet, only something to be kept shows whether it can be.
+        states = () if snapshot.states else (snapshot.state(guard.checkout),)
+        return Step(Outcome.STATUS, guard.checkout, states)
+
+    for name, work in (
+        ("database", lambda: guard.store.update(guard.build, write)),
+        ("identity", lambda: guard.me),
+    ):
+        try:
+            work()
+        except (Unavailable, Unidentified) as error:
+            yield Finding(name, str(error), unavailable(error).next)
+    guard.store.close()
+
+
+def _wait(session: Session) -> Iterator[Finding]:
+    limit = shell_limit(session.environment)
+    if limit is None or session.settings.wait <= limit.seconds:
         return
-    finally:
-        guard.store.close()
-    if race is lockrace.Race.ONE_WON:
-        return
-    what = f"the file system of {folder} grants one lock twice: two fixers could be elected"
-    if race is lockrace.Race.NONE_WON:
-        what = f"the file system of {folder} grants no lock: nobody could be elected"
-    yield Finding("lock", what, 'export BUILDGUARD_DB="$HOME/.buildguard.db"')
-
-
-def _database_fault(error: Unavailable | OSError, mend: str | None) -> Finding:
-    if isinstance(error, OSError):
-        return Finding("database", f"its folder cannot be written: {error}", mend)
-    return Finding("database", str(error), calls.unavailable(error).next)
-
-
-def _identity(guard: Guard) -> Iterator[Finding]:
-    try:
-        _ = guard.me
-    except Unidentified as error:
-        yield Finding("identity", str(error), calls.NAME_YOURSELF)
-
-
-def _wait(call: Call) -> Iterator[Finding]:
-    limit = agents.shell_limit(call.environment)
-    if limit is None or call.settings.wait <= limit.seconds:
-        return
-    wait, most = words.span(call.settings.wait), words.span(limit.seconds)
+    wait, most = span(session.settings.wait), span(limit.seconds)
     what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
-    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", Weight.NOTE)
+    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", NOTE)
 
 
-def _all_well(call: Call) -> str:
-    check = f"the check is {call.settings.check.text}" if call.settings.check else "the check is the hook's own"
-    you = f"you are {words.who(call.guard.me)}" if call.guard else ""
-    return "; ".join(filter(None, ("all is well: git runs the hook here", check, you)))
+def _locks(repository: Repository) -> Iterator[Finding]:
+    """Git's own locks that stand. A lock does not tell who holds it, and git commits a tree without files where the
+    lock of a live commit is deleted: so nothing here ever says that one may be deleted."""
+    common, own = repository.common_dir, repository.git_dir
+    shared = [common / "packed-refs.lock", common / "config.lock", *common.glob("refs/**/*.lock")]
+    for lock in sorted({*own.glob("*.lock"), *shared}):
+        with suppress(FileNotFoundError):
+            age = time.time() - lock.stat().st_mtime
+            if not 0 <= age < _AT_WORK:
+                name = str(lock.relative_to(own if lock.parent == own else common))
+                holder, mend = _holder([common, own, repository.top or own])
+                yield Finding(name, f"{lock} stands since {span(max(0.0, age))}; {holder}", mend)
+
+
+def _holder(places: list[Path]) -> tuple[str, str]:
+    """Who may hold a lock, and what to do about that."""
+    if gits := ", ".join(map(str, gits_in(places))):
+        return f"git works here (process {gits}) and may hold it: wait for it", "sleep 10 && buildguard doctor"
+    unseen = "no git can be seen here; one of another user, container or machine may hold it"
+    return unseen, "ps -A -o pid,user,etime,args"

@@ -1,20 +1,29 @@
-"""One hook file: put there beside the hook that it follows, known again, and taken away without a trace."""
+"""One hook file: put in place before the hook that was there, known again, and taken away without a trace."""
 
+import hashlib
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from buildguard.setup import shim
-from buildguard.ui import phrases as words
+from buildguard.text import command
 
-_CALLS_US = re.compile(rb"^[^#\n]*\bbuildguard\s+(?:hook|run)\b", re.MULTILINE)
+PLAIN = (Path(__file__).parent / "entries" / "hook").read_bytes()
+"""The same as `hooks/pre-commit`: the shim to be copied by hand."""
+_CALL = b"command -v buildguard >/dev/null 2>&1 && exec buildguard hook\n"
+_MARK = b"# Put here by `buildguard install`; `buildguard uninstall` restores what was here before. Sum: "
+_KEPT = ".before-buildguard"
+_CHAIN = f"""\
+kept="${{0%/*}}"; kept="${{kept%/}}{_KEPT}/${{0##*/}}"
+[ ! -x "$kept" ] || "$kept" "$@" || exit $?
+""".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class HookChange(NamedTuple):
     """What became of one thing, as a line. `left_alone` is the command that shows what was not touched."""
 
     line: str
@@ -23,121 +32,143 @@ class Change:
 
 
 class Refusal(Exception):
-    """Nothing was changed, and why. `more` are further lines, `next_command` what to do."""
+    """Nothing was changed, and why. `next_command` is what to do."""
 
-    def __init__(self, message: str, next_command: str | None, more: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, next_command: str | None) -> None:
         super().__init__(message)
         self.next_command = next_command
-        self.more = tuple(more)
+
+
+def installed(python: str | None) -> bytes:
+    """The shim as `install` writes it. It runs the hook that was there before first, with the same arguments and
+    standard input, and ends where that one fails. `python` is the interpreter to fall back to where `buildguard`
+    is not on PATH, as in a GUI client; None leaves that out."""
+    fallback = b""
+    if python:
+        # Asked first whether it still has buildguard: an environment that was deleted or emptied must not look like
+        # a failed check. -P: the repository that is committed to may itself hold a folder named buildguard.
+        quoted = f"{shlex.quote(python)} -P".encode("utf-8", "surrogateescape")
+        fallback = b"%b -c 'import buildguard' 2>/dev/null && exec %b -m buildguard hook\n" % (quoted, quoted)
+    return _sealed(PLAIN.replace(_CALL, _CHAIN + _CALL + fallback))
 
 
 def kept(hook: Path) -> Path:
-    """Where the hook that was there before is kept. Beside ours: it may look for its own files there."""
-    return hook.with_name(hook.name + shim.KEPT_SUFFIX)
+    """Where the hook that was there before is kept: under its own name, for it may tell by that which hook it is,
+    and as deep, for it may look for files near it."""
+    return Path(f"{hook.parent}{_KEPT}", hook.name)
+
+
+def content(hook: Path) -> bytes:
+    """What the file says; nothing where it cannot be read."""
+    try:
+        return hook.read_bytes()
+    except OSError:
+        return b""
 
 
 def calls_us(hook: Path) -> bool:
     """Whether the file has a command of buildguard's in it."""
-    return _CALLS_US.search(_read(hook)) is not None
+    return re.search(rb"^[^#\n]*\bbuildguard\s+(?:hook|run)\b", content(hook), re.MULTILINE) is not None
 
 
 def is_ours(hook: Path) -> bool:
-    """Whether `install` wrote this file, and nobody changed it."""
-    content = _content(hook)
-    return content is not None and shim.is_installed(content)
+    """Whether this is the shim, installed or copied, and nobody changed it."""
+    return _is_installed(content(hook)) or content(hook) == PLAIN
 
 
-def put(hook: Path, python: str | None) -> Change:
-    """Install the hook. A hook that is there is kept beside it and run first. Raises `Refusal` and OSError."""
-    content, wanted = _content(hook), shim.installed(python)
-    if content is not None and shim.is_installed(content):
-        if content == wanted and os.access(hook, os.X_OK):
-            return Change(f"the hook is installed already: {hook}")
-        _write(hook, wanted)
-        return Change(f"installed the hook anew: {hook}", new=True)
-    if content is not None and shim.is_edited(content):
-        line = f"{hook} was installed by buildguard and edited since"
-        raise Refusal(line, words.command(["cat", str(hook)]), ("to have it written anew, move it away first",))
-    if os.access(hook, os.X_OK) and calls_us(hook):
+def put(hook: Path, python: str | None) -> HookChange:
+    """Install the hook. A hook that is there is kept and run first. Raises `Refusal` and OSError, and then nothing
+    has changed."""
+    there, wanted, before = _own(hook), installed(python), kept(hook)
+    ours = _is_installed(there)
+    if there == wanted and os.access(hook, os.X_OK):
+        return HookChange(f"the hook is installed already: {hook}")
+    if not ours and os.access(hook, os.X_OK) and calls_us(hook):
         # Chained to it, ours would run the check a second time.
-        return Change(f"the hook that is there calls buildguard already: {hook}")
-    _keep(hook)
+        return HookChange(f"the hook that is there calls buildguard already: {hook}")
+    if not ours and (os.path.lexists(before) or (hook.parent / ".git").exists()):
+        raise Refusal(f"{hook} cannot be kept as {before}", command(["ls", "-ld", str(before), str(hook)]))
     try:
-        _write(hook, wanted)
+        if not ours and os.path.lexists(hook):
+            _keep(hook, before)
+        with draft(hook, wanted, 0o777) as new:
+            new.replace(hook)
     except OSError:
-        _undo_keep(hook)
+        if not ours:
+            before.unlink(missing_ok=True)
+            _drop_links(hook)
         raise
-    if os.path.lexists(kept(hook)):
-        line = f"installed the hook: {hook}; the one that was there is kept as {kept(hook).name} and runs first"
-        return Change(line, new=True)
-    return Change(f"installed the hook: {hook}", new=True)
+    first = f"; the one that was there runs first, from {before}" if os.path.lexists(before) else ""
+    return HookChange(f"installed the hook: {hook}{first}", new=True)
 
 
-def restore(hook: Path) -> Change | None:
+def restore(hook: Path) -> HookChange | None:
     """Take our hook away and put back what it replaced. None where there is nothing of ours. Raises OSError."""
-    content, before = _content(hook), kept(hook)
-    show = words.command(["cat", str(hook)])
-    if content is not None and shim.is_edited(content):
-        return Change(f"left alone: {hook} was edited after buildguard installed it", left_alone=show)
-    if content == shim.PLAIN.encode():
-        remove = words.command(["rm", str(hook)])
-        return Change(f"left alone: {hook} was not installed but copied by hand", left_alone=remove)
-    if content is None or not shim.is_installed(content):
-        if not os.path.lexists(before):
-            return None
-        listed = words.command(["ls", "-l", str(hook), str(before)])
-        return Change(f"left alone: {before} was kept for a hook of ours that is gone", left_alone=listed)
-    if os.path.lexists(before):
-        before.replace(hook)
-        return Change(f"restored the hook that was there before: {hook}", new=True)
-    hook.unlink()
-    return Change(f"removed the hook: {hook}", new=True)
+    there, before = _own(hook), kept(hook)
+    if there == PLAIN:
+        remove = command(["rm", str(hook)])
+        return HookChange(f"left alone: {hook} was not installed but copied by hand", left_alone=remove)
+    if _MARK in there and not _is_installed(there):
+        show = command(["cat", str(hook)])
+        return HookChange(f"left alone: {hook} was edited after buildguard installed it", left_alone=show)
+    if _MARK not in there:
+        listed = command(["ls", "-l", str(before)])
+        line = f"left alone: {before} was kept for a hook of ours that is gone"
+        return HookChange(line, left_alone=listed) if os.path.lexists(before) else None
+    if not os.path.lexists(before):
+        hook.unlink()
+        return HookChange(f"removed the hook: {hook}", new=True)
+    before.replace(hook)
+    _drop_links(hook)
+    return HookChange(f"restored the hook that was there before: {hook}", new=True)
 
 
-def _keep(hook: Path) -> None:
-    """Keep the hook that is there, if one is, under its other name."""
-    before = kept(hook)
-    if os.path.lexists(before):
-        show = words.command(["ls", "-l", str(hook), str(before)])
-        raise Refusal(f"{before} is there already, from an earlier installation", show)
-    if hook.is_dir():
-        raise Refusal(f"{hook} is a folder", words.command(["ls", "-la", str(hook)]))
-    if not os.path.lexists(hook):
-        return
+@contextmanager
+def draft(path: Path, body: bytes, mode: int) -> Iterator[Path]:
+    """A file beside `path` that is to be renamed to it: nobody must ever read half of it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        # A second name, not a move: between a move and the new hook a commit would pass unchecked.
-        os.link(hook, before, follow_symlinks=False)
-    except (OSError, NotImplementedError):
-        hook.rename(before)
-
-
-def _undo_keep(hook: Path) -> None:
-    if os.path.lexists(hook):
-        kept(hook).unlink(missing_ok=True)
-    elif os.path.lexists(kept(hook)):
-        kept(hook).rename(hook)
-
-
-def _write(hook: Path, content: bytes) -> None:
-    """Put the file there as a whole: git must never run half a hook."""
-    hook.parent.mkdir(parents=True, exist_ok=True)
-    draft = hook.with_name(f"{hook.name}.{os.getpid()}.new")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777), "wb") as file:
-            file.write(content)
-        draft.replace(hook)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(body)
+        yield new
     finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
+        new.unlink(missing_ok=True)
 
 
-def _content(hook: Path) -> bytes | None:
-    """What the file says; None where there is none. A link is somebody else's, whatever it leads to."""
-    return _read(hook) if hook.is_file() and not hook.is_symlink() else None
+def _keep(hook: Path, before: Path) -> None:
+    """Copy the hook that is there to where it is kept, among links to its neighbours. A copy: if it was moved,
+    commits would pass unchecked until ours is there."""
+    before.parent.mkdir(exist_ok=True)
+    # Others of the group may have to take it out again.
+    before.parent.chmod(hook.parent.stat().st_mode & 0o7777)
+    for path in hook.parent.iterdir():
+        if path != hook and not os.path.lexists(before.with_name(path.name)):
+            before.with_name(path.name).symlink_to(f"../{hook.parent.name}/{path.name}")
+    shutil.copy2(hook, before, follow_symlinks=False)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _drop_links(hook: Path) -> None:
+    """Remove our links beside the kept hook, and the folder, unless somebody has put something else into it."""
+    folder = kept(hook).parent
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink() and str(path.readlink()) == f"../{hook.parent.name}/{path.name}":
+            path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _own(hook: Path) -> bytes:
+    """Its content; nothing of a link, which is somebody else's, whatever it leads to."""
+    return b"" if hook.is_symlink() else content(hook)
+
+
+def _sealed(body: bytes) -> bytes:
+    """The body with a sum of itself, so that an edit shows."""
+    first, _, rest = body.partition(b"\n")
+    return b"\n".join((first, _MARK + hashlib.sha256(body).hexdigest()[:16].encode(), rest))
+
+
+def _is_installed(body: bytes) -> bool:
+    """Whether this is exactly what some version of `install` wrote, by whichever interpreter."""
+    return body == _sealed(re.sub(re.escape(_MARK) + b".*\n", b"", body, count=1))

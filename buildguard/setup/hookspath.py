@@ -1,120 +1,104 @@
-"""Where git looks for hooks in this work tree, who says so, and the hooks that stand in git's configuration."""
+"""Where git runs hook files from in this work tree, who says so, and why `install` may not put one there."""
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from buildguard.git import repository as git
-from buildguard.git.repository import GitFault, Repository
+from buildguard.errors import GitFault
+from buildguard.git.process import answer
+from buildguard.git.repository import Repository
+from buildguard.setup.hookfile import Refusal, kept
+from buildguard.text import command
 
-Version = tuple[int, ...]
-OLDEST: Version = (2, 31)
-"""The oldest git that buildguard understands: `rev-parse --path-format`."""
-WITH_CONFIG_HOOKS: Version = (2, 54)
-"""The first git that runs hooks from its configuration."""
-STAGES = ("pre-commit", "pre-merge-commit", "pre-push")
-"""The hooks that buildguard can be."""
-_OWN_SCOPES = ("", "local", "worktree")
+HOOK = "pre-commit"
+NOWHERE = Path(os.devnull)
+_OLDEST = (2, 31)
+"""The first git that has `rev-parse --path-format`."""
+UNSET = {"local": "git config --unset core.hooksPath", "worktree": "git config --worktree --unset core.hooksPath"}
 
 
-@dataclass(frozen=True, slots=True)
-class HooksPlace:
-    """The folder that git runs hook files from; None where it runs none, because `core.hooksPath` is set empty.
-    `setting` is `core.hooksPath` (None: not set), `scope` where it is set, as git calls it."""
+class HooksPlace(NamedTuple):
+    """The folder that git runs hook files from; `NOWHERE` if `core.hooksPath` is empty or no folder. `setting` is
+    `core.hooksPath` (None: not set), `scope` where it is set, as git calls it. `shared`: other repositories may run
+    their hooks from there, too. `in_work_tree`: its files may be committed."""
 
-    folder: Path | None
+    folder: Path
     setting: str | None
     scope: str
+    shared: bool = False
+    in_work_tree: bool = False
 
-    def hook(self, stage: str) -> Path | None:
-        """The file that git runs for a stage, whether or not it is there."""
-        return self.folder / stage if self.folder else None
+    @property
+    def hook(self) -> Path:
+        """The file that git runs before a commit, whether or not it is there."""
+        return self.folder / HOOK
 
 
-def version(environment: Mapping[str, str], cwd: Path) -> tuple[str, Version]:
-    """Git's version, as it says it and as numbers. Raises `GitFault`."""
-    said = git.answer(["--version"], environment, cwd).removeprefix("git version ")
-    numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", said)
-    return said, tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
+def require_git(environment: Mapping[str, str], cwd: Path) -> None:
+    """Raise `GitFault` where git is missing, or too old for us."""
+    said = answer(["--version"], environment, cwd).removeprefix("git version ")
+    numbers = re.match(r"([0-9]+)\.([0-9]+)", said)
+    if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST:
+        raise GitFault(f"git {said} is too old; buildguard needs git 2.31 or newer", "git --version")
 
 
 def hooks_place(repository: Repository) -> HooksPlace:
     """Ask git where it runs hook files from. Raises `GitFault`."""
-    scope, setting = _hooks_path(repository)
-    if setting == "":
-        # `--git-path hooks` dies of an empty path, and git runs nothing.
-        return HooksPlace(None, setting, scope)
-    folder = repository.git("rev-parse", "--path-format=absolute", "--git-path", "hooks")
-    return HooksPlace(Path(folder), setting, scope)
-
-
-def is_elsewhere(place: HooksPlace, repository: Repository) -> bool:
-    """Whether other repositories may run their hooks from there, too: it is set for the user or the machine, or
-    lies outside this repository and all its work trees."""
-    if place.folder is None or place.scope not in _OWN_SCOPES:
-        return place.folder is not None
-    real = place.folder.resolve()
-    ours = [repository.common_dir, *work_trees(repository)]
-    return not any(real.is_relative_to(folder.resolve()) for folder in ours)
-
-
-def in_work_tree(place: HooksPlace, repository: Repository) -> bool:
-    """Whether the folder's files may be committed: it lies in a work tree and not in a git dir."""
-    if place.folder is None:
-        return False
-    real = place.folder.resolve()
-    inside = any(real.is_relative_to(folder.resolve()) for folder in work_trees(repository))
-    return inside and not real.is_relative_to(repository.common_dir.resolve())
-
-
-def work_trees(repository: Repository) -> list[Path]:
-    """All work trees of the repository; a bare one's own folder is not among them. Raises `GitFault`."""
-    blocks = repository.git("worktree", "list", "--porcelain").split("\n\n")
-    found = [block.splitlines() for block in blocks]
-    return [Path(lines[0].removeprefix("worktree ")) for lines in found if lines and "bare" not in lines]
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigHook:
-    """A hook of git's configuration: its name, what it runs and for which events."""
-
-    name: str
-    command: str
-    events: tuple[str, ...]
-    enabled: bool
-    keys: frozenset[str]
-
-
-def config_hooks(repository: Repository, scope: str = "") -> list[ConfigHook]:
-    """The hooks in git's configuration, of one scope (`--local`) or of all. Git before 2.54 runs none of them."""
+    scope, setting = "", None
+    with suppress(GitFault):  # not set
+        scope, setting, *_ = repository.git("config", "--show-scope", "-z", "--get", "core.hooksPath").split("\0")
     try:
-        listed = repository.git("config", *([scope] if scope else []), "-z", "--get-regexp", r"^hook\..+\..+$")
+        folder = Path(repository.git("rev-parse", "--path-format=absolute", "--git-path", "hooks"))
     except GitFault:
+        # It dies of an empty path, and of one below a file.
+        if setting is None:
+            raise
+        folder = NOWHERE
+    if setting is not None and not folder.is_dir() and folder.exists():
+        return HooksPlace(NOWHERE, setting, scope)
+    real, trees = folder.resolve(), _work_trees(repository)
+    in_git_dir = real.is_relative_to(repository.common_dir.resolve())
+    in_tree = any(real.is_relative_to(tree.resolve()) for tree in trees)
+    shared = not (in_git_dir or in_tree) or scope not in ("", "local", "worktree")
+    return HooksPlace(folder, setting, scope, shared, in_tree and not in_git_dir)
+
+
+def refusal(place: HooksPlace, repository: Repository, again: str = "buildguard install") -> Refusal | None:
+    """Why no hook can or may be put there, and what to do before `again`; None where it may."""
+    if place.folder == NOWHERE:
+        own = command(["git", "config", "core.hooksPath", str(repository.common_dir / "hooks")])
+        mend = f"{UNSET.get(place.scope, own)} && {again}"
+        if place.scope == "command":
+            # It comes from the environment or the command line, where no file can be edited.
+            mend = f"env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS {again}"
+        what = f"{place.setting}, which is no folder" if place.setting else "set empty"
+        return Refusal(f"core.hooksPath is {what} ({place.scope} configuration): git runs no hook file here", mend)
+    if not place.shared:
+        return None
+    where = f"set in the {place.scope} configuration" if place.scope else "a link out of this repository"
+    others = "a hook there runs in other repositories, too; `buildguard commit` runs the check without one"
+    return Refusal(
+        f"git runs hooks from {place.folder} here ({where}): {others}", command(["ls", "-la", str(place.folder)])
+    )
+
+
+def uncommitted(place: HooksPlace, repository: Repository) -> list[Path]:
+    """The hook's files, if they are to be committed and are not: of a relative `core.hooksPath` each work tree and
+    each clone has its own, and git silently runs no hook where it is missing. Raises `GitFault`."""
+    relative = place.setting is not None and not place.setting.startswith(("/", "~"))
+    if not (relative and place.in_work_tree):
         return []
-    found: dict[str, list[tuple[str, str]]] = {}
-    for entry in listed.split("\0"):
-        key, _, value = entry.partition("\n")
-        name, _, kind = key.removeprefix("hook.").rpartition(".")
-        if name:
-            found.setdefault(name, []).append((kind, value))
-    return [_config_hook(name, entries) for name, entries in found.items()]
+    paths = [path for path in (place.hook, kept(place.hook).parent) if path.exists()]
+    status = ("status", "--porcelain", "--untracked-files=all", "--")
+    return paths if paths and repository.git(*status, *map(str, paths)) else []
 
 
-def _config_hook(name: str, entries: list[tuple[str, str]]) -> ConfigHook:
-    last = dict(entries)
-    events: list[str] = []
-    for kind, value in entries:
-        if kind == "event":
-            events = [*events, value] if value else []
-    off = last.get("enabled", "true").lower() in ("false", "no", "off", "0", "")
-    return ConfigHook(name, last.get("command", ""), tuple(events), not off, frozenset(last))
-
-
-def _hooks_path(repository: Repository) -> tuple[str, str | None]:
-    try:
-        found = repository.git("config", "--show-scope", "-z", "--get", "core.hooksPath")
-    except GitFault:
-        return "", None
-    scope, _, rest = found.partition("\0")
-    return scope, rest.partition("\0")[0]
+def _work_trees(repository: Repository) -> list[Path]:
+    """All of the repository; a bare one's own folder is not among them."""
+    blocks = [block.splitlines() for block in repository.git("worktree", "list", "--porcelain").split("\n\n")]
+    listed = [Path(lines[0].removeprefix("worktree ")) for lines in blocks if lines and "bare" not in lines]
+    # For a submodule git lists the git dir in place of the work tree.
+    return [*listed, repository.top] if repository.top else listed

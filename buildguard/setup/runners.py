@@ -1,80 +1,40 @@
 """The hook runners that a repository may be set up for, and what to write into their files to be called."""
 
-import json
+import os
 import re
-from dataclasses import dataclass
+import shlex
 from pathlib import Path
+from typing import NamedTuple
 
-_PRE_COMMIT = """\
-  - repo: local
-    hooks:
-      - id: buildguard
-        name: buildguard
-        entry: buildguard hook
-        language: system
-        always_run: true
-        pass_filenames: false
-        require_serial: true
-        verbose: true
-        stages: [pre-commit, pre-merge-commit, pre-push, manual]
-"""
-_PREK = """\
-[[repos]]
-repo = "local"
+from buildguard.git.repository import Repository
+from buildguard.settings import suggested_check
+from buildguard.setup.hookfile import content
+from buildguard.setup.hookspath import hooks_place
 
-[[repos.hooks]]
-id = "buildguard"
-name = "buildguard"
-entry = "buildguard hook"
-language = "system"
-always_run = true
-pass_filenames = false
-require_serial = true
-verbose = true
-stages = ["pre-commit", "pre-merge-commit", "pre-push", "manual"]
-"""
-_LEFTHOOK = """\
-pre-commit:
-  follow: true
-  jobs:
-    - name: buildguard
-      run: buildguard hook
-"""
-_LEFTHOOK_TOML = """\
-[pre-commit]
-follow = true
-
-[[pre-commit.jobs]]
-name = "buildguard"
-run = "buildguard hook"
-"""
-_LEFTHOOK_JSON = """\
-"pre-commit": {
-  "follow": true,
-  "jobs": [{ "name": "buildguard", "run": "buildguard hook" }]
-}
-"""
-_HUSKY = "buildguard hook\n"
-
-_LEFTHOOK_FILES = [
-    f"{folder}{dot}lefthook.{suffix}"
-    for folder, dot in (("", ""), ("", "."), (".config/", ""))
-    for suffix in ("yml", "yaml", "toml", "json", "jsonc")
-]
-_HUSKY_WORD = re.compile(r"\bhusky\b")
+_SUFFIXES = ("yml", "yaml", "toml", "json", "jsonc")
+_LEFTHOOK = [f"{before}lefthook.{suffix}" for before in ("", ".", ".config/") for suffix in _SUFFIXES]
+_KNOWN = (
+    ("prek", ["prek.toml"], "at its end", "all unstaged edits of tracked files"),
+    ("pre-commit", [".pre-commit-config.yaml"], "under `repos:`", "all unstaged edits of tracked files"),
+    ("lefthook", _LEFTHOOK, "at the top level", "the unstaged hunks of partly staged files"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """A hook runner that the repository is set up for. `file` is where its hooks stand, `block` what to add to it,
-    `under` where in it; `setup` makes git call the runner; `hides` which edits it takes away while hooks run."""
+class Runner(NamedTuple):
+    """A hook runner that the repository is set up for. `file` is where its hooks stand, `entry` names what to add
+    to it, `under` where; `setup` makes git call the runner; `hides` tells which edits it hides while hooks run."""
 
     name: str
     file: Path
-    block: str
+    entry: str
     under: str
     setup: str
     hides: str = ""
+
+    @property
+    def block(self) -> str:
+        """What to add to its file, as docs/frameworks.md shows it."""
+        return (Path(__file__).parent / "entries" / self.entry).read_text(encoding="utf-8")
 
     @property
     def calls_us(self) -> bool:
@@ -82,52 +42,45 @@ class Runner:
         return "buildguard" in _text(self.file)
 
 
-def found(top: Path) -> list[Runner]:
-    """The runners that the work tree is set up for; of several that call buildguard, those first."""
-    runners = [*_pre_commit(top), *_lefthook(top), *_husky(top)]
-    return sorted(runners, key=lambda runner: not runner.calls_us)
+def found(top: Path | None) -> Runner | None:
+    """The runner that the work tree is set up for; of several one that calls buildguard, if any does."""
+    runners = [] if top is None else [*_by_file(top), *_husky(top)]
+    return next((runner for runner in runners if runner.calls_us), runners[0] if runners else None)
 
 
-def _pre_commit(top: Path) -> list[Runner]:
-    unstaged = "all unstaged edits of tracked files"
-    for name, tool, block, under in (
-        ("prek.toml", "prek", _PREK, "at its end"),
-        (".pre-commit-config.yaml", "pre-commit", _PRE_COMMIT, "under `repos:`"),
-    ):
-        if (top / name).is_file():
-            return [Runner(tool, top / name, block, under, f"{tool} install", unstaged)]
-    return []
+def runs_buildguard(repository: Repository, runner: Runner | None) -> bool:
+    """Whether git runs a hook here whose file, or whose runner's file, calls buildguard. Raises `GitFault`."""
+    hook = hooks_place(repository).hook
+    called = b"buildguard" in content(hook) or (runner is not None and runner.calls_us)
+    return called and os.access(hook, os.X_OK)
 
 
-def _lefthook(top: Path) -> list[Runner]:
-    files = [top / name for name in _LEFTHOOK_FILES if (top / name).is_file()]
-    if not files:
-        return []
-    block = {".toml": _LEFTHOOK_TOML, ".json": _LEFTHOOK_JSON, ".jsonc": _LEFTHOOK_JSON}
-    hides = "the unstaged hunks of partly staged files"
-    under = "at the top level; where `pre-commit` stands already, only the job"
-    return [Runner("lefthook", files[0], block.get(files[0].suffix, _LEFTHOOK), under, "lefthook install", hides)]
+def _by_file(top: Path) -> list[Runner]:
+    there = [(row, top / file) for row in _KNOWN for file in row[1] if (top / file).is_file()]
+    kinds = {".yml": ".yaml", ".jsonc": ".json"}
+    return [
+        Runner(name, file, name + kinds.get(file.suffix, file.suffix), under, f"{name} install", hides)
+        for (name, _, under, hides), file in there
+    ]
 
 
 def _husky(top: Path) -> list[Runner]:
-    if not ((top / ".husky").is_dir() or _prepares_husky(top / "package.json")):
+    prepared = re.search(r'"prepare"\s*:\s*"[^"]*\bhusky\b', _text(top / "package.json"))
+    if not (prepared or (top / ".husky").is_dir()):
         return []
     # Without its program in this work tree `npx` would fetch some other version.
-    there = (top / "node_modules" / ".bin" / "husky").exists()
-    setup = "npx husky" if there else "npm install"
-    return [Runner("husky", top / ".husky" / "pre-commit", _HUSKY, "as its last line", setup)]
+    setup = "npx husky" if (top / "node_modules" / ".bin" / "husky").exists() else "npm install"
+    return [Runner("husky", top / ".husky" / "pre-commit", "husky", "as its last line", setup)]
 
 
-def _prepares_husky(package: Path) -> bool:
-    try:
-        told = json.loads(_text(package) or "{}")
-        return _HUSKY_WORD.search(str(told["scripts"]["prepare"])) is not None
-    except (ValueError, KeyError, TypeError):
-        return False
+def set_check(top: Path) -> str:
+    """The command that sets the check that the project most likely has, or that tells how to set one."""
+    check = suggested_check(top)
+    return f"buildguard install --check {shlex.quote(check)}" if check else "buildguard install --help"
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     except OSError:
         return ""

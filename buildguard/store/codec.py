@@ -1,296 +1,129 @@
-"""How states, events and evidence lie in SQLite's tables. Only SQL that SQLite 3.31 understands."""
+"""Values as JSON, for every store. All that is read is checked: what buildguard did not write is never believed.
 
-from contextlib import suppress
-from enum import StrEnum
+A NamedTuple travels as an object without the fields that have their defaults, a tuple as an array, an enum as its
+value. Keys that this version does not know are passed over: a newer one may have written them.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from enum import EnumType
 from typing import Any, TypeVar
 
-from buildguard.claims.model import Claim, Event, Evidence, Outcome, State, Status
-
-E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 GREATEST = 250e9
 """No number that buildguard writes is greater; as seconds it is the year 9892."""
-
-_TABLES = (
-    """CREATE TABLE build_state (
-        build TEXT NOT NULL, scope TEXT NOT NULL,
-        status TEXT NOT NULL CHECK (status IN ('passing', 'broken', 'fixing')),
-        claim_number INTEGER NOT NULL, fixer_agent_id TEXT, fixer_checkout TEXT, claimed_at REAL, seen_at REAL,
-        stale_after REAL, max_claim REAL, fixer_process TEXT, attempts INTEGER,
-        check_command TEXT NOT NULL, broken_since REAL, last_check REAL, updated_at REAL, reason TEXT NOT NULL,
-        failures TEXT NOT NULL, head TEXT NOT NULL, opened_after INTEGER NOT NULL, passed_after INTEGER NOT NULL,
-        superseded_agent_id TEXT, superseded_number INTEGER, revision INTEGER NOT NULL,
-        CHECK ((status = 'fixing') = (fixer_agent_id IS NOT NULL)),
-        PRIMARY KEY (build, scope))""",
-    """CREATE TABLE event (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, build TEXT NOT NULL, at REAL NOT NULL,
-        kind TEXT NOT NULL, scope TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL,
-        claim_number INTEGER NOT NULL, agent_id TEXT NOT NULL, other_agent_id TEXT, reason TEXT NOT NULL,
-        failures TEXT NOT NULL, attempts INTEGER NOT NULL, checkout TEXT NOT NULL, head TEXT NOT NULL,
-        tree TEXT NOT NULL, branch TEXT NOT NULL, committing INTEGER NOT NULL, lasted REAL, fixed_at REAL)""",
-    "CREATE INDEX event_of_build ON event (build, id)",
-    "CREATE INDEX event_of_fix ON event (build, id) WHERE kind IN ('fixed', 'released')",
-    """CREATE TABLE evidence (
-        build TEXT NOT NULL, check_command TEXT NOT NULL, tree TEXT NOT NULL, passed INTEGER NOT NULL,
-        at REAL NOT NULL, agent_id TEXT NOT NULL, PRIMARY KEY (build, check_command, tree, agent_id))""",
-)
-STEPS = (
-    _TABLES,
-    (
-        "ALTER TABLE event ADD COLUMN check_command TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE build_state ADD COLUMN began_with TEXT NOT NULL DEFAULT ''",
-        "UPDATE build_state SET began_with = failures",
-        "ALTER TABLE build_state ADD COLUMN staged TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE evidence ADD COLUMN failures TEXT NOT NULL DEFAULT ''",
-    ),
-)
-"""The statements that bring a file from one schema to the next: from none to 1, from 1 to 2, …"""
-VERSION = len(STEPS)
-
-_STATE_COLUMNS = (
-    "scope, status, claim_number, fixer_agent_id, fixer_checkout, claimed_at, seen_at, stale_after, max_claim,"
-    " fixer_process, attempts, check_command, broken_since, last_check, updated_at, reason, failures, head,"
-    " opened_after, passed_after, superseded_agent_id, superseded_number, began_with, staged"
-)
-_EVENT_COLUMNS = (
-    "kind, scope, before, after, claim_number, agent_id, other_agent_id, reason, failures, attempts, checkout,"
-    " head, tree, branch, committing, lasted, fixed_at, check_command"
-)
-
-_STATE_KINDS = "T T I t t r r r r t i T r r r T T T I I t i T T I"
-_EVENT_KINDS = "I R T T T T I T t T T I T T T T I r r T"
-_EVIDENCE_COLUMNS = "check_command, tree, passed, at, agent_id, failures"
-_EVIDENCE_KINDS = "T T I R T T"
-"""What a column holds: text, an integer, a real number of seconds; in small letters it may be NULL."""
+LARGEST, LONGEST_TEXT, LONGEST_NAME = 8_000_000, 100_000, 300
+"""Characters of a whole value, of a text in it, and of a name."""
+MOST_ENTRIES = 10_000
+_SCALARS = (str, int, float, bool)
 
 
 class Garbage(ValueError):
-    """A row that buildguard did not write; the message is one short line."""
+    """What buildguard does not write; the message is one short line that names the field."""
 
 
-def _marks(columns: str) -> str:
-    return ", ".join("?" for _ in columns.split(","))
-
-
-SELECT_STATES = f"SELECT {_STATE_COLUMNS}, revision FROM build_state WHERE build = ?"  # noqa: S608
-INSERT_STATE = (
-    f"INSERT INTO build_state ({_STATE_COLUMNS}, build, revision)"  # noqa: S608
-    f" VALUES ({_marks(_STATE_COLUMNS)}, ?, 1) ON CONFLICT DO NOTHING"
-)
-UPDATE_STATE = (
-    f"UPDATE build_state SET {', '.join(name + ' = ?' for name in _STATE_COLUMNS.split(','))},"  # noqa: S608
-    " revision = revision + 1 WHERE build = ? AND scope = ? AND revision = ?"
-)
-SELECT_EVENTS = f"SELECT id, at, {_EVENT_COLUMNS} FROM event WHERE build = ? ORDER BY id DESC LIMIT ?"  # noqa: S608
-SELECT_FIXES = (
-    f"SELECT id, at, {_EVENT_COLUMNS} FROM event"  # noqa: S608
-    " WHERE build = ? AND kind IN ('fixed', 'released') ORDER BY id DESC LIMIT ?"
-)
-SELECT_OWN_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'build_state'"
-SELECT_LAST_EVENT = "SELECT max(id) FROM event WHERE build = ?"
-INSERT_EVENT = f"INSERT INTO event (build, at, {_EVENT_COLUMNS}) VALUES (?, ?, {_marks(_EVENT_COLUMNS)})"  # noqa: S608
-SELECT_EVIDENCE = f"SELECT {_EVIDENCE_COLUMNS} FROM evidence WHERE build = ? AND at > ?"  # noqa: S608
-DELETE_EVIDENCE = "DELETE FROM evidence WHERE build = ? AND check_command = ? AND tree = ? AND agent_id = ?"
-INSERT_EVIDENCE = (
-    "INSERT OR REPLACE INTO evidence (build, check_command, tree, agent_id, passed, at, failures)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-PRUNE_EVIDENCE = (
-    "DELETE FROM evidence WHERE build = ? AND (at <= ? OR rowid NOT IN"
-    " (SELECT rowid FROM evidence WHERE build = ? ORDER BY at DESC LIMIT ?))"
-)
-
-
-def stored(text: str | None) -> str | bytes | None:
-    """Text as SQLite takes it. What is not Unicode, such as a file name in another encoding within a check, is
-    kept as it is: coordination must not fail for it."""
-    if text is None or text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="surrogatepass")
+def encode(value: object) -> str:
+    """The value as ASCII. Raises `Garbage` where `decode` would: such a value would make its build unreadable."""
+    text = json.dumps(_plain(value), separators=(",", ":"))
+    decode(type(value), text)
     return text
 
 
-def _believed(row: tuple[Any, ...], columns: str, kinds: str) -> list[Any]:
-    """The values of a row, if each is of its column's kind. SQLite itself checks none of that."""
-    return [
-        _checked(value, name.strip(), kind)
-        for value, name, kind in zip(row, columns.split(","), kinds.split(), strict=True)
-    ]
-
-
-def _checked(value: object, name: str, kind: str) -> object:
-    if isinstance(value, bytes) and kind in "Tt":
-        with suppress(UnicodeDecodeError):
-            value = value.decode(errors="surrogatepass")
-    if not _fits(value, kind):
-        shown = repr(value)
-        raise Garbage(f"{name} is {shown if len(shown) <= 40 else shown[:39] + '…'}")
+def decode(cls: type[T], text: object) -> T:
+    """The value of that class, a NamedTuple, that the text stands for. Raises `Garbage`."""
+    if type(text) is not str or len(text) > LARGEST:
+        raise _garbage(cls.__name__, text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _garbage(cls.__name__, text) from None
+    value: T = read(cls.__name__, cls, found)
     return value
 
 
-def _fits(value: object, kind: str) -> bool:
-    if value is None:
-        return kind.islower()
-    if kind in "Tt":
-        return isinstance(value, str)
-    return isinstance(value, int if kind in "Ii" else float) and abs(value) <= GREATEST
+def read(name: str, hint: Any, found: Any) -> Any:
+    """What was read, as the value of the field of that name and type. Raises `Garbage`."""
+    if hint not in _SCALARS and type(None) in getattr(hint, "__args__", ()):
+        return None if found is None else read(name, hint.__args__[0], found)
+    if not _fits(name, hint, found):
+        raise _garbage(name, found)
+    if isinstance(found, list):
+        return tuple([read(name, hint.__args__[0], part) for part in found])
+    if not isinstance(found, dict):
+        return hint(found)
+    if not hasattr(hint, "_fields"):
+        return {read(name, str, key): read(name, hint.__args__[1], part) for key, part in found.items()}
+    for field in hint._fields:
+        if field not in found and field not in hint._field_defaults:
+            raise Garbage(f"{field} is missing")
+    hints = hint.__annotations__.items()
+    return hint(**{field: read(field, kind, found[field]) for field, kind in hints if field in found})
 
 
-def _word(kind: type[E], value: str, name: str) -> E:
-    try:
-        return kind(value)
-    except ValueError:
-        raise Garbage(f"{name} is {value[:40]!r}") from None
+def _fits(name: str, hint: Any, found: Any) -> bool:
+    if hint is str:
+        fits = _KINDS.get(name)
+        return type(found) is str and len(found) <= LONGEST_TEXT and (fits is None or fits(found))
+    if hint in _SCALARS:
+        # A bool is an int, too; and no comparison is true of NaN, which `json` reads.
+        return (type(found) is hint or (hint is float and type(found) is int)) and abs(found) <= GREATEST
+    if isinstance(hint, EnumType):
+        return type(found) is str and found in list(hint)
+    kind = list if getattr(hint, "__origin__", None) is tuple else dict
+    return type(found) is kind and len(found) <= MOST_ENTRIES
 
 
-def state_values(state: State) -> tuple[object, ...]:
-    """The values of a state in the order of its columns."""
-    claim = state.claim
-    held = (
-        (
-            stored(claim.agent),
-            stored(claim.checkout),
-            claim.claimed_at,
-            claim.seen_at,
-            claim.stale_after,
-            claim.max_claim,
-            stored(claim.process),
-            claim.attempts,
-        )
-        if claim
-        else (None,) * 8
-    )
-    return (
-        stored(state.scope),
-        state.status.value,
-        state.number,
-        *held,
-        stored(state.check),
-        state.broken_since,
-        state.last_check,
-        state.updated_at,
-        stored(state.reason),
-        stored("\n".join(state.failures)),
-        stored(state.head),
-        state.opened_after,
-        state.passed_after,
-        stored(state.superseded_agent),
-        state.superseded_number,
-        stored("\n".join(state.began)),
-        stored(state.staged),
-    )
+def _plain(value: Any) -> object:
+    if hasattr(value, "_fields"):
+        named, defaults = value._asdict().items(), value._field_defaults
+        return {name: _plain(part) for name, part in named if name not in defaults or part != defaults[name]}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(text.split("\n")) if text else ()
+def _garbage(name: str, found: object) -> Garbage:
+    # Never the whole of it: it may be long, and `repr` of what is nested deeply fails.
+    if isinstance(found, list | dict):
+        shown = f"a {type(found).__name__} of {len(found)}"
+    else:
+        shown = repr(found[:40] if isinstance(found, str | bytes) else found)
+    return Garbage(f"{name} is {shown if len(shown) <= 40 else shown[:39] + '…'}")
 
 
-def state_of(row: tuple[Any, ...]) -> State:
-    """The state that a row of `SELECT_STATES` holds. Raises `Garbage`."""
-    believed = _believed(row, f"{_STATE_COLUMNS}, revision", _STATE_KINDS)
-    scope, status, number, agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts = (
-        believed[:11]
-    )
-    if believed[-1] < 1:
-        raise Garbage(f"revision is {believed[-1]}")
-    claim = None
-    if (agent is None) == (status == Status.FIXING.value):
-        raise Garbage(f"status is {status!r}, fixer_agent_id is {agent!r}")
-    if agent is not None:
-        if None in (checkout, claimed_at, seen_at, stale_after, max_claim, attempts):
-            raise Garbage("a claim lacks one of its values")
-        claim = Claim(agent, checkout, claimed_at, seen_at, stale_after, max_claim, process, attempts)
-    check, broken_since, last_check, updated_at, reason, failures, head = believed[11:18]
-    opened_after, passed_after, superseded_agent, superseded_number, began, staged, revision = believed[18:]
-    return State(
-        scope,
-        _word(Status, status, "status"),
-        number,
-        claim,
-        check,
-        broken_since,
-        last_check,
-        updated_at,
-        reason,
-        _lines(failures),
-        head,
-        opened_after,
-        passed_after,
-        superseded_agent,
-        superseded_number,
-        _lines(began),
-        staged,
-        revision,
-    )
+_CONTROLS = frozenset(map(chr, (*range(32), *range(127, 160))))
 
 
-def event_values(event: Event) -> tuple[object, ...]:
-    """The values of an event in the order of its columns, without id and time: the store gives those."""
-    return (
-        event.kind.value,
-        stored(event.scope),
-        event.before.value,
-        event.after.value,
-        event.number,
-        stored(event.agent),
-        stored(event.other),
-        stored(event.reason),
-        stored("\n".join(event.failures)),
-        event.attempts,
-        stored(event.checkout),
-        stored(event.head),
-        stored(event.tree),
-        stored(event.branch),
-        event.committing,
-        event.lasted,
-        event.fixed_at,
-        stored(event.check),
-    )
+def _is_object_id(text: str) -> bool:
+    return len(text) in (0, 40, 64) and not text.strip("0123456789abcdef")
 
 
-def event_of(row: tuple[Any, ...]) -> Event:
-    """The event that a row of `SELECT_EVENTS` or `SELECT_FIXES` holds. Raises `Garbage`."""
-    believed = _believed(row, f"id, at, {_EVENT_COLUMNS}", _EVENT_KINDS)
-    number, at, kind, scope, before, after, claim, agent, other, reason, failures, attempts, *rest = believed
-    checkout, head, tree, branch, committing, lasted, fixed_at, check = rest
-    return Event(
-        _word(Outcome, kind, "kind"),
-        scope,
-        _word(Status, before, "before"),
-        _word(Status, after, "after"),
-        claim,
-        agent,
-        other,
-        reason,
-        _lines(failures),
-        attempts,
-        checkout,
-        head,
-        tree,
-        branch,
-        bool(committing),
-        lasted,
-        fixed_at,
-        check,
-        number,
-        at,
-    )
+def _is_mode(text: str) -> bool:
+    return len(text) in (0, 6) and not text.strip("01234567")
 
 
-def evidence_of(row: tuple[Any, ...]) -> Evidence:
-    """The evidence that a row of `SELECT_EVIDENCE` holds. Raises `Garbage`."""
-    check, tree, passed, at, agent, failures = _believed(row, _EVIDENCE_COLUMNS, _EVIDENCE_KINDS)
-    return Evidence(check, tree, bool(passed), at, agent, _lines(failures))
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and _CONTROLS.isdisjoint(text)
 
 
-def evidence_values(evidence: Evidence, at: float) -> tuple[object, ...]:
-    """The values of `INSERT_EVIDENCE` after the build; `at` is the store's time."""
-    return (*evidence_key(evidence), evidence.passed, at, stored("\n".join(evidence.failures)))
+def _is_path(text: str) -> bool:
+    return text[:1] not in ("", "/") and "\0" not in text and ".." not in text.split("/")
 
 
-def evidence_key(evidence: Evidence) -> tuple[object, ...]:
-    """What names a piece of evidence within its build, in the order of the statements that write it."""
-    return stored(evidence.check), stored(evidence.tree), stored(evidence.agent)
+def _is_branch(text: str) -> bool:
+    """No branch, or what `git check-ref-format` accepts."""
+    parts = text.split("/")
+    whole = all(part and part[0] != "." and not part.endswith(".lock") for part in parts) and text[-1] != "."
+    legal = _CONTROLS.union(" ~^:?*[\\").isdisjoint(text) and ".." not in text and "@{" not in text
+    return not text or (text.startswith("refs/") and whole and legal)
+
+
+_KINDS: Mapping[str, Callable[[str], bool]] = {
+    **dict.fromkeys(("head", "heads", "files", "tree", "blob", "failed", "commits"), _is_object_id),
+    **dict.fromkeys(("agent", "other", "scope", "checkout", "seen"), _is_name),
+    **dict.fromkeys(("path", "loose", "written", "staged"), _is_path),
+    "branch": _is_branch,
+    "mode": _is_mode,
+}
+"""What a text in the field of that name has to be, because it becomes a word for git or for a terminal."""

@@ -23,8 +23,8 @@ def place_of(state: State, checkout: str = "") -> str:
 
 
 def who(agent: Identity) -> str:
-    """The caller, and where its id came from."""
-    source = getattr(agent, "source", "")
+    """The caller, and where its id came from if it has not named itself."""
+    source = "" if getattr(agent, "given", True) else getattr(agent, "source", "")
     return f"{agent.id} (from {source})" if source else agent.id
 
 
@@ -40,11 +40,11 @@ def holder(view: View, now: float) -> str:
     claim = view.state.claim
     if claim is None:
         return "nobody is fixing"
-    text = f"{claim.agent} is fixing since {ago(claim.claimed_at, now)}, claim {view.state.number}"
+    said = f"{claim.agent} is fixing since {ago(claim.claimed_at, now)}, claim {view.state.number}"
     if claim.attempts > 1:
-        text += f", attempt {claim.attempts}"
-    text += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
-    return text + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
+        said += f", attempt {claim.attempts}"
+    said += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
+    return said + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
 
 
 def at_stake(view: View, now: float, checkout: str, build: str) -> str:
@@ -153,7 +153,7 @@ def happened(event: Event, now: float) -> str:
         Kind.TAKEN_OVER: f"{agent} took over from {event.other} ({stale_words(event.reason, None)})",
         Kind.REPORTED: f"{agent} reported it broken{again}",
         Kind.SHARED: f"{agent} fails the same way as {event.other or 'others'}: shared from now on",
-        Kind.LANDED: f"{agent} committed a part of the fix",
+        Kind.LANDED: f"a part of {agent}'s fix is in HEAD",
         Kind.FIXED: f"{agent} fixed it{ended}{tries}{f' ({event.reason})' if event.reason else ''}",
         Kind.RECOVERED: f"it passes again on unchanged files{ended}",
         Kind.RELEASED: f"{agent} released it as fixed{ended}, by word{because}",

@@ -10,7 +10,8 @@ from buildguard.checks.runner import Command, Result, Verdict
 from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
 from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
-from buildguard.text import ago, clock, iso, quoted, shortened, some, span
+from buildguard.git.safety import pathspec
+from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
 from buildguard.ui import phrases
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -42,6 +43,10 @@ class Head(NamedTuple):
     at: float = 0.0
 
 
+WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
+"""The outcomes after which the caller is the fixer."""
+
+
 class Answers(NamedTuple):
     """What composes the answers of one command: where it runs, and the options that its `next:` lines repeat."""
 
@@ -49,9 +54,8 @@ class Answers(NamedTuple):
     build: str
     aim: tuple[str, ...] = ()
     check: Command | None = None
-
-    won = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
-    """The outcomes after which the caller is the fixer."""
+    inside: bool = False
+    """Whether it runs in a folder below the top of the work tree."""
 
     @property
     def options(self) -> str:
@@ -134,18 +138,16 @@ class Answers(NamedTuple):
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
-        named = again is not None and "--agent" in again
-        following: str | None = self.next("wait")
-        if ancestor.shell_with_terminal and again is not None and not named:
-            program, verb, rest = (*again.split(" ", 2), "")[:3]
-            following = f"{program} {verb} --agent {quoted(holder)} {rest}".rstrip()
-        return _about(answer, Exit.BUSY, lines, following)
+        following = self.next("wait")
+        if ancestor.shell_with_terminal and "--agent" not in self.aim:
+            following = _with(again, "--agent", holder) or following
+        return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
     def status(
         self, answer: Answer, head: Head, notes: Sequence[str], following: str | None, everything: bool, gate: bool
     ) -> Report:
-        """`buildguard status`. `notes` are further lines, `following` what they ask for; `everything` shows all scopes;
-        as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
+        """`buildguard status`. `notes` are further lines, `following` what they ask for; `everything` shows all
+        scopes; as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
         shown = [view, *(one for one in others if everything or self._matters(one))]
@@ -162,21 +164,23 @@ class Answers(NamedTuple):
             following = following or self.next("run")
         scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
         extra = {"scopes": scopes, "head": _head_facts(head)}
-        return _about(answer, code, lines, self._after_status(answer) or following, extra)
+        return _about(answer, code, lines, following or self._after_status(answer), extra)
 
-    def passed(self, answer: Answer | None, check: str, took: float) -> Report:
-        """A green check, and what it came to. Without an answer coordination was unavailable."""
+    def passed(self, answer: Answer | None, check: str, took: float, brief: bool = False) -> Report:
+        """A green check, and what it came to. Without an answer coordination was unavailable. `brief`: a command
+        above will say what is left to be done."""
         lines = [f"passed: {check} ({span(took)})"]
         if answer is None:
             return Report("passed", Exit.OK, tuple(lines))
         lines += phrases.ended(answer, self.checkout)
-        more, following = self.still_open(answer)
+        more, following = ([], None) if brief else self.still_open(answer)
         lines += more
         fixed = answer.outcome is Outcome.FIXED
         return _about(answer, Exit.OK, lines, following, {"fixed": fixed}, "passed")
 
     def still_open(self, answer: Answer) -> tuple[list[str], str | None]:
-        """What a pass has not ended, and the command that does: the fixer's, or of whoever has the breakage here."""
+        """What a pass has not ended, and the command that does: the fixer's, or of whoever has the breakage
+        here."""
         state, run = answer.view.state, answer.run
         if answer.outcome is Outcome.LEFT:
             return ["this checkout has left the commit that fails: nothing is fixed there by that"], None
@@ -185,6 +189,10 @@ class Answers(NamedTuple):
         seen = state.breakage.seen.get(run.checkout)
         landing = next((one for one in run.landings if seen and one.failed == seen.files), None)
         held = f"; claim {state.number} is still yours" if self._mine(answer) else ""
+        if landing is not None and landing.left is not None:
+            landing = landing._replace(loose=landing.left)
+            if not landing.loose:
+                return ["this commit has what makes it pass"], None
         if landing is None:
             return [f"passes here, and nothing of it is committed yet{held}"], self.give_back(answer)
         loose = some(landing.loose)
@@ -198,14 +206,14 @@ class Answers(NamedTuple):
 
     def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
         """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""
-        paths = shlex.join(f":(top,literal){path}" for path in loose)
-        if any(not path.isprintable() for path in loose):
-            return "git status --short"
         gone = {one.path for one in changed if not one.blob}
-        new = [path for path in loose if path not in gone]
-        added = f"git add -- {shlex.join(f':(top,literal){path}' for path in new)} && " if new else ""
-        line = f"{added}buildguard commit{self.options} -m 'Fix the build' -- {paths}"
-        return line if len(line) <= 4000 else "git status --short"
+        paths = [pathspec(path, self.inside) for path in loose]
+        new = [pathspec(path, self.inside) for path in loose if path not in gone]
+        commit = command(["buildguard", "commit", *self.aim, "-m", "Fix the build", "--", *paths])
+        added = command(["git", "add", "--", *new]) if new else ""
+        if commit is None or added is None:
+            return "git status --short"
+        return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
         """What a commit came to for an open breakage, when git has returned."""
@@ -224,9 +232,10 @@ class Answers(NamedTuple):
         failures = answer.run.failures if answer.run else ()
         lines = [ended, *phrases.failing(failures), *self.election(answer)]
         if answer.outcome is Outcome.ANOTHER_CHECK:
-            name = self._other_build()
-            return _about(answer, Exit.FAILED, lines, _built(again, name), {"election": "another_check"}, "failed")
-        if answer.outcome in self.won:
+            return _about(
+                answer, Exit.FAILED, lines, self._elsewhere(again), {"election": "another_check"}, "failed"
+            )
+        if answer.outcome in WON:
             lines.append(f"fix it, then run the next line; give up with: {self.give_up}")
         return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
 
@@ -237,7 +246,7 @@ class Answers(NamedTuple):
 
     def while_busy(self, answer: Answer, ended: str) -> list[str]:
         """What is said before a wait."""
-        return [ended, *filter(None, [answer.why]), *_you(answer)]
+        return [ended, *filter(None, [answer.why])]
 
     def gave_up_fixing(self, answer: Answer | None, reason: str, code: int, again: str | None) -> Report:
         """The fix command did not help."""
@@ -281,12 +290,9 @@ class Answers(NamedTuple):
 
     def _held(self, answer: Answer) -> list[str]:
         """What a caller has to know whose pass did not end its claim."""
-        return [
-            f"you still hold claim {state.number} on {phrases.place_of(state, self.checkout)}: it ends when a commit has"
-            f" what makes {shortened(state.breakage.check if state.breakage else '') or 'its check'} pass"
-            for state in answer.snapshot.states.values()
-            if state.claim and answer.agent and state.claim.agent == answer.agent.id
-        ]
+        me = answer.agent.id if answer.agent else None
+        held = [view.state for view in answer.snapshot.views() if view.held_by(me)]
+        return [f"you still hold claim {state.number} on {self.where(state)}" for state in held]
 
     def _matters(self, view: View) -> bool:
         """Whether the breakage is open for whoever stands here."""
@@ -306,8 +312,13 @@ class Answers(NamedTuple):
             return self.next("wait")
         return self.run_of(state.breakage.check)
 
-    def _other_build(self) -> str:
-        return "other" if self.build == "default" else f"{self.build}-other"
+    def _elsewhere(self, again: str | None) -> str | None:
+        """The same command about another build."""
+        name = "other" if self.build == "default" else f"{self.build}-other"
+        for given in (f"--build {quoted(self.build)}", f"--build={quoted(self.build)}"):
+            if again is not None and given in again and "--build" in self.aim:
+                return again.replace(given, f"--build {quoted(name)}", 1)
+        return _with(again, "--build", name) or again
 
 
 def unavailable(error: Exception) -> Report:
@@ -390,12 +401,12 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
     }
 
 
-def _built(again: str | None, name: str) -> str | None:
-    """The same command about another build."""
-    if again is None or not again.startswith("buildguard ") or "--build" in again:
-        return again
+def _with(again: str | None, option: str, value: str) -> str | None:
+    """One of our commands with one more option, right after its verb; None if it is none of ours."""
+    if again is None or not again.startswith("buildguard "):
+        return None
     program, verb, rest = (*again.split(" ", 2), "")[:3]
-    return f"{program} {verb} --build {quoted(name)} {rest}".rstrip()
+    return f"{program} {verb} {option} {quoted(value)} {rest}".rstrip()
 
 
 def _head_line(head: Head, now: float) -> str:

@@ -26,13 +26,13 @@ SIGN_OF_LIFE = 30.0
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
-def clean(text: str) -> str:
-    """The text with everything escaped that could move a cursor, break a line or turn the reading direction."""
-    if text.isascii() and text.isprintable():
-        return text
+def clean(line: str) -> str:
+    """The line with everything escaped that could move a cursor, break a line or turn the reading direction."""
+    if line.isascii() and line.isprintable():
+        return line
     return "".join(
         char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _HIDDEN else char
-        for char in text
+        for char in line
     )
 
 
@@ -117,13 +117,13 @@ class Voice:
             _write(stream, f"next: {clean(report.next)}")
 
     def _line(self, stream: TextIO, line: str) -> None:
-        text = f"{PREFIX} {clean(line)}"
+        whole = f"{PREFIX} {clean(line)}"
         if not (self._fancy and _is_terminal(stream)):
-            _write(stream, text)
+            _write(stream, whole)
             return
         from rich.text import Text
 
-        shown = Text(text)
+        shown = Text(whole)
         shown.stylize("dim", 0, len(PREFIX))
         style = next((style for start, style in _COLOURS.items() if line.startswith(start)), "")
         shown.stylize(style, len(PREFIX) + 1)
@@ -198,15 +198,15 @@ class Countdown:
         if self._status is not None:
             self._status.stop()
 
-    def _spin(self, text: str) -> None:
+    def _spin(self, line: str) -> None:
         from rich.status import Status as Spinner
         from rich.text import Text
 
         if self._status is None:
-            self._status = Spinner(Text(text), console=_console(self._voice.err))
+            self._status = Spinner(Text(line), console=_console(self._voice.err))
             self._status.start()
         else:
-            self._status.update(Text(text))
+            self._status.update(Text(line))
 
 
 def _console(stream: TextIO) -> "Console":

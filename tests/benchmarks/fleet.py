@@ -30,7 +30,7 @@ BOUND = 300.0
 """Seconds after which a fleet that does not end is given up: a hung benchmark is a failed one."""
 CHECK = """
 sleep @seconds@
-says() { echo "0 ${FLEET_AGENT:-nobody} $1" >> @folder@/log; }
+says() { echo "0 ${FLEET_AGENT:-nobody} $1" >> "@folder@/log"; }
 says checks
 failed=
 if grep -q BROKEN app.txt; then echo "FAILED tests/test_app.py::test_app - boom"; failed=" app"; fi

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,14 +187,19 @@ def flock(agent: Agent) -> None:
 def first_form(agent: Agent) -> None:
     """The pattern's first published form: claim or sleep a fixed time; stale by the first failure's age; whoever
     passes marks the build passing."""
-    database = sqlite3.connect(agent.folder / "first.db", timeout=60, isolation_level=None)
+    with closing(sqlite3.connect(agent.folder / "first.db", timeout=60, isolation_level=None)) as database:
+        _first_form(agent, database)
+    agent.commit("work", agent.own)
+
+
+def _first_form(agent: Agent, database: sqlite3.Connection) -> None:
     database.execute("CREATE TABLE IF NOT EXISTS build (id INTEGER PRIMARY KEY, status, fixer, broken_since)")
     database.execute("INSERT OR IGNORE INTO build VALUES (1, 'passing', NULL, NULL)")
     for _ in agent.rounds():
         passed, said = agent.check()
         if passed:
             database.execute("UPDATE build SET status = 'passing', fixer = NULL, broken_since = NULL")
-            break
+            return
         now = time.monotonic()
         database.execute("BEGIN IMMEDIATE")
         database.execute(
@@ -209,7 +215,6 @@ def first_form(agent: Agent) -> None:
         agent.log(f"waits {fixer}")
         time.sleep(agent.plan.sleep)
         agent.take_fix()
-    agent.commit("work", agent.own)
 
 
 def buildguard(agent: Agent) -> None:

@@ -8,6 +8,7 @@ disk's answer, and the median would tell of whoever else writes to it.
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.table import Row, Table, in_turn, milliseconds, percentile
@@ -73,10 +74,9 @@ def _fill(path: Path, events: int, span: float) -> None:
     guard.failed(None)
     guard.release(None, gave_up=False, reason="")
     guard.store.close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("DELETE FROM event")
         db.executemany(schema.INSERT_EVENT, _events(events, span))
-    db.close()
 
 
 def _events(many: int, span: float) -> Iterator[tuple[object, ...]]:

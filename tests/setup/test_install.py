@@ -2,17 +2,18 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from testing.support import PROJECT, SCRIPTS, Checkout, Done, new_repository
+from testing.support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, Done, new_repository
 
-from buildguard.setup import shim
+from buildguard.setup import hookfile
 
-KEPT = "pre-commit.before-buildguard"
+KEPT = "hooks.before-buildguard"
 
 
 @pytest.fixture
@@ -29,13 +30,13 @@ def hooks_of(checkout: Checkout) -> Path:
 
 
 def state(folder: Path) -> dict[str, tuple[str, bytes, int]]:
-    """Every file below a folder: its name, bytes and mode."""
+    """Every file below a folder but coordination's own: its name, bytes and mode."""
     return {
         str(path.relative_to(folder)): (str(path.readlink()), b"", 0)
         if path.is_symlink()
         else ("", path.read_bytes(), path.stat().st_mode)
         for path in folder.rglob("*")
-        if path.is_symlink() or path.is_file()
+        if (path.is_symlink() or path.is_file()) and not path.is_relative_to(folder / ".git/buildguard")
     }
 
 
@@ -64,13 +65,13 @@ def refused(done: Done) -> bool:
 
 
 def test_the_shim_for_copying_is_the_file_in_hooks() -> None:
-    assert (PROJECT / "hooks" / "pre-commit").read_text() == shim.PLAIN
+    assert (PROJECT / "hooks" / "pre-commit").read_bytes() == hookfile.PLAIN
 
 
 def test_the_installed_shim_is_the_one_for_copying_and_the_chain_and_the_fallback() -> None:
-    lines = shim.installed("/opt/a python").decode().splitlines()
-    added = [line for line in lines if line not in shim.PLAIN.splitlines()]
-    assert [line for line in lines if line not in added] == shim.PLAIN.splitlines()
+    lines, plain = hookfile.installed("/opt/a python").decode().splitlines(), hookfile.PLAIN.decode().splitlines()
+    added = [line for line in lines if line not in plain]
+    assert [line for line in lines if line not in added] == plain
     assert len(added) == 4
     assert subprocess.run(["sh", "-n"], input="\n".join(lines), text=True).returncode == 0
 
@@ -116,7 +117,6 @@ def test_uninstall_restores_a_hook_that_was_a_link(bare_of_hooks: Checkout) -> N
     assert guarded(bare_of_hooks)
     assert (bare_of_hooks.path / "ran").exists()
     (bare_of_hooks.path / "ran").unlink()
-    shutil.rmtree(bare_of_hooks.path / ".git/buildguard")
     bare_of_hooks.buildguard("uninstall")
     assert state(hooks_of(bare_of_hooks)) == {
         name.removeprefix(".git/hooks/"): kept for name, kept in before.items() if name.startswith(".git/hooks/")
@@ -125,7 +125,7 @@ def test_uninstall_restores_a_hook_that_was_a_link(bare_of_hooks: Checkout) -> N
 
 def test_uninstall_without_an_old_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
     before = state(bare_of_hooks.path)
-    bare_of_hooks.buildguard("install", "--stage", "pre-commit", "--stage", "pre-push")
+    bare_of_hooks.buildguard("install")
     assert bare_of_hooks.buildguard("uninstall").status == 0
     assert state(bare_of_hooks.path) == before
     assert "nothing to uninstall" in bare_of_hooks.buildguard("uninstall").out
@@ -147,16 +147,51 @@ def test_a_kept_hook_that_is_not_executable_is_not_run_as_git_did_not_run_it(bar
 
 
 def test_the_hook_that_was_there_gets_its_arguments_and_its_standard_input(bare_of_hooks: Checkout) -> None:
-    hook = hooks_of(bare_of_hooks) / "pre-push"
-    hook.write_text('#!/bin/sh\n{ echo "$1"; cat; } > told\n')
-    hook.chmod(0o755)
-    bare_of_hooks.buildguard("install", "--stage", "pre-push")
-    remote = bare_of_hooks.path.parent / "remote"
-    bare_of_hooks.ok("init", "-q", "--bare", str(remote))
-    done = bare_of_hooks.git("push", "-q", str(remote), "HEAD:refs/heads/main")
+    hook = a_hook(bare_of_hooks, '#!/bin/sh\n{ echo "$1"; cat; } > told\n')
+    bare_of_hooks.buildguard("install")
+    done = bare_of_hooks.run("sh", "-c", f"echo some input | {shlex.quote(str(hook))} 'an argument'")
     assert (done.status, "buildguard: passed" in done.err) == (0, True)
-    first, refs = (bare_of_hooks.path / "told").read_text().splitlines()
-    assert (first, refs.split()[2]) == (str(remote), "refs/heads/main")
+    assert (bare_of_hooks.path / "told").read_text() == "an argument\nsome input\n"
+
+
+def test_the_hook_that_was_there_runs_under_its_own_name(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, '#!/bin/sh\n[ "$(basename "$0")" = pre-commit ] || exit 64\ntouch ran\n')
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").status == 0
+    assert (bare_of_hooks.path / "ran").exists()
+
+
+def test_a_dispatcher_that_all_hooks_are_links_to_still_runs(bare_of_hooks: Checkout) -> None:
+    script = '#!/bin/sh\ncase $(basename "$0") in pre-commit) touch ran;; *) exit 64;; esac\n'
+    a_hook(bare_of_hooks, script).rename(hooks_of(bare_of_hooks) / "dispatch")
+    (hooks_of(bare_of_hooks) / "pre-commit").symlink_to("dispatch")
+    before = state(bare_of_hooks.path)
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").status == 0
+    assert (bare_of_hooks.path / "ran").exists()
+    assert bare_of_hooks.buildguard("uninstall").status == 0
+    assert state(hooks_of(bare_of_hooks)) == {
+        name.removeprefix(".git/hooks/"): one for name, one in before.items() if name.startswith(".git/hooks/")
+    }
+    assert not (bare_of_hooks.path / ".git" / KEPT).exists()
+
+
+def test_the_hook_that_was_there_finds_its_neighbours_and_what_lies_above(bare_of_hooks: Checkout) -> None:
+    hook = a_hook(
+        bare_of_hooks, '#!/bin/sh\n. "$(dirname "$0")/common.sh"\ncd "$(dirname "$0")/../.." && touch ran\n'
+    )
+    hook.with_name("common.sh").write_text("true\n")
+    bare_of_hooks.buildguard("install")
+    done = bare_of_hooks.git("commit", "--allow-empty", "-m", "x")
+    assert (done.status, (bare_of_hooks.path / "ran").exists()) == (0, True), done
+
+
+def test_what_somebody_puts_beside_the_kept_hook_stays(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\n")
+    bare_of_hooks.buildguard("install")
+    theirs = bare_of_hooks.write(f".git/{KEPT}/notes", "mine\n")
+    assert bare_of_hooks.buildguard("uninstall").status == 0
+    assert list(theirs.parent.iterdir()) == [theirs]
 
 
 def test_a_linked_work_tree_installs_for_all_of_them(bare_of_hooks: Checkout) -> None:
@@ -200,23 +235,66 @@ def test_a_hooks_folder_that_others_share_is_not_touched_untold(bare_of_hooks: C
     assert (list(shared.iterdir()), state(bare_of_hooks.path)) == ([], before)
 
 
-def test_a_hooks_folder_that_others_share_is_used_when_told_and_left_when_told(bare_of_hooks: Checkout) -> None:
-    shared = bare_of_hooks.home / "hooks"
-    shared.mkdir()
-    bare_of_hooks.ok("config", "--global", "core.hooksPath", str(shared))
-    assert bare_of_hooks.buildguard("install", "--global-hooks-path").status == 0
+def test_a_hook_that_others_share_is_left_and_the_setting_ended(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.ok("config", "core.hooksPath", str(PROJECT / "hooks"))
     assert guarded(bare_of_hooks)
-    assert refused(bare_of_hooks.buildguard("uninstall"))
-    assert (shared / "pre-commit").exists()
-    assert bare_of_hooks.buildguard("uninstall", "--global-hooks-path").status == 0
-    assert list(shared.iterdir()) == []
+    again = bare_of_hooks.buildguard("install", "--check", "! grep -q BROKEN app.txt")
+    assert (again.status, "calls buildguard already" in again.out) == (0, True)
+    done = bare_of_hooks.buildguard("uninstall")
+    assert (refused(done), done.last) == (True, "next: git config --unset core.hooksPath")
+    run_next(bare_of_hooks, done)
+    assert (PROJECT / "hooks" / "pre-commit").exists()
+    assert not guarded_before(bare_of_hooks)
 
 
-def test_an_empty_hooks_path_is_refused_with_its_reason(bare_of_hooks: Checkout) -> None:
-    bare_of_hooks.ok("config", "core.hooksPath", "")
-    done = bare_of_hooks.buildguard("install")
+def run_next(checkout: Checkout, done: Done) -> Done:
+    """Run the next command as it stands, which must succeed."""
+    found = checkout.run("sh", "-c", done.last.removeprefix("next: "))
+    assert found.status == 0, found
+    return found
+
+
+@pytest.mark.parametrize("scope", ["local", "worktree", "global"])
+@pytest.mark.parametrize("path", ["", "/dev/null", "/dev/null/hooks"])
+def test_where_git_can_run_no_hook_file_the_next_line_ends_that_and_installs(
+    bare_of_hooks: Checkout, path: str, scope: str
+) -> None:
+    bare_of_hooks.ok("config", "extensions.worktreeConfig", "true")
+    bare_of_hooks.ok("config", f"--{scope}", "core.hooksPath", path)
+    done = bare_of_hooks.buildguard("install", "--check", "! grep -q BROKEN app.txt")
+    assert (refused(done), f"({scope} configuration)" in done.out) == (True, True)
+    run_next(bare_of_hooks, done)
+    assert guarded(bare_of_hooks)
+
+
+def test_a_hooks_path_of_the_environment_is_left_out_by_the_next_line(bare_of_hooks: Checkout) -> None:
+    empty = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": ""}
+    done = bare_of_hooks.buildguard("install", **empty)
     assert refused(done)
-    assert "core.hooksPath is set empty (local)" in done.out
+    assert bare_of_hooks.run("sh", "-c", done.last.removeprefix("next: "), **empty).status == 0
+    assert guarded(bare_of_hooks)
+
+
+def test_a_relative_hooks_path_is_said_to_be_committed(bare_of_hooks: Checkout) -> None:
+    bare_of_hooks.ok("config", "core.hooksPath", ".githooks")
+    a_hook(bare_of_hooks, "#!/bin/sh\n")
+    done = bare_of_hooks.buildguard("install")
+    hook, folder = bare_of_hooks.path / ".githooks/pre-commit", bare_of_hooks.path / ".githooks.before-buildguard"
+    assert f"commit {hook} and {folder}: until then git runs no hook in the other work trees" in done.out
+    bare_of_hooks.ok("add", "-A")
+    bare_of_hooks.ok("commit", "-qm", "hooks")
+    assert "commit" not in bare_of_hooks.buildguard("install").out.replace("pre-commit", "")
+    assert guarded(bare_of_hooks.work_tree("linked"))
+
+
+def test_a_submodule_with_hooks_in_its_work_tree_gets_the_hook(bare_of_hooks: Checkout) -> None:
+    allowed = ("-c", "protocol.file.allow=always")
+    above = new_repository(bare_of_hooks.path.parent / "above", bare_of_hooks.home)
+    above.ok(*allowed, "submodule", "add", "-q", str(bare_of_hooks.path), "sub")
+    sub = Checkout(above.path / "sub", above.home)
+    sub.ok("config", "core.hooksPath", ".githooks")
+    assert sub.buildguard("install").status == 0
+    assert guarded(sub)
 
 
 def test_a_hook_that_was_edited_since_is_left_alone_by_both(bare_of_hooks: Checkout) -> None:
@@ -225,8 +303,8 @@ def test_a_hook_that_was_edited_since_is_left_alone_by_both(bare_of_hooks: Check
     hook.write_text(hook.read_text() + "# mine\n")
     before = state(bare_of_hooks.path)
     left = bare_of_hooks.buildguard("uninstall")
-    assert (left.status, "edited" in left.out, left.out.splitlines()[-1]) == (1, True, f"next: cat {hook}")
-    assert refused(bare_of_hooks.buildguard("install"))
+    assert (left.status, "edited" in left.out, left.last) == (1, True, f"next: cat {hook}")
+    assert "calls buildguard already" in bare_of_hooks.buildguard("install").out
     assert state(bare_of_hooks.path) == before
 
 
@@ -244,8 +322,8 @@ def test_a_hook_that_was_copied_by_hand_is_left_by_uninstall(checkout: Checkout)
 
 
 def test_a_kept_hook_left_over_from_earlier_is_never_overwritten(bare_of_hooks: Checkout) -> None:
-    hook = a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
-    hook.with_name(KEPT).write_text("an older one")
+    a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
+    bare_of_hooks.write(f".git/{KEPT}/pre-commit", "an older one")
     before = state(bare_of_hooks.path)
     assert refused(bare_of_hooks.buildguard("install"))
     assert state(bare_of_hooks.path) == before
@@ -261,7 +339,7 @@ def test_a_client_whose_path_lacks_the_environment_falls_back_to_its_python(bare
 
 def test_a_python_that_is_gone_is_an_error_that_says_so(bare_of_hooks: Checkout) -> None:
     hook = a_hook(bare_of_hooks, "")
-    hook.write_bytes(shim.installed("/no/such place/it's python"))
+    hook.write_bytes(hookfile.installed("/no/such place/it's python"))
     done = bare_of_hooks.git("commit", "--allow-empty", "-m", "x", PATH=path_without_buildguard(bare_of_hooks))
     assert (done.status, done.last) == (1, "next: BUILDGUARD=0 git commit")
 
@@ -272,6 +350,85 @@ def path_without_buildguard(checkout: Checkout) -> str:
     return os.pathsep.join(part for part in kept if Path(part) != SCRIPTS and not Path(part, "buildguard").exists())
 
 
-def test_outside_a_repository_it_says_so(bare_of_hooks: Checkout) -> None:
-    done = Checkout(bare_of_hooks.home, bare_of_hooks.home).buildguard("install")
-    assert (done.status, done.out.splitlines()[-1]) == (1, "next: git init")
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_outside_a_repository_it_says_so_and_makes_none(bare_of_hooks: Checkout, command: str) -> None:
+    outside = Checkout(bare_of_hooks.home, bare_of_hooks.home)
+    done = outside.buildguard(command)
+    assert (done.status, "not a git repository" in done.out) == (1, True)
+    run_next(outside, done)
+    assert not (outside.path / ".git").exists()
+
+
+@pytest.mark.parametrize("kind", ["none", "a file", "a link"])
+def test_an_install_that_cannot_write_the_hook_leaves_nothing(bare_of_hooks: Checkout, kind: str) -> None:
+    if kind == "a file":
+        a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
+    elif kind == "a link":
+        (hooks_of(bare_of_hooks) / "pre-commit").symlink_to("pre-commit.sample")
+    before = state(bare_of_hooks.path)
+    done = without_a_draft(bare_of_hooks)
+    assert (done.status, "error: " in done.out, done.last.startswith("next: ls ")) == (1, True, True)
+    assert state(bare_of_hooks.path) == before
+    assert not (bare_of_hooks.path / ".git" / KEPT).exists()
+    assert bare_of_hooks.buildguard("install").status == 0
+
+
+def without_a_draft(checkout: Checkout) -> Done:
+    """Install where the name that the new hook is first written under is taken: it bears the process's number."""
+    hook = shlex.quote(str(hooks_of(checkout) / "pre-commit"))
+    return checkout.run("sh", "-c", f": > {hook}.$$.new; exec {BUILDGUARD} install")
+
+
+def test_an_install_that_cannot_keep_the_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\n" + "#\n" * 100_000)
+    before = state(bare_of_hooks.path)
+    done = bare_of_hooks.run("sh", "-c", f"ulimit -f 64; exec {BUILDGUARD} install")
+    assert (done.status, "File too large" in done.out) == (1, True)
+    assert state(bare_of_hooks.path) == before
+    assert not (bare_of_hooks.path / ".git" / KEPT).exists()
+
+
+def test_an_install_whose_hook_is_refused_leaves_the_settings_alone(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
+    bare_of_hooks.write(f".git/{KEPT}/pre-commit", "an older one")
+    before = state(bare_of_hooks.path)
+    assert refused(bare_of_hooks.buildguard("install", "--check", "true"))
+    assert state(bare_of_hooks.path) == before
+
+
+def test_an_upgrade_that_fails_leaves_the_older_hook(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\ntouch ran\n")
+    bare_of_hooks.buildguard("install")
+    (hooks_of(bare_of_hooks) / "pre-commit").write_bytes(hookfile.installed("/another/python"))
+    before = state(bare_of_hooks.path)
+    assert without_a_draft(bare_of_hooks).status == 1
+    assert state(bare_of_hooks.path) == before
+    assert "installed the hook: " in bare_of_hooks.buildguard("install").out
+    assert (guarded(bare_of_hooks), (bare_of_hooks.path / "ran").exists()) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "check"),
+    [
+        ("package.json", '{"scripts": {"test": "vitest"}}', "npm test"),
+        ("Cargo.toml", "[package]\n", "cargo test"),
+        ("go.mod", "module x\n", "go test ./..."),
+        ("Makefile", "all:\n\ntest: all\n\ttrue\n", "make test"),
+        ("pyproject.toml", "[tool.pytest.ini_options]\n", "pytest -q"),
+    ],
+)
+def test_without_a_check_the_one_that_the_project_seems_to_have_is_offered(
+    bare_of_hooks: Checkout, file: str, text: str, check: str
+) -> None:
+    (bare_of_hooks.path / ".buildguard.toml").unlink()
+    bare_of_hooks.write(file, text)
+    done = bare_of_hooks.buildguard("install")
+    assert (done.status, shlex.split(done.last)) == (0, ["next:", "buildguard", "install", "--check", check])
+    assert check in run_next(bare_of_hooks, done).out + (bare_of_hooks.path / ".buildguard.toml").read_text()
+
+
+def test_without_any_sign_of_a_check_none_is_offered(bare_of_hooks: Checkout) -> None:
+    (bare_of_hooks.path / ".buildguard.toml").unlink()
+    done = bare_of_hooks.buildguard("install")
+    assert (done.status, done.last) == (0, "next: buildguard install --help")
+    run_next(bare_of_hooks, done)

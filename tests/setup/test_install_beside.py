@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from testing.support import SCRIPTS, Checkout, new_repository
-from testing.tools import named, need, node_modules
+from testing.tools import documented, named, need, node_modules
 
-from buildguard.setup import settingsfile
-from buildguard.setup.settingsfile import CannotEdit
+from buildguard.setup import runners
+from buildguard.setup.hookfile import Refusal
+from buildguard.setup.install import with_check
 
 
 @pytest.fixture
@@ -61,6 +62,20 @@ def test_the_block_for_prek_toml_works(project: Checkout) -> None:
     assert runs_us(project)
 
 
+def test_the_entries_are_those_that_the_documentation_shows() -> None:
+    folder = Path(runners.__file__).parent / "entries"
+    shown = {
+        "pre-commit.yaml": documented("entry: pre-commit").removeprefix("repos:\n"),
+        "prek.toml": documented("entry: prek.toml"),
+        "lefthook.yaml": documented("entry: lefthook"),
+        "lefthook.toml": documented("entry: lefthook.toml"),
+        "lefthook.json": documented("entry: lefthook.json"),
+        "husky": documented("entry: husky"),
+    }
+    entries = {path.name: path.read_text() for path in folder.iterdir() if path.name != "hook"}
+    assert entries == shown
+
+
 @pytest.mark.parametrize("name", ["lefthook.yml", ".lefthook.toml", ".config/lefthook.json"])
 def test_the_block_for_lefthook_works(project: Checkout, name: str) -> None:
     need(named("lefthook"))
@@ -76,10 +91,8 @@ def test_the_line_for_husky_works(project: Checkout) -> None:
     project.write("package.json", '{"scripts": {"prepare": "husky || true"}}')
     (project.path / ".husky").mkdir()
     text = block(project, ".husky/pre-commit")
-    assert (
-        project.run("sh", "-c", project.buildguard("install").out.splitlines()[-1].removeprefix("next: ")).status
-        == 0
-    )
+    following = project.buildguard("install").last.removeprefix("next: ")
+    assert project.run("sh", "-c", following).status == 0
     assert (project.path / ".husky/pre-commit").read_text() == text
     assert project.run("node", str(node_modules() / "husky" / "bin.js")).status == 0
     assert runs_us(project)
@@ -127,12 +140,23 @@ def test_a_blank_check_is_a_usage_error_and_nothing_is_installed(project: Checko
 
 
 def test_a_file_that_cannot_be_edited_is_named_and_nothing_is_installed(project: Checkout) -> None:
-    path = project.write(".buildguard.toml", 'check = [\n  "pytest", # all\n  "-q",\n]\n')
-    before = path.read_bytes()
+    (project.path / ".buildguard.toml").unlink()
+    path = project.write("pyproject.toml", "[project\n")
     done = project.buildguard("install", "--check", "true")
-    assert (done.status, str(path) in done.out, "set it by hand" in done.out) == (1, True, True)
-    assert done.out.splitlines()[-1] == f"next: ${{EDITOR:-vi}} {path}"
-    assert (path.read_bytes(), (project.path / ".git/hooks/pre-commit").exists()) == (before, False)
+    assert (done.status, done.out.startswith(f"buildguard: refused: {path}: is not TOML")) == (1, True)
+    assert (done.last, len(done.out.splitlines())) == (f"next: ${{EDITOR:-vi}} {path}", 2)
+    assert (path.read_text(), (project.path / ".git/hooks/pre-commit").exists()) == ("[project\n", False)
+
+
+def test_the_mode_and_a_link_of_the_file_are_kept(project: Checkout) -> None:
+    (project.path / ".buildguard.toml").rename(project.path / "real.toml")
+    real = project.write("real.toml", "wait = 1\n")
+    real.chmod(0o640)
+    (project.path / ".buildguard.toml").symlink_to("real.toml")
+    assert project.buildguard("install", "--check", "new").status == 0
+    assert ((project.path / ".buildguard.toml").is_symlink(), real.stat().st_mode & 0o777) == (True, 0o640)
+    assert real.read_text() == 'wait = 1\ncheck = "new"\n'
+    assert list(project.path.glob("*.new")) == []
 
 
 OWN, PROJECT_FILE = ".buildguard.toml", "pyproject.toml"
@@ -143,71 +167,55 @@ OWN, PROJECT_FILE = ".buildguard.toml", "pyproject.toml"
     [
         (OWN, "", 'check = "new"\n'),
         (OWN, "# why\nwait = '5m'", "# why\nwait = '5m'\ncheck = \"new\"\n"),
-        (OWN, "  check='old'  # keep # me\nwait = 3\n", '  check = "new"  # keep # me\nwait = 3\n'),
+        (OWN, "  check = 'old'  # keep # me\nwait = 3\n", '  check = "new"  # keep # me\nwait = 3\n'),
         (OWN, 'check = "a # b"# c\r\nwait = 3\r\n', 'check = "new"# c\r\nwait = 3\r\n'),
-        (OWN, "check = ['a', 'b']\n", 'check = "new"\n'),
+        (OWN, "wait = 3\r\n", 'wait = 3\r\ncheck = "new"\r\n'),
+        (OWN, "wait = 3\r\nfix = 'x'\n", "wait = 3\r\nfix = 'x'\ncheck = \"new\"\n"),
+        (OWN, "\ufeffwait = 3\n", 'wait = 3\ncheck = "new"\n'),
+        (OWN, "fix = 'größer'\n", "fix = 'größer'\ncheck = \"new\"\n"),
+        (OWN, "check = [\n  'a', # all\n  'b',\n]\n", 'check = "new"\n'),
+        (OWN, 'check = """\nold"""\n', 'check = "new"\n'),
         (OWN, 'fix = """\ncheck = "no"\n"""\ncheck = "old"\n', 'fix = """\ncheck = "no"\n"""\ncheck = "new"\n'),
         (
             PROJECT_FILE,
             "[project]\ncheck = 1\n[ tool.buildguard ] # us\nwait = 1\n[tool.x]\ncheck = 2\n",
-            '[project]\ncheck = 1\n[ tool.buildguard ] # us\ncheck = "new"\nwait = 1\n[tool.x]\ncheck = 2\n',
+            '[project]\ncheck = 1\n[ tool.buildguard ] # us\nwait = 1\ncheck = "new"\n[tool.x]\ncheck = 2\n',
         ),
         (
             PROJECT_FILE,
-            "[tool.x]\ncheck = 'old'\n[tool.buildguard]\ncheck = 'old'\n",
-            "[tool.x]\ncheck = 'old'\n[tool.buildguard]\ncheck = \"new\"\n",
+            "[tool.x]\r\ncheck = 'old'\r\n\r\n[tool.buildguard]\r\nwait = 1\r\n\r\n[tool.y]\r\n",
+            "[tool.x]\r\ncheck = 'old'\r\n\r\n[tool.buildguard]\r\nwait = 1\r\ncheck = \"new\"\r\n\r\n[tool.y]\r\n",
         ),
         (PROJECT_FILE, "[tool.buildguard]", '[tool.buildguard]\ncheck = "new"\n'),
+        (PROJECT_FILE, "tool.buildguard.wait = 1\n", 'tool.buildguard.wait = 1\ntool.buildguard.check = "new"\n'),
     ],
 )
 def test_only_the_one_value_changes(tmp_path: Path, name: str, before: str, after: str) -> None:
-    (tmp_path / name).write_bytes(before.encode())
-    edit = settingsfile.planned(tmp_path, "check", "new")
-    edit.write()
-    assert (edit.path, (tmp_path / name).read_bytes().decode()) == (tmp_path / name, after)
-    assert not settingsfile.planned(tmp_path, "check", "new").changes
+    path = tmp_path / name
+    path.write_bytes(before.encode())
+    assert with_check(tmp_path, "new") == (path, after.encode())
+    path.write_bytes(after.encode())
+    assert with_check(tmp_path, "new") == (path, None)
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "content"),
     [
-        (OWN, 'check = """\nold"""\n'),
-        (OWN, '"check" = "old"\n'),
-        (OWN, "check = \n"),
-        (PROJECT_FILE, "tool.buildguard.check = 'old'\n"),
-        (PROJECT_FILE, "[tool]\nbuildguard = { wait = 1 }\n"),
-        (PROJECT_FILE, "tool.buildguard.wait = 1\n"),
+        (OWN, b"check = \n"),
+        (OWN, b"wait = 1\nwait = 2\n"),
+        (OWN, b"check = '\xff'\n"),
+        (PROJECT_FILE, b"[tool.buildguard\n"),
     ],
 )
-def test_what_cannot_be_edited_safely_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(CannotEdit, match=name):
-        settingsfile.planned(tmp_path, "check", "new")
-    assert (tmp_path / name).read_text() == text
+def test_what_is_no_toml_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Refusal, match=rf"^[^\n]*{name}: is not TOML[^\n]*$"):
+        with_check(tmp_path, "new")
 
 
 def test_a_project_file_without_the_table_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / PROJECT_FILE).write_text("[project]\nname = 'x'\n")
-    assert settingsfile.planned(tmp_path, "check", "new").path == tmp_path / OWN
-
-
-def test_a_file_that_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / OWN
-    edit = settingsfile.planned(tmp_path, "check", "new")
-    path.write_text("wait = 1\n")
-    with pytest.raises(CannotEdit, match="somebody else"):
-        edit.write()
-    assert (path.read_text(), list(tmp_path.glob("*.new"))) == ("wait = 1\n", [])
-
-
-def test_the_mode_and_a_link_of_the_file_are_kept(tmp_path: Path) -> None:
-    real = tmp_path / "real.toml"
-    real.write_text("wait = 1\n")
-    real.chmod(0o640)
-    (tmp_path / OWN).symlink_to("real.toml")
-    settingsfile.planned(tmp_path, "check", "new").write()
-    assert ((tmp_path / OWN).is_symlink(), real.stat().st_mode & 0o777) == (True, 0o640)
-    assert real.read_text() == 'wait = 1\ncheck = "new"\n'
+    (tmp_path / PROJECT_FILE).write_text("[project]\nname = 'x'\n[tool.x]\n")
+    assert with_check(tmp_path, "new") == (tmp_path / OWN, b'check = "new"\n')
 
 
 @given(st.text(min_size=1))
@@ -216,12 +224,12 @@ def test_any_command_is_written_so_that_it_reads_the_same(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "any"
     folder.mkdir(exist_ok=True)
-    (folder / OWN).unlink(missing_ok=True)
     (folder / OWN).write_text("wait = 1 # one\n")
-    settingsfile.planned(folder, "check", value).write()
-    assert tomllib.loads((folder / OWN).read_bytes().decode()) == {"wait": 1, "check": value}
+    _, content = with_check(folder, value)
+    assert content is not None
+    assert tomllib.loads(content.decode()) == {"wait": 1, "check": value}
 
 
 def test_a_command_that_is_not_valid_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CannotEdit, match="not valid text"):
-        settingsfile.planned(tmp_path, "check", "caf\udce9")
+    with pytest.raises(Refusal, match="cannot be written"):
+        with_check(tmp_path, "caf\udce9")

@@ -2,31 +2,29 @@
 
 import json
 import os
+import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from testing import tools
+from testing import cells
 from testing.support import BUILDGUARD, SCRIPTS, Checkout
-from testing.tools import Tool, need, repository
+from testing.tools import INSTALLS, TOOLS, Tool, named, need, no_index, published, repository
 
-from buildguard.agents import hookrunner as frameworks
+from buildguard.agents.hookrunner import private_prefix
 
-RUNNERS = [tool for tool in tools.TOOLS if tool.name != "configuration hook"]
-FRAMEWORKS = [tool for tool in RUNNERS if tool.name not in ("native hook", "core.hooksPath")]
-HIDING = [tool for tool in FRAMEWORKS if tool.name != "husky"]
+pytestmark = INSTALLS
+
+HIDING = [tool for tool in TOOLS if tool.name in cells.HIDING]
 REPORT = "BUILDGUARD_TEST_REPORT"
-PROBE = f"""#!{sys.executable}
+PROBE = f"""
 import json, os, subprocess, sys
 from pathlib import Path
-from buildguard.agents import hookrunner as frameworks
-from buildguard.agents import processes
+from buildguard.agents.hookrunner import stash
 git_dir = subprocess.run(["git", "rev-parse", "--absolute-git-dir"], capture_output=True, text=True).stdout.strip()
-stash = frameworks.stash(os.environ, Path(git_dir))
-seen = {{"runner": frameworks.runner(os.environ, processes.ancestors()), "stash": stash and stash.framework}}
-Path(os.environ["{REPORT}"]).write_text(json.dumps(seen))
+found = stash(os.environ, Path(git_dir))
+Path(os.environ["{REPORT}"]).write_text(json.dumps(found and found.framework))
 sys.exit(1)
 """
 Repositories = Callable[[Tool], Checkout]
@@ -51,9 +49,9 @@ def ids(tool: Tool) -> str:
 
 
 def seen_by_hook(checkout: Checkout, folder: Path) -> object:
-    """What a hook in buildguard's place sees of its runner, in a plain commit."""
+    """Which runner's stash a hook in buildguard's place sees, in a plain commit."""
     shim = folder / "shims" / "buildguard"
-    shim.write_text(PROBE)
+    shim.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(PROBE)}\n")
     report = folder / "report"
     done = checkout.git("commit", "-m", "x", **{REPORT: str(report)})
     assert report.exists(), done
@@ -70,8 +68,8 @@ def partly_stage(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("place", ["same checkout", "linked work tree"])
-@pytest.mark.parametrize("tool", RUNNERS, ids=ids)
-def test_the_runner_and_its_stash_of_unstaged_edits_are_found(
+@pytest.mark.parametrize("tool", TOOLS, ids=ids)
+def test_the_stash_of_a_runner_that_hides_unstaged_edits_is_found(
     tool: Tool, place: str, guarded: Repositories, tmp_path: Path
 ) -> None:
     checkout = guarded(tool)
@@ -79,9 +77,7 @@ def test_the_runner_and_its_stash_of_unstaged_edits_are_found(
         checkout = checkout.work_tree("linked")
         tool.enter(checkout)
     partly_stage(checkout)
-    seen = seen_by_hook(checkout, tmp_path)
-    known = tool.name if tool in FRAMEWORKS else ""
-    assert seen == {"runner": known, "stash": tool.name if tool in HIDING else None}
+    assert seen_by_hook(checkout, tmp_path) == (tool.name if tool in HIDING else None)
 
 
 @pytest.mark.parametrize("tool", HIDING, ids=ids)
@@ -89,53 +85,7 @@ def test_without_unstaged_edits_no_stash_is_in_effect(tool: Tool, guarded: Repos
     checkout = guarded(tool)
     checkout.write("app.txt", "staged\n")
     checkout.ok("add", "app.txt")
-    assert seen_by_hook(checkout, tmp_path) == {"runner": tool.name, "stash": None}
-
-
-def patch_of(folder: Path, name: str) -> dict[str, str]:
-    """The environment that names the folder, with a patch of that name in it."""
-    (folder / "patches").mkdir()
-    (folder / "patches" / name if name.endswith(".patch") else folder / name).touch()
-    return {"PRE_COMMIT_HOME": str(folder), "PREK_HOME": str(folder)}
-
-
-@pytest.mark.parametrize(("name", "framework"), [("patch17-{}", "pre-commit"), ("17-{}.patch", "prek")])
-def test_a_patch_with_the_pid_of_an_ancestor_is_a_stash(tmp_path: Path, name: str, framework: str) -> None:
-    found = frameworks.stash(patch_of(tmp_path, name.format(os.getppid())), tmp_path)
-    assert found is not None
-    assert found.framework == framework
-
-
-@pytest.mark.parametrize("name", ["patch17-{}", "17-{}.patch"])
-def test_a_patch_of_another_process_is_no_stash(tmp_path: Path, name: str) -> None:
-    assert frameworks.stash(patch_of(tmp_path, name.format(os.getpid())), tmp_path) is None
-
-
-@pytest.mark.parametrize("name", ["patch17-{}", "17-{}.patch"])
-def test_a_patch_older_than_the_process_with_its_pid_is_no_stash(tmp_path: Path, name: str) -> None:
-    variables = patch_of(tmp_path, name.format(os.getppid()))
-    long_ago = time.time() - 10 * 365 * 86400
-    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
-        os.utime(path, (long_ago, long_ago))
-    assert frameworks.stash(variables, tmp_path) is None
-
-
-@pytest.mark.parametrize("name", ["patch17-{}x", "xpatch17-{}", "17-{}.patch.old", "patch-{}", "patch17-"])
-def test_other_files_beside_the_patches_are_none(tmp_path: Path, name: str) -> None:
-    assert frameworks.stash(patch_of(tmp_path, name.format(os.getppid())), tmp_path) is None
-
-
-def test_what_a_killed_lefthook_left_hides_nothing_any_more(checkout: Checkout) -> None:
-    left = checkout.write(".git/info/lefthook-unstaged.patch", "")
-    assert left in frameworks.lefthook_patches(checkout.path / ".git")
-    assert frameworks.stash({"HOME": str(checkout.home)}, checkout.path / ".git") is None
-
-
-def test_a_linked_work_tree_has_a_lefthook_patch_of_its_own(checkout: Checkout) -> None:
-    linked = checkout.work_tree("linked")
-    git_dir = Path(linked.ok("rev-parse", "--absolute-git-dir"))
-    info = checkout.path / ".git" / "info"
-    assert frameworks.lefthook_patches(git_dir)[0] == info / "lefthook-unstaged.linked.patch"
+    assert seen_by_hook(checkout, tmp_path) is None
 
 
 # Private environments
@@ -153,7 +103,7 @@ def test_an_environment_that_a_framework_made_is_private(tmp_path: Path, name: s
     folder = tmp_path / name
     folder.mkdir()
     (folder / mark).touch()
-    assert frameworks.private_prefix(str(folder)) == str(folder)
+    assert private_prefix(str(folder)) == str(folder)
 
 
 @pytest.mark.parametrize("name", ["py_env-mine", "python-3.11", ".venv"])
@@ -162,15 +112,15 @@ def test_a_users_own_environment_is_not_private_whatever_its_name(tmp_path: Path
     folder.mkdir()
     (folder / "pyvenv.cfg").touch()
     (tmp_path / ".pre-commit-hooks.yaml").touch()
-    assert frameworks.private_prefix(str(folder)) is None
+    assert private_prefix(str(folder)) is None
 
 
 @pytest.mark.parametrize("name", ["pre-commit", "prek"])
 def test_try_repo_runs_the_check_in_the_users_environment(name: str, tmp_path: Path) -> None:
-    need(tools.named(name))
-    if reason := tools.no_index():
+    need(named(name))
+    if reason := no_index():
         pytest.skip(f"nothing can be installed from the package index: {reason}")
-    source = tools.published(tmp_path / "source", tmp_path / "home")
+    source = published(tmp_path / "source", tmp_path / "home")
     own = tmp_path / "own"
     (own / "bin").mkdir(parents=True)
     (own / "bin" / "python").write_text("#!/bin/sh\necho the python of the user\n")
@@ -201,7 +151,7 @@ def test_try_repo_runs_the_check_in_the_users_environment(name: str, tmp_path: P
 @pytest.mark.parametrize(
     "variable", [{"SKIP": "buildguard"}, {"BUILDGUARD": "0"}], ids=lambda variable: next(iter(variable))
 )
-@pytest.mark.parametrize("tool", RUNNERS, ids=ids)
+@pytest.mark.parametrize("tool", TOOLS, ids=ids)
 def test_what_switches_it_off_is_honoured_and_said(
     tool: Tool, variable: dict[str, str], guarded: Repositories
 ) -> None:
@@ -217,7 +167,7 @@ def test_what_switches_it_off_is_honoured_and_said(
 
 
 def test_several_names_in_skip_are_read(guarded: Repositories) -> None:
-    checkout = guarded(RUNNERS[0])
+    checkout = guarded(TOOLS[0])
     checkout.write("app.txt", "BROKEN\n")
     done = checkout.git("commit", "-a", "-m", "x", SKIP="ruff,buildguard", agent="agent")
     assert "buildguard: off (SKIP=buildguard): the check was not run" in done.both
@@ -240,7 +190,7 @@ def all_stages(checkout: Checkout, tool: Tool) -> None:
     # lefthook has hooks for all stages of its file at its first installation.
 
 
-@pytest.mark.parametrize("tool", RUNNERS, ids=ids)
+@pytest.mark.parametrize("tool", TOOLS, ids=ids)
 def test_a_push_is_stopped_by_a_red_check_and_passes_with_a_green_one(
     tool: Tool, guarded: Repositories, tmp_path: Path
 ) -> None:
@@ -264,7 +214,7 @@ def test_a_push_is_stopped_by_a_red_check_and_passes_with_a_green_one(
     assert bare.ok("rev-parse", "main") == checkout.ok("rev-parse", "main")
 
 
-@pytest.mark.parametrize("tool", RUNNERS, ids=ids)
+@pytest.mark.parametrize("tool", TOOLS, ids=ids)
 def test_a_clean_merge_is_checked_by_its_own_hook(tool: Tool, guarded: Repositories) -> None:
     checkout = guarded(tool)
     all_stages(checkout, tool)

@@ -1,4 +1,4 @@
-"""No edit is ever lost by us: every way to call the hook × every kind of commit × both places, with the real tools.
+"""No edit is ever lost by us, whoever calls the hook and however the commit is made, with the real tools.
 
 A and B work at once. B's check stands at a gate until A has edited, staged and committed.
 """
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from testing import matrix, matrix_table
-from testing.matrix import CELLS, HIDING, NOTHING, WRITTEN, Cell, Scene
+from testing.cells import CELLS, HIDING, NOTHING, SAME, WRITTEN, Cell
+from testing.matrix import Scene
 from testing.support import Checkout
-from testing.tools import Tool, named
+from testing.tools import INSTALLS, Tool, named
 
+pytestmark = INSTALLS
 Templates = Callable[[Tool], Checkout]
 
 
@@ -52,7 +54,7 @@ def test_what_a_runner_loses_of_the_edits_that_it_hides_is_known(
 ) -> None:
     tool = named(name)
     need(tool, (name, written))
-    cell = Cell(name, "commit", matrix.SAME)
+    cell = Cell(name, "commit", SAME)
     seen, refusal = matrix.Hidden(cell, tool, templates(tool), tmp_path).write(written)
     matrix_table.check((name, written), seen, refusal)
 

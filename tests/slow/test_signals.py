@@ -7,24 +7,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from testing.gate import GATE, Gate
+from testing.marked import NOTHING_SURVIVES, Marked
 from testing.support import BUILDGUARD, Checkout, eventually
-from testing.tools import GATE, HEARD, Gate, Tool, named, need, repository
+from testing.tools import HEARD, INSTALLS, Tool, named, need, repository
 
-NOTHING_SURVIVES = 2.0
-"""Seconds after which no process of the check may live: the promise itself."""
-BUSY_MACHINE = 3
-"""How much more a machine is given that has more to do than it has processors."""
-MARK = "BUILDGUARD_TEST_MARK"
+pytestmark = INSTALLS
+
 RUN = "BUILDGUARD_RUN"
-CHECK = """trap 'exit 1' INT TERM HUP
-while [ -p "$BUILDGUARD_TEST_GATE" ]; do sleep 0.1; done &
+CHECK = f"""trap 'exit 1' INT TERM HUP
+while [ -p "${GATE}" ]; do sleep 0.1; done &
 sh check.sh
 """
 """A check that answers a signal with a plain failure, and has a child that would outlive it."""
@@ -32,7 +30,6 @@ FROM_SHELL = "import os, signal, sys\n" + "".join(
     f"signal.signal(signal.SIG{name}, signal.SIG_DFL)\n" for name in ("INT", "HUP", "TERM")
 )
 """Signals as a shell in a terminal hands them on, however the tests themselves were started."""
-SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGKILL")
 
 
 class Commit:
@@ -43,8 +40,8 @@ class Commit:
         self.heard = folder / "heard"
         self.heard.touch()
         self.gate = Gate(folder / "gate")
-        self.mark = uuid.uuid4().hex
-        variables = {GATE: str(self.gate.path), HEARD: str(self.heard), MARK: self.mark}
+        self.marked = Marked()
+        variables = {**self.gate.variables, **self.marked.variables, HEARD: str(self.heard)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", FROM_SHELL + "os.execvp('git', sys.argv[1:])", "git", *call],
             cwd=checkout.path,
@@ -58,14 +55,7 @@ class Commit:
     def living(self, *, of_the_check: bool = False) -> list[psutil.Process]:
         """What came of the commit and lives; of the check only, if so asked."""
         self.process.poll()
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                variables = process.environ()
-                ours = variables.get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
-                if ours and (RUN in variables or not of_the_check):
-                    found.append(process)
-        return found
+        return self.marked.living(lambda environment: RUN in environment or not of_the_check)
 
     def says(self, words: str) -> None:
         """Return once the hook has said that."""
@@ -80,20 +70,26 @@ class Commit:
         return lambda number: os.kill(pid, number)
 
     def _buildguard(self) -> int:
-        hooks = {process.pid: process for process in self.living() if process.cmdline()[-1:] == ["hook"]}
+        hooks = {}
+        for process in self.living():
+            # What the hook starts comes and goes while we look.
+            with suppress(psutil.Error):
+                if process.cmdline()[-1:] == ["hook"]:
+                    hooks[process.pid] = process.ppid()
         # The guardian is a fork: the same command line, below buildguard itself.
-        return next(pid for pid, process in hooks.items() if process.ppid() not in hooks)
+        return next(pid for pid, parent in hooks.items() if parent not in hooks)
 
     def _runner(self) -> int:
-        lefthook = [process.pid for process in self.living() if process.name() == "lefthook"]
-        return (lefthook or [child.pid for child in psutil.Process(self.process.pid).children()])[0]
+        for process in self.living():
+            with suppress(psutil.Error):
+                if process.name() == "lefthook":
+                    return process.pid
+        return psutil.Process(self.process.pid).children()[0].pid
 
     def clean_up(self) -> None:
         """Kill what a failed test left."""
         self.gate.open()
-        for process in self.living():
-            with suppress(psutil.Error):
-                process.kill()
+        self.marked.kill()
         self.process.wait()
 
 
@@ -113,7 +109,7 @@ class Field:
         """Start B's commit or call of git, and return once its check stands at the gate."""
         commit = Commit(self.checkout, self.folder, *(call or ("commit", "-m", "B's")))
         self.commits.append(commit)
-        eventually(commit.gate.reached, "the check runs")
+        commit.gate.wait()
         assert commit.living(of_the_check=True)
         return commit
 
@@ -136,13 +132,8 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
             commit.clean_up()
 
 
-def patience() -> float:
-    crowded = os.getloadavg()[0] > (os.cpu_count() or 1)
-    return NOTHING_SURVIVES * (BUSY_MACHINE if crowded else 1)
-
-
 def assert_nothing_is_left(commit: Commit) -> None:
-    eventually(lambda: not commit.living(of_the_check=True), "no process of the check lives", patience())
+    eventually(lambda: not commit.living(of_the_check=True), "no process of the check lives", NOTHING_SURVIVES)
     eventually(lambda: not commit.living(), "no process of the commit lives")
     git_dir = commit.checkout.path / ".git"
     assert [path.name for path in git_dir.rglob("*.lock")] == []
@@ -158,27 +149,36 @@ def claims(commit: Commit) -> list[str]:
     return [event["agent"] for event in json.loads(log.out)["events"] if event["kind"] in ("claimed", "taken_over")]
 
 
-def cells(*cells: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]) -> list[tuple[str, str, str]]:
-    return [
-        (tool, whom, name)
-        for tools, targets, names in cells
-        for tool in tools
-        for whom in targets
-        for name in names
-    ]
-
-
-ALL = ("git", "buildguard", "the process group")
-DURING_THE_CHECK = cells(
-    (("native hook",), ALL, SIGNALS),
-    (("pre-commit", "prek"), (*ALL, "the runner"), SIGNALS),
-    (("lefthook", "husky"), ("git", "the process group", "the runner"), ("SIGTERM", "SIGKILL")),
-)
-DURING_A_WAIT = cells(
-    (("native hook",), ALL, SIGNALS),
-    (("pre-commit", "prek"), ("git", "the runner"), ("SIGTERM", "SIGKILL")),
-    (("lefthook", "husky"), ("git",), ("SIGKILL",)),
-)
+GIT, BUILDGUARD_ITSELF, RUNNER, GROUP = "git", "buildguard", "the runner", "the process group"
+DURING_THE_CHECK = [
+    # The native hook: everybody gets everything, here or during a wait.
+    ("native hook", GIT, "SIGTERM"),
+    ("native hook", GIT, "SIGHUP"),
+    ("native hook", BUILDGUARD_ITSELF, "SIGKILL"),
+    ("native hook", BUILDGUARD_ITSELF, "SIGINT"),
+    ("native hook", GROUP, "SIGKILL"),
+    ("native hook", GROUP, "SIGINT"),
+    # The others: the runner that stands between, and how it hands a signal on.
+    ("pre-commit", RUNNER, "SIGTERM"),
+    ("pre-commit", RUNNER, "SIGKILL"),
+    ("pre-commit", GROUP, "SIGINT"),
+    ("prek", RUNNER, "SIGINT"),
+    ("prek", GROUP, "SIGHUP"),
+    ("prek", GIT, "SIGKILL"),
+    ("lefthook", RUNNER, "SIGTERM"),
+    ("husky", RUNNER, "SIGKILL"),
+]
+DURING_A_WAIT = [
+    ("native hook", GIT, "SIGKILL"),
+    ("native hook", GIT, "SIGINT"),
+    ("native hook", BUILDGUARD_ITSELF, "SIGTERM"),
+    ("native hook", BUILDGUARD_ITSELF, "SIGHUP"),
+    ("native hook", GROUP, "SIGTERM"),
+    ("native hook", GROUP, "SIGHUP"),
+    ("pre-commit", GIT, "SIGKILL"),
+    ("prek", RUNNER, "SIGTERM"),
+    ("lefthook", GIT, "SIGTERM"),
+]
 
 
 @pytest.mark.parametrize(("tool", "whom", "name"), DURING_THE_CHECK)

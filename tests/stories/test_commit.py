@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -55,7 +56,9 @@ def test_two_agents_with_nothing_configured_both_commit(checkout: Checkout) -> N
     with Worker(checkout) as one, Worker(checkout) as two:
         assert one.run(BUILDGUARD, "commit", "-m", "x", "--", "app.txt").status == 1
         said = checkout.path.parent / "said"
-        two.start("sh", "-c", f"exec {BUILDGUARD} commit -m mine -- mine.txt 2> {said}")
+        two.start(
+            "sh", "-c", f"exec {shlex.quote(BUILDGUARD)} commit -m mine -- mine.txt 2> {shlex.quote(str(said))}"
+        )
         eventually(lambda: said.exists() and "waiting: " in said.read_text(), "it waits outside git")
         checkout.write("app.txt", "fixed\n")
         assert one.run(BUILDGUARD, "commit", "-m", "fix", "--", "app.txt").status == 0
@@ -121,7 +124,7 @@ def test_the_editor_has_the_message(checkout: Checkout) -> None:
     editor.write_text('#!/bin/sh\necho "from the editor" > "$1"\n')
     editor.chmod(0o755)
     staged_by_bob(checkout)
-    assert checkout.buildguard("commit", agent="ann", GIT_EDITOR=str(editor)).status == 0
+    assert checkout.buildguard("commit", agent="ann", GIT_EDITOR=shlex.quote(str(editor))).status == 0
     assert checkout.ok("log", "-1", "--format=%s") == "from the editor"
 
 
@@ -325,7 +328,7 @@ def test_on_a_terminal_git_has_the_terminal(checkout: Checkout) -> None:
     process = subprocess.Popen(
         [BUILDGUARD, "commit", "-q"],
         cwd=checkout.path,
-        env=checkout.env("ann", GIT_EDITOR=str(editor)),
+        env=checkout.env("ann", GIT_EDITOR=shlex.quote(str(editor))),
         stdin=follower,
         stdout=follower,
         stderr=subprocess.PIPE,

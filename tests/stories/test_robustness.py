@@ -1,5 +1,6 @@
 """What is around us may be broken: closed streams, no room for temporary files, a row that nobody wrote."""
 
+import shlex
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_what_others_stage_is_refused_where_temporary_files_cannot_be_made(
     checkout: Checkout, tmp_path: Path
 ) -> None:
     reached, go = tmp_path / "reached", tmp_path / "go"
-    check = f"touch {reached}; while [ ! -e {go} ]; do :; done"
+    check = f"touch {shlex.quote(str(reached))}; while [ ! -e {shlex.quote(str(go))} ]; do :; done"
     checkout.write("mine.txt", "mine\n")
     checkout.ok("add", "mine.txt")
     mine = checkout.start("git", "commit", "-m", "x", agent="ann", TMPDIR="/nonexistent", BUILDGUARD_CHECK=check)
@@ -38,7 +39,7 @@ def test_what_others_stage_is_refused_where_temporary_files_cannot_be_made(
 @pytest.mark.parametrize(("closing", "status"), [(">&-", 0), ("2>&-", 0), ("<&-", 0)])
 def test_a_closed_stream_changes_no_verdict(checkout: Checkout, closing: str, status: int) -> None:
     for check, expected in (("true", status), ("false", 1)):
-        done = checkout.run("sh", "-c", f"exec {BUILDGUARD} run -- {check} {closing}", agent="ann")
+        done = checkout.run("sh", "-c", f"exec {shlex.quote(BUILDGUARD)} run -- {check} {closing}", agent="ann")
         assert done.status == expected, done
         assert "Traceback" not in done.both
 
@@ -96,9 +97,9 @@ def test_one_session_in_two_clones_that_share_a_database_is_two_agents(checkout:
 def test_a_commit_waits_once_for_the_build_that_its_hook_is_about(checkout: Checkout) -> None:
     assert checkout.buildguard("claim", "--build", "lint", agent="ann").status == 0
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
-    hook.write_text(f"#!/bin/sh\nBUILDGUARD_BUILD=lint exec {BUILDGUARD} hook\n")
+    hook.write_text(f"#!/bin/sh\nBUILDGUARD_BUILD=lint exec {shlex.quote(BUILDGUARD)} hook\n")
     checks = checkout.path.parent / "checks"
-    check = f"echo ran >> {checks}; exit 1"
+    check = f"echo ran >> {shlex.quote(str(checks))}; exit 1"
     argv = (BUILDGUARD, "commit", "--timeout", "2s", "--allow-empty", "-m", "x")
     done = checkout.run(*argv, agent="bob", BUILDGUARD_CHECK=check)
     assert done.status == 75

@@ -1,6 +1,7 @@
 """Only a breakage that others share makes others wait: end to end, with real git and agents as processes."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -262,7 +263,7 @@ def test_a_fix_that_arrives_while_the_check_runs_is_no_new_breakage(shared: Chec
     fix(shared)
     gate = other.path.parent / "gate"
     os.mkfifo(gate)
-    slow = f"sh check.sh; status=$?; echo checked; cat {gate}; exit $status"
+    slow = f"sh check.sh; status=$?; echo checked; cat {shlex.quote(str(gate))}; exit $status"
     run = Following(other.start("buildguard", "run", "--", "sh", "-c", slow, agent="bob"))
     run.says("checked")
     assert other.buildguard("cherry-pick", "main", agent="carol").status == 0

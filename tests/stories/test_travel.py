@@ -1,6 +1,7 @@
 """A fix that was made in another checkout: which commit it has become, if any, and when it is none for this one."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -537,7 +538,7 @@ def test_the_same_words_in_another_folder_are_another_check(shared: Checkout) ->
 def test_an_edit_made_while_the_check_ran_proves_nothing_of_head(shared: Checkout) -> None:
     gate = shared.path.parent / "gate"
     os.mkfifo(gate)
-    slow = f"echo began; cat {gate}; sh check.sh"
+    slow = f"echo began; cat {shlex.quote(str(gate))}; sh check.sh"
     run = Following(shared.start("buildguard", "run", "--", "sh", "-c", slow, agent="alice"))
     run.says("began")
     shared.write("app.txt", "BROKEN\n")

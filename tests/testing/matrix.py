@@ -6,50 +6,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from testing.cells import KINDS, LETTERS, LOCKING, MERGE, NOTHING, REWORD, SAME, STAGED, WRITTEN, Cell
+from testing.gate import Gate
 from testing.support import Checkout, Done, ended, eventually
-from testing.tools import GATE, HEARD, TOOLS, Gate, Tool, repository
+from testing.tools import HEARD, Tool, repository
 
-KINDS = {
-    "commit": ("commit", "-m", "B's commit"),
-    "commit -a": ("commit", "-a", "-m", "B's commit"),
-    "commit -p": ("commit", "-p", "-m", "B's commit"),
-    "commit -i path": ("commit", "-i", "b.txt", "-m", "B's commit"),
-    "commit -- path": ("commit", "-m", "B's commit", "--", "b.txt"),
-    "commit --amend": ("commit", "--amend", "-m", "B's amended commit"),
-    "merge resolution": ("commit", "--no-edit"),
-    "rebase reword": ("rebase", "-i", "HEAD~1"),
-}
-"""The kinds of commit, and what B calls git with."""
-MERGE, REWORD = "merge resolution", "rebase reword"
-STAGED = ("commit", "commit --amend", MERGE)
-"""The kinds for which B stages its change before."""
-LOCKING = ("commit -a", "commit -p", "commit -i path", "commit -- path")
-"""The kinds during which git itself holds the index lock."""
-SAME, LINKED = "same checkout", "linked work tree"
-PLACES = (SAME, LINKED)
 A, B = "agent-a", "agent-b"
-LETTERS = {"holds the index lock": "L", "hides unstaged edits": "S"}
-"""What the hook's refusals to wait are called in the table."""
 LINES = [f"line {number}\n" for number in range(30)]
-NOTHING = "nothing"
-HIDING = ("pre-commit", "prek", "lefthook")
-"""The runners that take unstaged edits out of the work tree."""
-WRITTEN = ("another file", "the emptied file, elsewhere", "the emptied file, the same lines")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of the table."""
-
-    tool: str
-    kind: str
-    place: str
-
-    def __str__(self) -> str:
-        return f"{self.tool}, {self.kind}, {self.place}"
-
-
-CELLS = [Cell(tool.name, kind, place) for tool in TOOLS for kind in KINDS for place in PLACES]
 
 
 @dataclass
@@ -173,7 +136,7 @@ class Scene:
 
     def _start_b(self) -> "subprocess.Popen[str]":
         variables = {
-            GATE: str(self.gate.path),
+            **self.gate.variables,
             HEARD: str(self.heard),
             "GIT_COMMITTER_NAME": B,
             "GIT_EDITOR": "true",
@@ -285,7 +248,7 @@ class Hidden(Scene):
         ends[0].write_text(ends[0].read_text() + "A's edit from before\n")
         self._prepare_b()
         process = self._process = self._start_b()
-        eventually(self.gate.reached, "B's check runs")
+        self.gate.wait()
         assert "A's edit from before" not in ends[0].read_text(), f"{self.cell.tool} hides it"
         if where == WRITTEN[2]:
             ends[0].write_text(ends[0].read_text() + "A's edit meanwhile\n")

@@ -4,7 +4,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 
-from testing.matrix import CELLS, HIDING, LETTERS, WRITTEN
+from testing.cells import CELLS, HIDING, LETTERS, WRITTEN
 from testing.support import PROJECT
 
 TABLE = PROJECT / "docs" / "matrix.md"
@@ -13,8 +13,8 @@ WRITING = os.environ.get("BUILDGUARD_WRITE_MATRIX") == "1"
 
 _ABOUT = """# What happens while two agents commit at once
 
-Written by the tests (`BUILDGUARD_WRITE_MATRIX=1 pytest tests/test_matrix.py`), which ever after compare it with
-what they see.
+Written by the tests (`BUILDGUARD_WRITE_MATRIX=1 pytest -m slow tests/slow/test_matrix.py`), which ever after
+compare it with what they see.
 
 Agent A holds the claim. Agent B commits; while B's check runs, A edits a file, makes a new one, stages and
 commits. B's check fails. Then A fixes the build and commits the fix through the same hook. *Same checkout*: both
@@ -23,6 +23,9 @@ has unstaged edits from before (not for the reword, which git refuses then).
 
 *Lost* is what was missing afterwards of each byte that A and B wrote and each commit that A made. No commit of B's
 held what B had not staged.
+
+Each kind of commit is tried in both places with git's own hook. With the other runners, fewer are tried: the hook
+can tell them apart only by the edits that they hide. Each meets both places, with and without git's index lock.
 """
 _COLUMNS = ("runner", "commit", "place", "A, while B's check runs", "B's hook, after the check", "B's end", "lost")
 _REFUSALS = """

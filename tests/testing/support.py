@@ -14,7 +14,7 @@ from typing import IO, Self
 SCRIPTS = Path(sys.executable).parent
 BUILDGUARD = str(SCRIPTS / "buildguard")
 PROJECT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a condition that should have come true is a failure: only a hung test ever waits so long."""
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "PIP_", "SSL_", "REQUESTS_", "NODE_", "npm_")
@@ -141,7 +141,8 @@ def new_repository(folder: Path, home: Path, check: str = "! grep -q BROKEN app.
     checkout = Checkout(folder, home, dict(variables))
     checkout.ok("init", "-q")
     checkout.write("app.txt", "fine\n")
-    checkout.write(".buildguard.toml", f"check = {check!r}\n" if "'" not in check else f'check = "{check}"\n')
+    plain = "'" not in check and "\\" not in check
+    checkout.write(".buildguard.toml", f"check = {check!r}\n" if plain else f"check = {json.dumps(check)}\n")
     checkout.ok("add", "-A")
     checkout.ok("commit", "-q", "-m", "first")
     hook = folder / ".git" / "hooks" / "pre-commit"

@@ -4,25 +4,26 @@ import fcntl
 import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from testing.gate import STAND
 from testing.support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, environment, new_repository
 
 DOCUMENTED = PROJECT / "docs" / "frameworks.md"
 HEARD = "BUILDGUARD_TEST_HEARD"
 """Names the file that buildguard's words go to: most runners keep them back until the hook has ended."""
-GATE = "BUILDGUARD_TEST_GATE"
-"""Names the pipe that a check of ours waits on, if there is one."""
-GATED = """[ -p "$BUILDGUARD_TEST_GATE" ] && read -r _ < "$BUILDGUARD_TEST_GATE"
+INSTALLS = pytest.mark.timeout(900)
+"""For tests that install something, which a slow package index makes last."""
+GATED = f"""{STAND}
 grep -q BROKEN app.txt || exit 0
 echo "FAILED tests/test_app.py::test_app - broken"
 exit 1
@@ -67,43 +68,13 @@ def need(tool: Tool) -> None:
         pytest.skip(f"{tool.name}: {reason}")
 
 
-class Gate:
-    """A named pipe at which a check stands until the gate is opened, so that what a test does falls into it."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self.path = path
-        self._held = -1
-
-    def reached(self) -> bool:
-        """Whether a check stands here; from then on it stands until `open`."""
-        if self._held < 0:
-            # Without a reader a pipe cannot be opened so.
-            with suppress(OSError):
-                self._held = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-        return self._held >= 0
-
-    def open(self) -> None:
-        """Let the check go on, and every later one pass."""
-        self.path.unlink(missing_ok=True)
-        if self._held >= 0:
-            os.close(self._held)
-            self._held = -1
-
-
-def git_version() -> tuple[int, int]:
-    """The version of the git on PATH."""
-    found = re.search(r"(\d+)\.(\d+)", subprocess.run(["git", "version"], capture_output=True, text=True).stdout)
-    assert found
-    return int(found[1]), int(found[2])
-
-
 def _shims(folder: Path) -> Path:
     """A folder for PATH whose buildguard writes what it says into the file that HEARD names, if one is named."""
     if not folder.exists():
         folder.mkdir()
         script = folder / "buildguard"
-        script.write_text(f'#!/bin/sh\n[ -n "${HEARD}" ] && exec 2>>"${HEARD}"\nexec {BUILDGUARD} "$@"\n')
+        real = shlex.quote(BUILDGUARD)
+        script.write_text(f'#!/bin/sh\n[ -n "${HEARD}" ] && exec 2>>"${HEARD}"\nexec {real} "$@"\n')
         script.chmod(0o755)
     return folder
 
@@ -115,11 +86,6 @@ def _native(checkout: Checkout) -> None:
 def _hooks_path(checkout: Checkout) -> None:
     _executable(checkout.path / ".githooks" / "pre-commit")
     checkout.ok("config", "core.hooksPath", ".githooks")
-
-
-def _configured(checkout: Checkout) -> None:
-    checkout.ok("config", "hook.buildguard.command", "buildguard hook")
-    checkout.ok("config", "hook.buildguard.event", "pre-commit")
 
 
 def _executable(path: Path) -> None:
@@ -159,13 +125,6 @@ def _must(checkout: Checkout, *argv: str) -> None:
 
 def _no_script(name: str) -> str:
     return "" if (SCRIPTS / name).exists() else f"{name} is not installed beside pytest"
-
-
-def _no_configured_hooks() -> str:
-    version = git_version()
-    return (
-        "" if version >= (2, 54) else f"git {version[0]}.{version[1]} has no hooks in its configuration (2.54 has)"
-    )
 
 
 def node_modules() -> Path:
@@ -212,7 +171,6 @@ def _no_node_tool(package: str) -> Callable[[], str]:
 TOOLS = (
     Tool("native hook", _native),
     Tool("core.hooksPath", _hooks_path),
-    Tool("configuration hook", _configured, _no_configured_hooks),
     Tool("pre-commit", _pre_commit("pre-commit"), lambda: _no_script("pre-commit")),
     Tool("prek", _pre_commit("prek"), lambda: _no_script("prek")),
     Tool("lefthook", _lefthook, _no_node_tool("lefthook")),
@@ -225,21 +183,16 @@ def named(name: str) -> Tool:
     return next(tool for tool in TOOLS if tool.name == name)
 
 
-def tracked() -> list[str]:
-    """The files that a user of this project installs, as they stand now."""
-    return ["pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "buildguard", "hooks"]
+def copied(folder: Path) -> None:
+    """This project, as it stands now, without what its tools have left in it."""
+    left = (".git", ".venv", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns(*left))
 
 
 def published(folder: Path, home: Path) -> Checkout:
     """This project, as it stands now, as a repository that a hook framework can install from."""
     home.mkdir(parents=True, exist_ok=True)
-    folder.mkdir()
-    for name in tracked():
-        source, target = PROJECT / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
+    copied(folder)
     checkout = Checkout(folder, home, {"GIT_CONFIG_GLOBAL": os.devnull})
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
     checkout.ok("init", "-q")

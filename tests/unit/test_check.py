@@ -13,14 +13,26 @@ from typing import Any
 import psutil
 import pytest
 
-from buildguard.agents import processes
-from buildguard.checks import runner as check
-from buildguard.checks.runner import TAIL_BYTES, Command, Result, Verdict, run, scrubbed
+from buildguard.checks import runner as module
+from buildguard.checks.output import TAIL_BYTES
+from buildguard.checks.runner import (
+    ACTIVE_VARIABLE,
+    HANDOFF_VARIABLE,
+    INTERNAL_VARIABLES,
+    RUN_VARIABLE,
+    Command,
+    Result,
+    Verdict,
+    active,
+    nested_in,
+    run,
+    scrubbed,
+)
 
 # xdist's workers have threads; buildguard itself has none when it forks.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
-AT_MOST = 20.0
+AT_MOST = 60.0
 """Seconds that a check which waits for the test may take; only a failing test takes that long."""
 
 Run = Callable[..., Result]
@@ -85,6 +97,38 @@ def test_a_status_may_be_declared_inconclusive(shell: Run) -> None:
 
 def test_another_status_than_the_declared_one_is_a_failure(shell: Run) -> None:
     assert shell("exit 6", inconclusive=frozenset({5})).verdict is Verdict.FAILED
+
+
+NOTHING_TESTED = {
+    "no tests ran in 0.42s\nERROR: file or directory not found: nope.py\n\n": 4,
+    "ERROR: usage: pytest [options]\npytest: error: unrecognized arguments: -y\n  inifile: None\n  rootdir: /a": 4,
+    "\n======= 3 deselected, 1 warning in 75.20s (0:01:15) =======\n": 5,
+    "INTERNALERROR> ZeroDivisionError: division by zero\n\nno tests ran in 0.00s\n": 3,
+    "!!!!!!!!! KeyboardInterrupt !!!!!!!!!\n(to show a full traceback use --full-trace)\n1 passed in 0.58s\n": 2,
+    "\x1b[33m\x1b[33mno tests ran\x1b[0m\x1b[33m in 0.00s\x1b[0m\x1b[0m\n": 5,
+}
+TESTED_OR_ANOTHER_TOOL = {
+    "ERROR test_a.py\n!!!!! Interrupted: 1 error during collection !!!!!\n1 error in 0.53s\n": 2,
+    "!!!!! xdist.dsession.Interrupted: stopping after 1 failures !!!!!\n1 failed, 2 passed in 3.07s\n": 2,
+    "ImportError while loading conftest '/a/conftest.py'.\nE   ModuleNotFoundError: No module named 'b'\n": 4,
+    "no tests ran in 0.00s\nmake: *** [Makefile:2: test] Error 5\n": 2,
+    "no tests ran in 0.00s\n": 1,
+    "done in 0.53s\n": 2,
+    "": 5,
+}
+
+
+@pytest.mark.parametrize("output", NOTHING_TESTED)
+def test_pytest_that_does_not_get_through_its_tests_is_inconclusive(shell: Run, output: str) -> None:
+    result = shell(f"printf %s {shlex.quote(output)}; exit {NOTHING_TESTED[output]}")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.why == f"pytest did not get through its tests (exit status {NOTHING_TESTED[output]})"
+
+
+@pytest.mark.parametrize("output", TESTED_OR_ANOTHER_TOOL)
+def test_the_same_status_with_an_error_or_of_another_tool_is_a_failure(shell: Run, output: str) -> None:
+    result = shell(f"printf %s {shlex.quote(output)}; exit {TESTED_OR_ANOTHER_TOOL[output]}")
+    assert (result.verdict, result.why) == (Verdict.FAILED, "")
 
 
 def test_a_command_that_is_not_there_is_named() -> None:
@@ -211,6 +255,31 @@ def test_a_reader_that_went_away_does_not_change_the_verdict(shell: Run) -> None
 def test_a_full_disk_does_not_change_the_verdict(shell: Run) -> None:
     with open("/dev/full", "wb") as full:
         assert shell("echo one; echo two", stdout=full.fileno(), stderr=full.fileno()).output == b"one\ntwo\n"
+
+
+def test_a_last_line_without_end_is_ended_where_our_own_lines_follow(shell: Run, tmp_path: Path) -> None:
+    with open(tmp_path / "both", "wb") as both, open(tmp_path / "out", "wb") as out:
+        result = shell("printf done", stdout=both.fileno(), stderr=both.fileno())
+        shell("printf out; printf err >&2", stdout=out.fileno(), stderr=both.fileno())
+        shell("echo whole; printf out", stdout=out.fileno(), stderr=both.fileno())
+    assert result.output == b"done"
+    assert (tmp_path / "both").read_bytes() == b"done\nerr\n"
+    assert (tmp_path / "out").read_bytes() == b"outwhole\nout"
+
+
+def test_more_than_1024_open_descriptors_do_not_matter(shell: Run, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("the system allows no more descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        result = shell("echo out; exit 1")
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.verdict, result.output) == (Verdict.FAILED, b"out\n")
 
 
 def test_the_check_reads_nothing(shell: Run) -> None:
@@ -356,18 +425,68 @@ def test_many_runs_leave_no_descriptor_and_no_zombie(shell: Run) -> None:
 
 
 def test_a_run_bears_its_own_token(shell: Run) -> None:
-    tokens = {shell("echo $BUILDGUARD_RUN", environment={"PATH": os.defpath}).output for _ in range(3)}
+    tokens = {shell(f"echo ${RUN_VARIABLE}", environment={"PATH": os.defpath}).output for _ in range(3)}
     assert len(tokens) == 3
 
 
 def test_a_nested_run_bears_the_outer_token_too(shell: Run) -> None:
-    output = shell("echo $BUILDGUARD_RUN", environment={"BUILDGUARD_RUN": "outer", "PATH": os.defpath}).output
+    output = shell(f"echo ${RUN_VARIABLE}", environment={RUN_VARIABLE: "outer", "PATH": os.defpath}).output
     assert output.startswith(b"outer:")
     assert len(output) > len(b"outer:\n")
 
 
-def test_both_ends_of_a_run_speak_of_one_variable() -> None:
-    assert check._RUN_VARIABLE == processes.RUN_VARIABLE
+def below(*runs: tuple[str, str]) -> dict[str, str]:
+    """The environment below runs in repositories, the outermost first."""
+    environment: dict[str, str] = {}
+    for common_dir, check in runs:
+        environment[ACTIVE_VARIABLE] = active(environment, common_dir, check)
+    return environment
+
+
+def test_a_run_is_nested_in_every_run_of_its_check_above() -> None:
+    environment = below(("/a/.git", "make"), ("/b/.git", "tox"), ("/a/.git", "echo 'x'\necho é"))
+    for common_dir, check in (("/a/.git", "make"), ("/b/.git", "tox"), ("/a/.git", "echo 'x'\necho é")):
+        assert nested_in(environment, common_dir, check)
+        assert nested_in(environment, common_dir)
+
+
+def test_a_run_is_not_nested_in_another_check_nor_in_another_repository() -> None:
+    environment = below(("/a/.git", "make"), ("/b/.git", "tox"))
+    assert not nested_in(environment, "/a/.git", "tox")
+    assert not nested_in(environment, "/a/.git", "mak")
+    assert not nested_in(environment, "/a/.gi")
+    assert not nested_in({}, "/a/.git")
+    assert not nested_in({}, "", "")
+
+
+HOOK = """
+import os, sys
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, active, nested_in, run
+check, common_dir = "git commit --allow-empty -qm inner", os.path.realpath(os.environ["GIT_DIR"])
+nested = nested_in(os.environ, common_dir, check)
+with open("../said", "a") as said:
+    print("nested" if nested else "checks", file=said)
+if not nested:
+    environment = {**os.environ, ACTIVE_VARIABLE: active(os.environ, common_dir, check)}
+    sys.exit(run(Command.from_shell(check), environment=environment, cwd=".").status)
+"""
+
+
+def test_the_hook_of_a_commit_that_the_check_makes_can_tell_that_it_is_nested(shell: Run, tmp_path: Path) -> None:
+    root = str(Path(module.__file__).parents[2])
+    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "@", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "@"}
+    repository = tmp_path / "a b"
+    assert shell("git init -q 'a b'").verdict is Verdict.PASSED
+    hook = repository / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!{sys.executable}\n{HOOK}")
+    hook.chmod(0o755)
+    environment = {**os.environ, **who, "PYTHONPATH": root, "GIT_DIR": str(repository / ".git")}
+    shell("git commit --allow-empty -qm outer", environment=environment, cwd=repository)
+    assert (tmp_path / "said").read_text() == "checks\nnested\n"
+
+
+def test_what_the_hook_hands_to_the_commit_above_is_internal() -> None:
+    assert HANDOFF_VARIABLE in INTERNAL_VARIABLES
 
 
 LOCAL_NAMES = ["GIT_DIR", "GIT_INDEX_FILE", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"]
@@ -424,7 +543,7 @@ def test_an_environment_given_to_scrub_is_not_changed() -> None:
 def test_importing_the_module_does_not_import_what_only_killing_needs() -> None:
     heavy = "{'psutil', 'pathlib', 'json', 'tempfile', 'asyncio', 'shlex', 'buildguard.agents.processes'}"
     code = f"import sys, buildguard.checks.runner; raise SystemExit(sorted({heavy} & set(sys.modules)) or 0)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(check.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
     result = run(
         Command.from_shell(f"{shlex.quote(sys.executable)} -S -c {shlex.quote(code)}"),
         environment=environment,

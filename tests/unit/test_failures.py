@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buildguard.checks import recognisers
 from buildguard.checks.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, failure_ids
 from buildguard.checks.recognisers import RECOGNISERS, Recogniser
 
@@ -43,7 +44,7 @@ LINES = {
     "SUBFAILED(at='/tmp/x.py: 1') test_a.py::test_b": "test_a.py::test_b",
     "ERROR: test_a (tests.Case)": "test_a (tests.Case)",
     "FAIL: test_a (a.Case.test_a) (of=<A at 0x7f00deadbeef>)": "test_a (a.Case.test_a) (of=<A at 0x…>)",
-    "--- FAIL: TestOfNoPackage (0.10s)": "TestOfNoPackage",
+    "--- FAIL: TestA (0.10s)\nFAIL\nFAIL\tshop/cart\t0.1s": "shop/cart TestA",
     "app.py:3:1: C0116: Missing docstring (missing-function-docstring)": (
         "app.py C0116: Missing docstring (missing-function-docstring)"
     ),
@@ -61,15 +62,18 @@ LINES = {
     "error[E0433]: unresolved: no type `A`\n --> src/a.rs:1:2": "src/a.rs E0433: unresolved: no type `A`",
     "src/a.rs:1:2: error[E0433]: unresolved: no type `A`: not found": "src/a.rs E0433: unresolved: no type `A`",
     "src/a.rs:1:2: error[E0277]: the bound `A: B` fails": "src/a.rs E0277: the bound `A: B` fails",
-    "src/a.rs:1:2: error[E0001]: a ` alone: b: c": "src/a.rs E0001: a ` alone: b",
+    "src/a.rs:1:2: error[E0001]: a ` alone: b: c": "src/a.rs E0001: a ` alone: b: c",
     "app.js:1:7: 'a' is never used. [Error/no-unused-vars]": "app.js no-unused-vars: 'a' is never used",
     "app.js\n  1:7  error  'a' is never used  no-unused-vars": "app.js no-unused-vars: 'a' is never used",
     "cart.c:3:1: error: unused variable 'a' [-Werror,-Wunused]": "cart.c -Werror,-Wunused: unused variable 'a'",
     "cart.c:3: error: expected 2 arguments, got 13": "cart.c: expected N arguments, got N",
     "./a//b/./c.c:1:2: error: no": "a/b/c.c: no",
-    "/tmp/pytest-7/run3/a.c:1:2: error: no": "…/a.c: no",
-    "../../lib/a.c:1:2: error: no": "…/a.c: no",
-    "/home/me/project-2/a.c:1:2: error: no": "…/a.c: no",
+    "/tmp/pytest-7/run3/a1.c:1:2: error: no": "…/runN/a1.c: no",
+    "/private/var/folders/a1/b_2/T/copy.Xq3/app/a.c:1:2: error: no": "…/app/a.c: no",
+    "../../lib/a.c:1:2: error: no": "…/lib/a.c: no",
+    "/home/me/project-2/a.c:1:2: error: no": "…/me/project-2/a.c: no",
+    "/app/billing/__init__.py:1:8: F401 `os` unused": "…/app/billing/__init__.py F401: `os` unused",
+    "/usr/src/app/src/billing/__init__.py:1:8: F401 `os` unused": "…/src/billing/__init__.py F401: `os` unused",
     "a.c:1:2: error: see /usr/include/stdio.h": "a.c: see …/stdio.h",
     "a.c:1:2: error: see /home/me/project/b.h:7": "a.c: see b.h:N",
     "a.c:1:2: error: see /tmp/ccXYZ.o": "a.c: see …",
@@ -79,12 +83,16 @@ LINES = {
     "a.py:1:1: error: It is wrapped just\n [arg-type]": "a.py arg-type",
     "     Running unittests src/lib.rs (/t/debug/deps/a-0123456789abcdef)\ntest b::c ... FAILED": "a b::c",
     "     Running tests/a.rs (t\\debug\\deps\\a-0123456789abcdef.exe)\ntest b ... FAILED": "a b",
-    "   Doc-tests a\nfailures:\n    src/lib.rs - b (line 3)": "a src/lib.rs - b",
-    "   Doc-tests a\ntest result: ok. 1 passed\nfailures:\n    b::c": "b::c",
+    "   Doc-tests a\ntest src/lib.rs - b (line 3) ... FAILED": "a src/lib.rs - b",
+    "b::c --- FAILED\nerror: test failed, to rerun pass `--lib`": "b::c",
+    "b::c --- FAILED\nerror: test failed, to rerun pass `-p a --lib`": "a b::c",
     "FAIL unit app/a.test.js (5.302 s)\n  ● adds": "app/a.test.js › adds",
     " FAIL  |unit| app/a.test.ts > adds": "app/a.test.ts > adds",
 }
 NO_FAILURES = (
+    "--- FAIL: TestOfNoPackage (0.10s)",
+    "/tmp/copy.Xq3/__init__.py:1:8: F401 `os` unused",
+    "   Doc-tests a\ntest result: ok. 1 passed\ntest of::no_crate ... FAILED",
     "tests/test_a.py:5: AssertionError",
     "tests/test_a.py:5: in test_b",
     "tests/test_a.py:5: DeprecationWarning: E501 is old",
@@ -112,9 +120,16 @@ HOSTILE = (
     *("\x1b[1", "\x1b]", "/a", "/tmp/", "● ", "a-b-", "error: a\n --> a.c:1:2\n", "a.c:1: error: a\na  [b]\n"),
     *("/home/me/project", "--- FAIL: a/", "  1:2  error  a  ", "\u202e", "a.c:1: error: 1./a/0x1234567"),
     *("ld: a:((", "SUBFAILED[", "SUBFAILED[x] a.py::x[", "x) a.py::x[", "(x) SUBFAIL ", "(x) SUBFAIL a.b."),
-    *("=== FAILURES ===\n", "== short test summary info ==\n", "=" * 9, "_ a ", "- Captured a "),
-    *("1 failed in 1s (1 ", "== FAILURES ==\n1 failed in 1s\n_ a _\n", "== PASSES ==\na\n"),
+    *("=== FAILURES ===\n", "== short test summary info ==\n", "=" * 9, "1 passed, 1 passed, in 1s (1 "),
     *("a.rs:1: error[E1]: ", "a.rs:1: error[E1]: `` : `", ": `", ": a: "),
+    *(
+        "FAILED a.py::x[a] - ",
+        "FAILED a.py::a[] - b",
+        "SUBFAILED[x] a.b::[",
+        "(x) SUBFAIL a.b::[",
+        "a::b --- FAILED",
+    ),
+    *("> a@1", "rootdir: a", "/tmp/1/1.c:1: error: ", "a.rs:1: error[E1]: a`: "),
     *("   Running a/", "   Running /a-01234567", "   Doc-tests a\nfailures:\n    b\n"),
 )
 
@@ -184,7 +199,8 @@ def test_a_line_that_names_no_failure(line: str) -> None:
 
 def test_a_test_around_failed_subtests_is_not_named_itself() -> None:
     names = ("TestA", "TestA/x/y", "TestA-b", "TestAb")
-    assert ids("".join(f"--- FAIL: {name} (0.00s)\n" for name in names)) == ("TestA-b", "TestA/x/y", "TestAb")
+    output = "".join(f"--- FAIL: {name} (0.00s)\n" for name in names)
+    assert ids(f"{output}FAIL\tshop\t0.1s\n") == ("shop TestA-b", "shop TestA/x/y", "shop TestAb")
 
 
 def test_a_message_that_is_not_wrapped_keeps_its_own_code() -> None:
@@ -209,7 +225,7 @@ HEADER = "=================================== FAILURES =========================
 SHOWN = f"_______________ test_a ________________\n---------- Captured stdout call -----------\n{PRINTED}"
 SUMMARY = "=================== short test summary info ====================\nFAILED a.py::test_a - assert 0\n"
 END = "1 failed in 0.03s\n"
-WARNINGS = f"============== warnings summary ==============\na.py::test_a\n{PRINTED}"
+WARNINGS = "============== warnings summary ==============\na.py::test_a\n  a.py:3: UserWarning: E501 is old\n"
 RUN = f"F        [100%]\n{HEADER}\n{SHOWN}"
 QUIET = f"{RUN}{SUMMARY}{END}"
 RUFF, MYPY = "ruff.py:1:8: F401 unused\n", "mypy.py:1: error: No  [misc]\n"
@@ -218,31 +234,22 @@ FOUND_BY_RUFF, FOUND_BY_MYPY = "ruff.py F401: unused", "mypy.py misc: No"
 
 def test_other_tools_keep_their_ids_beside_pytests_report() -> None:
     loud_end = "================== 1 failed, 2 warnings in 75.20s (0:01:15) ==================\n"
-    for run in (QUIET, f"{RUN}{WARNINGS}{SUMMARY}{loud_end}", f"{RUN}{SUMMARY}{WARNINGS}{END}"):
+    for run in (QUIET, f"{RUN}{WARNINGS}{PRINTED}{SUMMARY}{loud_end}", f"{RUN}{SUMMARY}{WARNINGS}{END}"):
         assert ids(f"{RUFF}{run}{MYPY}") == ("a.py::test_a", FOUND_BY_MYPY, FOUND_BY_RUFF)
 
 
-def test_other_tools_keep_their_ids_after_a_report_without_a_summary() -> None:
-    assert ids(f"{RUFF}{RUN}{END}{MYPY}") == (FOUND_BY_MYPY, FOUND_BY_RUFF)
-    assert ids(f"{RUFF}.   [100%]\n{WARNINGS}1 passed, 2 warnings in 0.03s\n{MYPY}") == (
-        FOUND_BY_MYPY,
-        FOUND_BY_RUFF,
-    )
+def test_other_tools_keep_their_ids_after_a_run_that_passed() -> None:
+    passed = "1 passed, 2 warnings in 0.03s\n"
+    assert ids(f"{RUFF}.   [100%]\n{WARNINGS}{passed}{MYPY}") == (FOUND_BY_MYPY, FOUND_BY_RUFF)
 
 
-def test_of_a_report_whose_end_is_not_to_be_seen_nothing_is_believed() -> None:
-    assert ids(f"{RUFF}{RUN}{MYPY}") == (FOUND_BY_RUFF,)
+def test_of_a_report_without_a_summary_nothing_is_believed() -> None:
+    assert ids(f"{RUFF}{RUN}{END}{MYPY}") == (FOUND_BY_RUFF,)
 
 
-def test_runs_of_pytest_in_one_output_keep_their_ids() -> None:
+def test_of_several_reports_of_pytest_the_last_one_counts() -> None:
     other = QUIET.replace("a.py::test_a", "b.py::test_b")
-    uncollected = other.partition("\n")[2].replace("FAILURES", "ERRORS")
-    for run in (other, uncollected, f"======== test session starts ========\n{other}"):
-        assert (
-            ids(f"{QUIET}{RUFF}{run}")
-            == ids(f"{QUIET}{run}{RUFF}")
-            == ("a.py::test_a", "b.py::test_b", FOUND_BY_RUFF)
-        )
+    assert ids(f"{RUFF}{QUIET}{other}{MYPY}") == ("b.py::test_b", FOUND_BY_MYPY, FOUND_BY_RUFF)
 
 
 def test_a_report_that_a_test_printed_has_no_ids() -> None:
@@ -253,7 +260,7 @@ def test_a_report_that_a_test_printed_has_no_ids() -> None:
 
 def test_of_a_report_that_lacks_its_header_what_tests_printed_has_no_ids() -> None:
     printed = PRINTED * 2000
-    for shown in (printed, printed + SHOWN, printed + SHOWN + WARNINGS):
+    for shown in (printed, printed + SHOWN, printed + SHOWN + WARNINGS + PRINTED):
         assert ids(f"{shown}{SUMMARY}{END}{MYPY}") == ("a.py::test_a", FOUND_BY_MYPY)
 
 
@@ -262,8 +269,51 @@ def test_a_long_output_of_another_tool_keeps_its_ids_before_pytests_report() -> 
     assert ids(RUFF * 4000 + "1 passed in 0.03s\n") == (FOUND_BY_RUFF,)
 
 
-def test_the_lines_of_a_message_in_pytests_summary_have_no_ids() -> None:
-    assert ids(f"{RUN}{SUMMARY}a.py:3:1: F401 in the message\n{END}{RUFF}") == ("a.py::test_a", FOUND_BY_RUFF)
+PARAMETERS = ("a b", "a - b", "a] - b", "x[1] - x[2]", "[", "]]", "a::b", "t.py::test_x - y", "-", "", "a/b.py")
+MESSAGES = ("", " - assert 'a] - b' == [1] - [2]", " - ValueError: x] - y]", " - a.b.Error", " - Asse...", " - ...")
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_a_parameter_of_a_test_is_kept_whole_whatever_is_said_of_its_failure(parameter: str) -> None:
+    for message in MESSAGES:
+        assert ids(f"FAILED a.py::test_a[{parameter}]{message}") == (f"a.py::test_a[{parameter}]",)
+
+
+def test_a_message_with_brackets_does_not_belong_to_the_test() -> None:
+    assert ids("FAILED a.py::test_a - assert [1] - [2] == [3]") == ("a.py::test_a",)
+    assert ids("FAILED a.py::test_a[1] - assert [1] - [2] == [3]") == ("a.py::test_a[1]",)
+
+
+PLACES = {
+    "rootdir: /home/me/project/packages/{}\n": "packages/{}/",
+    "make[1]: Entering directory '/home/me/project/packages/{}'\n": "packages/{}/",
+    "make[1]: Entering directory `/build/packages/{}'\n": "…/build/packages/{}/",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_fails_in_one_folder_differs_from_what_fails_in_another(place: str) -> None:
+    output = "".join(f"{place.format(name)}main.c:3:5: error: no\n" for name in ("a", "b"))
+    assert ids(output) == tuple(f"{PLACES[place].format(name)}main.c: no" for name in ("a", "b"))
+
+
+def test_what_fails_in_one_workspace_of_npm_differs_from_what_fails_in_another() -> None:
+    output = "".join(f"> {name}@1.0.0 test\n> jest\n\nFAIL src/a.test.js\n  ● adds\n" for name in ("a", "@b/c"))
+    assert ids(output) == ("src/a.test.js › adds (@b/c)", "src/a.test.js › adds (a)")
+
+
+def test_the_folder_of_the_check_itself_is_not_told() -> None:
+    inner = (
+        "make[1]: Entering directory '/home/me/project/sub'\nmake[1]: Leaving directory '/home/me/project/sub'\n"
+    )
+    above = "rootdir: /home/me\n"
+    for start in ("rootdir: /home/me/project\n", "make: Entering directory '/home/me/project'\n", inner, above):
+        assert ids(f"rootdir: /home/me/project/a\n{start}main.c:3:5: error: no") == ("main.c: no",)
+
+
+def test_a_path_from_the_top_is_not_put_below_the_folder_a_second_time() -> None:
+    output = "make: Entering directory '/home/me/project/app'\n/home/me/project/app/a.c:1: error: no"
+    assert ids(output) == ("app/a.c: no",)
 
 
 def test_line_ends_of_other_systems_and_progress_lines_make_no_difference() -> None:
@@ -302,7 +352,7 @@ def test_of_many_ids_the_first_in_order_are_kept() -> None:
 @pytest.mark.parametrize("root", ["/home/me/my (first) project+", "/", ".", "/home/me/project/"])
 def test_any_root_will_do(root: str) -> None:
     path = Path(root) / "app" / "a.c"
-    expected = "…/a.c: no" if root == "/" else "app/a.c: no"
+    expected = "…/app/a.c: no" if root == "/" else "app/a.c: no"
     assert ids(f"{path}:1:2: error: no", Path(root)) == (expected,)
 
 
@@ -315,6 +365,12 @@ def test_every_group_of_a_recogniser_has_a_place_in_its_ids(kind: Recogniser) ->
         for name in re.compile(text).groupindex
     }
     assert groups <= set(re.findall(r"{(\w+)}", "".join(kind.ids)))
+
+
+def test_no_pattern_needs_what_python_3_11_2_matches_wrongly() -> None:
+    kept = [vars(recognisers)[name] for name in ("SHOWN", "SUMMARY", "COULD_NOT_TEST", "CONTAINER")]
+    kept += [text for kind in RECOGNISERS for text in (kind.line, kind.above, kind.below, kind.under) if text]
+    assert [text for text in kept if re.search(r"[*+?}]\+|\(\?>", text)] == []
 
 
 def check_form(found: tuple[str, ...]) -> None:
@@ -382,7 +438,13 @@ REPORTS = {
         '<r xmlns="urn:junit"><testcase file="/home/me/project/spec/a.rb" name="adds"><failure/></testcase>'
         '<testcase file="./spec/a.rb" name="adds"><error/></testcase><testcase name="alone"><error/></testcase>'
         '<testcase><error/></testcase><testcase name="passed"/><error/></r>',
-        ("alone", "spec/a.rb::adds"),
+        ("spec/a.rb::adds",),
+    ),
+    "mocha": (
+        '<testsuites><testsuite name="Root Suite" file="/home/me/project/test/a.js"><testcase name="cart adds" '
+        'classname="adds"><failure/></testcase></testsuite><testsuite name="b" file="/home/me/project/test/b.js">'
+        '<testcase name="alone" classname="alone"><failure/></testcase></testsuite></testsuites>',
+        ("test/a.js::cart adds", "test/b.js::alone"),
     ),
 }
 NO_REPORTS = {
@@ -392,6 +454,10 @@ NO_REPORTS = {
     "nobody failed": b'<testsuite><testcase name="a"/></testsuite>',
     "entities": b'<!DOCTYPE a [<!ENTITY b "' + b"b" * 99 + b'">]>' + FAILED_CASE.replace("tests.a", "&b;").encode(),
     "entities, hidden": ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a>' + FAILED_CASE).encode("utf-16"),
+    "entities, without a mark": f'<!DOCTYPE a [<!ENTITY b "c">]>{FAILED_CASE.replace("tests.a", "&b;")}'.encode(
+        "utf-16-le"
+    ),
+    "an encoding that is none": b'<?xml version="1.0" encoding="rot13"?>' + FAILED_CASE.encode(),
     "huge": FAILED_CASE.encode() + b" " * MAX_REPORT,
 }
 

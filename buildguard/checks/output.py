@@ -1,0 +1,82 @@
+"""Passes on what a check prints, and keeps the end of it."""
+
+import os
+import select
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from subprocess import Popen
+from typing import Final
+
+TAIL_BYTES: Final = 1 << 20
+"""How much of the output a result keeps. An unprivileged pipe holds no more either."""
+LOOK_EVERY: Final = 0.15
+"""Seconds between two looks at the clock and at the calling git."""
+
+
+def ready(descriptors: Iterable[int], seconds: float, event: int = select.POLLIN) -> list[int]:
+    """Those that can be read (or written: `POLLOUT`) within so many seconds, or whose other end is closed."""
+    # `select` takes no number beyond 1023, and a coding agent may hand on more descriptors than that.
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, event)
+    return [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
+
+
+class Output:
+    """What the check prints, on its way to the descriptors for its stdout and its stderr.
+
+    `over` says that nobody waits for it any more; what can be read from `wake` tells to look.
+    """
+
+    def __init__(self, check: Popen[bytes], sinks: tuple[int, int], wake: int, over: Callable[[], bool]) -> None:
+        self.tail = bytearray()
+        self._wake, self._over = wake, over
+        sources = [file.fileno() for file in (check.stdout, check.stderr) if file]
+        self._sinks = dict(zip(sources, sinks, strict=False))
+        # The check's stderr is ours, too; its stdout only where both are one file.
+        self._ours, self._our_sink, self._midline = sources[-1], sinks[1], False
+        for source in sources:
+            os.set_blocking(source, False)
+
+    def turn(self) -> None:
+        """Pass on what comes within `LOOK_EVERY` seconds, or until a signal comes or a child ends."""
+        for source in ready([self._wake, *self._sinks], LOOK_EVERY):
+            if source == self._wake:
+                os.read(source, 1 << 9)
+            else:
+                self._pass_on(source)
+
+    def finish(self) -> None:
+        """Pass on what is there, and not what a process left behind may print yet. End the last line."""
+        for source in list(self._sinks):
+            room = TAIL_BYTES
+            while room > 0 and (length := self._pass_on(source)):
+                room -= length
+        # Else our own next line would begin in the middle of the check's last one.
+        if self._midline and ready([self._our_sink], 0, select.POLLOUT):
+            with suppress(OSError):
+                os.write(self._our_sink, b"\n")
+
+    def _pass_on(self, source: int) -> int:
+        """Pass on one piece; its length, 0 when there is none."""
+        try:
+            piece = os.read(source, 1 << 16)
+        except BlockingIOError:
+            return 0
+        self.tail += piece
+        del self.tail[: -2 * TAIL_BYTES]
+        if piece and source == self._ours:
+            self._midline = not piece.endswith(b"\n")
+        rest, sink = piece, self._sinks[source] if piece else self._sinks.pop(source)
+        while rest and sink >= 0:
+            # In portions that cannot block: a reader that stands still must not keep us from ending.
+            if ready([sink], LOOK_EVERY, select.POLLOUT):
+                try:
+                    rest = rest[os.write(sink, rest[: select.PIPE_BUF]) :]
+                except BlockingIOError:
+                    continue
+                except OSError:  # its reader is gone, which is no fault of the check
+                    self._sinks[source] = sink = -1
+            elif self._over():
+                break
+        return len(piece)

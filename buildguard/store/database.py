@@ -1,0 +1,191 @@
+"""One SQLite file: opened with care, read and changed in transactions, and never silent about what is wrong.
+
+A rollback journal with full sync, not WAL: a WAL database cannot be read from a read-only folder, which is all
+that a sandboxed agent may have. SQLite's own busy handler is off, because it starves one of two writers for
+seconds under load; a jittered retry of ours takes its place. *Locked* is never taken for *lost*.
+"""
+
+import errno
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from buildguard.errors import Fault, Unavailable
+from buildguard.store import codec
+
+T = TypeVar("T")
+
+LOCKED_AGAIN_BOUND = 0.1
+"""Seconds that a call waits for a lock after one that waited in vain: a hook that makes five calls waits once."""
+RETRY_SECONDS = (0.001, 0.010)
+
+_DAMAGED = (Fault.DAMAGED, "is damaged ({error})")
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: (Fault.LOCKED, "locked by another process for longer than {bound:g} s"),
+    sqlite3.SQLITE_READONLY: (Fault.READ_ONLY, "cannot be written"),
+    sqlite3.SQLITE_NOTADB: (Fault.FOREIGN, "is not a database"),
+    sqlite3.SQLITE_FULL: (Fault.FULL, "the disk is full"),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_ERROR: _DAMAGED,
+    sqlite3.SQLITE_TOOBIG: _DAMAGED,
+    sqlite3.SQLITE_INTERRUPT: _DAMAGED,
+}
+"""What an error of SQLite's stands for, and the end of the sentence that begins with the file's name."""
+_OTHER = (Fault.UNREACHABLE, "cannot be opened ({error})")
+
+
+class Database:
+    """The file at `path`. Where it cannot serve, every method raises `Unavailable` and nothing else of its own.
+
+    `bound` is how many seconds a call goes on trying while others hold the lock, and how many a query may take.
+    `shared_mode` is the mode of a new file that others than its maker may write, too.
+    """
+
+    def __init__(self, path: Path, bound: float, shared_mode: int | None = None) -> None:
+        self._path = path.absolute()
+        self.where = str(self._path)
+        self._bound = self._patience = bound
+        self._shared_mode = shared_mode
+        self._query_ends = 0.0
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What `work` reads in one transaction; None where there is no file. Needs no right to write."""
+        with self._faults():
+            connection = self._opened()
+            return self._transact(connection, "BEGIN", work) if connection else None
+
+    def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one transaction, which is begun anew while others hold the lock."""
+        with self._faults():
+            return self._transact(self._opened() or self._created(), "BEGIN IMMEDIATE", work)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> sqlite3.Connection | None:
+        """The connection; None where there is no file. What is no file is not opened: a link may lead to another's,
+        and opening a pipe never ends."""
+        try:
+            found = self._path.lstat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise self.unavailable(Fault.UNREACHABLE, "is a link or a folder or a device, not a file")
+        if found.st_ino != self._inode:
+            # The file was deleted under us: nobody would ever read what is written to the old one.
+            self.close()
+        if self._connection is None:
+            path = self.where.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+            # Without `mode=rw` SQLite would make a file that is deleted just now again, and follow a link to do so.
+            self._connection = sqlite3.connect(f"file://{path}?mode=rw", uri=True, timeout=0, isolation_level=None)
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, codec.LARGEST)
+            # A view that somebody put in a table's place may have no end.
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._query_ends, 100_000)
+            self._inode = found.st_ino
+        return self._connection
+
+    def _created(self) -> sqlite3.Connection:
+        """The connection to a new and empty file. Others may make it, or its folder, at the same time."""
+        mode, folder = self._shared_mode, self._path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            if mode is not None:
+                # Who may read may enter, and what anybody makes there is the group's.
+                folder.chmod(stat.S_ISGID | mode | (mode & 0o444) >> 2)
+        with suppress(FileExistsError):
+            file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            if mode is not None:
+                os.fchmod(file, mode)
+            os.close(file)
+        connection = self._opened()
+        if connection is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return connection
+
+    def _transact(self, db: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction, again from its beginning while others hold the lock, up to the bound."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            self._query_ends = time.monotonic() + self._bound
+            try:
+                db.execute(begin)
+                done = work(db)
+                _commit(db, deadline)
+            except BaseException as error:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if not _is_locked(error):
+                    raise
+                if time.monotonic() >= deadline:
+                    self._patience = min(LOCKED_AGAIN_BOUND, self._bound)
+                    raise
+            else:
+                self._patience = self._bound
+                return done
+            # The jitter is not from `random`: its import is the dearer part of a passing hook.
+            least, most = RETRY_SECONDS
+            time.sleep(least + (most - least) * os.urandom(1)[0] / 255)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (codec.Garbage, UnicodeDecodeError) as error:
+            # The latter is what Python makes of SQLite's own message where that quotes broken text.
+            raise self.unavailable(Fault.DAMAGED, f"holds what buildguard did not write ({error})") from error
+        except sqlite3.Error as error:
+            fault, words = _FAULTS.get(_code(error), _OTHER)
+            # SQLite quotes names out of the file, which may hold anything.
+            shown = ascii(str(error)[:80])[1:-1]
+            raise self.unavailable(fault, words.format(error=shown, bound=self._bound)) from error
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            fault, words = _FAULTS[sqlite3.SQLITE_FULL] if full else _OTHER
+            raise self.unavailable(fault, words.format(error=error.strerror)) from error
+
+    def unavailable(self, fault: Fault, detail: str) -> Unavailable:
+        """The fault, with the command that mends it or shows why it is there."""
+        from shlex import join  # What a passing hook does not need.
+
+        path, folder = self.where, str(self._path.parent)
+        commands = {
+            Fault.LOCKED: ("fuser", "-v", path),
+            Fault.FULL: ("df", "-h", folder),
+            Fault.READ_ONLY: ("ls", "-ld", folder, path),
+            Fault.UNREACHABLE: ("ls", "-ld", folder, path),
+        }
+        return Unavailable(fault, path, detail, join(commands.get(fault, ("mv", path, f"{path}.set-aside"))))
+
+
+def _commit(db: sqlite3.Connection, deadline: float) -> None:
+    """Commit, waiting for readers to end. To roll back would let new readers in and starve us. They are soon done
+    and everybody else waits for us: no jitter, the shortest pause."""
+    while True:
+        try:
+            db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_SECONDS[0])
+        else:
+            return
+
+
+def _code(error: BaseException) -> int:
+    # What SQLite delivers and Python cannot decode has no code.
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)) & 0xFF
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Whether another holds the lock just now, so that it is worth trying again."""
+    return _code(error) == sqlite3.SQLITE_BUSY
