@@ -192,7 +192,9 @@ def test_files_are_not_known_of_more_submodules_than_git_reads_quickly(checkout:
 def test_files_are_not_known_of_more_paths_than_git_reads_quickly(checkout: Checkout) -> None:
     for number in range(files.MOST_PATHS + 1):
         (checkout.path / f"n{number}").touch()
-    assert "paths" in seen(checkout).why
+    found = seen(checkout)
+    assert "paths" in found.why
+    assert len(found.loose) == len(found.untracked) == files.MOST_PATHS + 1
     (checkout.path / "n0").unlink()
     assert seen(checkout).why == ""
 
@@ -433,6 +435,7 @@ def test_swept_trees_are_not_known_any_more(checkout: Checkout) -> None:
     files.sweep(place, older=-1.0)
     assert files.changed(place, failed, passed) is None
     assert not copy.exists()
+    assert list((checkout.path / ".git" / "buildguard" / "objects").iterdir()) == []
     assert known(checkout) == passed
 
 
