@@ -68,8 +68,8 @@ def attempt(
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        failures = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
-        showed = showed._replace(failures=failures or ())
+        ids = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+        showed = showed._replace(failures=ids or ())
     if result.verdict is Verdict.PASSED and result.output and repository:
         _keep_output(repository, check, result.output)
     if top is None or seen is None or snapshot is None:

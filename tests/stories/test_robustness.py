@@ -48,7 +48,7 @@ def test_a_row_that_nobody_wrote_takes_away_no_green_verdict(checkout: Checkout)
     assert checkout.buildguard("claim", agent="ann").status == 0
     database = sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")
     with database:
-        database.execute("UPDATE build_state SET revision = 0")
+        database.execute("UPDATE build_state SET value = '{}'")
     database.close()
     done = checkout.buildguard("run", "--", "true", agent="ann")
     assert done.status == 0
