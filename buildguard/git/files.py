@@ -173,7 +173,7 @@ def _listed(repository: Repository, patience: float) -> Files:
     # The second field says what differs ("XY"), the third which kind of submodule it is ("N..." for none).
     fields = [entry.split(" ", 8 if entry[0] == "1" else 10) for entry in tracked]
     staged = tuple(row[-1] for row in fields if row[0] == "1" and row[1][0] != ".")
-    loose = (*(row[-1] for row in fields if row[0] == "u" or row[1][1] != "."), *untracked)
+    loose = (*(row[-1] for row in fields if row[1][1] != "."), *untracked)
     listed = "\0".join((head, *tracked))
     if len(loose) > MOST_PATHS:
         return Files("", f"more than {MOST_PATHS} paths are edited or untracked", staged, listed=listed)

@@ -85,13 +85,11 @@ class Repository(NamedTuple):
             self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
         except GitFault:
             return False
-        return bool(commit)
+        return True
 
     def descends(self, head: str, ancestor: str) -> bool:
         """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
         may lack what is between them)."""
-        if not head or not ancestor:
-            return False
         try:
             self.git("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
         except GitFault:

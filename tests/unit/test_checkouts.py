@@ -162,7 +162,7 @@ def test_a_link_or_a_pipe_in_the_place_of_the_note_is_replaced(checkout: Checkou
 
 
 @pytest.mark.parametrize(
-    "text", ["", "..\n", "worktrees/..\n", "worktrees/\n", "/\n", "worktrees/a/../..\n", "\0\n"]
+    "text", ["", "..\n", "worktrees/..\n", "worktrees/\n", "/\n", "worktrees/a/../..\n", "objects/info\n", "\0\n"]
 )
 def test_only_what_is_registered_soundly_is_gone(checkout: Checkout, text: str) -> None:
     name(checkout)
