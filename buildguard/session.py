@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
+from buildguard.claims.model import REPO
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
 from buildguard.git import checkouts
 from buildguard.git.repository import Repository, find_repository
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 FAULTS = (Unavailable, Unidentified, GitFault)
 """What makes coordination unavailable."""
-_AIMING = ("build", "scope", "db", "agent")
+AIMING = ("build", "scope", "db", "agent")
 """The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
 them."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
@@ -42,7 +43,7 @@ class World(NamedTuple):
 
 class Session(NamedTuple):
     """The parts that a command works with. Without a guard, `fault` says why there is none. `aim` are the options
-    that a `next:` line has to repeat."""
+    that a `next:` line has to repeat, `through` those of git in `git -C there buildguard …`."""
 
     environment: Mapping[str, str]
     cwd: Path
@@ -52,6 +53,7 @@ class Session(NamedTuple):
     guard: Guard | None
     fault: Exception | None = None
     aim: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
 
     @property
     def checkout(self) -> str:
@@ -62,7 +64,16 @@ class Session(NamedTuple):
     def answers(self) -> Answers:
         """What composes the answers of this command."""
         inside = self.repository is not None and self.cwd != self.repository.top
-        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside, self.program)
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The words by which a `next:` line calls us."""
+        return ("git", *self.through, "buildguard") if self.through else ("buildguard",)
+
+    def git(self, *words: str) -> str:
+        """A git command for a `next:` line."""
+        return command(["git", *self.through, *words]) or "git status"
 
     @property
     def agent_option(self) -> str | None:
@@ -81,7 +92,7 @@ class Session(NamedTuple):
             if not any(one == option or one.startswith(f"{option}=") for one in named)
             for word in (option, value)
         ]
-        return command(["buildguard", given[0], *missing, *given[1:]])
+        return command([*self.program, given[0], *missing, *given[1:]])
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -144,10 +155,13 @@ def open_session(
     runner = any(name in environment for name in _RUNNERS)
     voice = Voice(chosen.build, bool(options.get("json")), environment, runner, hook)
     agent = _given_id(options, environment)
+    scope = options.get("scope") or environment.get("BUILDGUARD_SCOPE")
+    if scope not in (None, "", "checkout", REPO):
+        raise SettingsError(f"BUILDGUARD_SCOPE: {scope!r} is neither checkout nor repo")
     guard = None
     if repository is not None:
         try:
-            guard = _guard(repository, chosen, agent, str(options["scope"]) if options.get("scope") else None)
+            guard = _guard(repository, chosen, agent, str(scope) if scope else None)
         except FAULTS as error:
             fault = error
     return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
@@ -181,7 +195,7 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
 def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
     """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
     found: list[str] = []
-    for name in _AIMING:
+    for name in AIMING:
         value = options.get(name) or environment.get(f"BUILDGUARD_{name.upper()}")
         if value:
             found += [f"--{name}", str(value)]
