@@ -12,7 +12,7 @@ from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.claims.model import Breakage, Content, Landing, Outcome, Proof, Run, Seen, Snapshot
 from buildguard.commands.handoff import asked_for
 from buildguard.git import files
 from buildguard.git.files import Files
@@ -49,6 +49,14 @@ class Attempt(NamedTuple):
     def ended(self) -> str:
         """How it ended, in words."""
         return f"failed: {self.command.text} (exit status {self.result.status}, {span(self.result.seconds)})"
+
+    @property
+    def known(self) -> Snapshot | None:
+        """What was read, and with it what this run showed: who failed after a pass has not mended it."""
+        proof, snapshot = self.run.proof, self.snapshot
+        if proof is None or proof.passed or snapshot is None:
+            return snapshot
+        return snapshot._replace(proofs=(*snapshot.proofs, proof._replace(at=snapshot.now)))
 
 
 def attempt(
@@ -88,9 +96,22 @@ def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
+    landed = _landed(session, tried)
     answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
+    if answer is not None and answer.outcome is Outcome.PASSED and landed is not None and landed.event is not None:
+        answer = landed
     brief = asked_for(session.environment)
     return session.answers.passed(answer, command.text, result.seconds, brief), answer
+
+
+def _landed(session: Session, tried: Attempt) -> Answer | None:
+    """What has become of an earlier pass: it may have been committed meanwhile, whatever else is edited now."""
+    snapshot = tried.snapshot
+    if snapshot is None or not breakages(snapshot, session.checkout):
+        return None
+    from buildguard.commands.landing import ask
+
+    return session.coordinate(lambda _: ask(session, snapshot))
 
 
 def start(
@@ -184,7 +205,7 @@ def _proved(
         passed,
         showed.files,
         session.checkout,
-        _who(session),
+        _who(session, snapshot),
         showed.head,
         showed.branch,
         tree,
@@ -211,12 +232,16 @@ def _landings(
     return tuple(found)
 
 
-def _who(session: Session) -> str:
-    """The caller, if that can be told without a walk up the process tree; else nobody needs to know."""
-    if session.guard is None:
+def _who(session: Session, snapshot: Snapshot) -> str:
+    """The caller. Without a claim that may be its own nobody needs to know, if that took a walk up the process
+    tree."""
+    guard = session.guard
+    if guard is None:
         return ""
+    if any(state.claim for state in snapshot.states.values()):
+        return guard.me_if_known.id if guard.me_if_known else ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
+    agent = guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
 
 

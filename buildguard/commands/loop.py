@@ -3,7 +3,7 @@
 import time
 from typing import NamedTuple, Protocol
 
-from buildguard.checks.runner import Command
+from buildguard.checks.runner import Command, Verdict
 from buildguard.claims.guard import Answer, Moment
 from buildguard.claims.model import Outcome
 from buildguard.commands import elsewhere, landing
@@ -63,7 +63,8 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
     reruns = 1
     while True:
         tried = attempt(session, command, turn.lives, turn.committed)
-        ended = settled(session, tried, turn.repeat())
+        # To read how a commit is repeated costs a look at git's process: nothing for a pass.
+        ended = settled(session, tried, None if tried.result.verdict is Verdict.PASSED else turn.repeat())
         if ended is not None:
             return ended[0], tried
         answer = _elected(session, tried, turn)
@@ -88,7 +89,7 @@ def _elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | 
         return turn.gone()
     if tried.snapshot is None:
         return None
-    landing.ask(session, tried.snapshot)
+    landing.look_round(session, tried)
     history = session.coordinate(lambda guard: guard.history())
     known = Known(history or (), tried.snapshot.now + tried.result.seconds)
     report = turn.not_ours(tried, known)
