@@ -4,14 +4,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from buildguard.agents.identity import in_ci, time_left
+from buildguard.agents.processes import calling_git
 from buildguard.claims.guard import Guard
 from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError
+from buildguard.git.commandline import through
 from buildguard.session import AIMING, FAULTS, Session, here, open_session, the_check
 from buildguard.settings import Settings, off
 from buildguard.ui.phrases import at_stake
@@ -128,6 +131,9 @@ def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options:
     session = _opened(options)
     # The hook has to take us for the same agent, and to be about the same build.
     named = {f"BUILDGUARD_{name.upper()}": options[name] for name in AIMING if options.get(name)}
+    if session.settings.db is not None:
+        # The hook runs at the top.
+        named["BUILDGUARD_DB"] = str(session.settings.db.absolute())
     session = session._replace(environment={**session.environment, **named})
     own = [word for name in ("timeout", "json") for word in _given(name, options)]
     _end(session, commit.commit(session, words[1], _timeout(session, options), own))
@@ -285,7 +291,11 @@ def parsed(given: Sequence[str]) -> int:
 
 def _opened(options: dict[str, Any]) -> Session:
     """The session of a command with these options. Raises `SettingsError`."""
-    return open_session({name: value for name, value in options.items() if value is not None}, os.environ, here())
+    session = open_session(
+        {name: value for name, value in options.items() if value is not None}, os.environ, here()
+    )
+    by_git = Path(sys.argv[0]).name == "git-buildguard" and calling_git()
+    return session._replace(through=through(by_git.argv)) if by_git else session
 
 
 def _given(name: str, options: dict[str, Any]) -> list[str]:

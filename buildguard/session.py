@@ -43,7 +43,7 @@ class Surroundings(NamedTuple):
 
 class Session(NamedTuple):
     """The parts that a command works with. Without a guard, `fault` says why there is none. `aim` are the options
-    that a `next:` line has to repeat."""
+    that a `next:` line has to repeat, `through` those of git in `git -C there buildguard …`."""
 
     environment: Mapping[str, str]
     cwd: Path
@@ -53,6 +53,7 @@ class Session(NamedTuple):
     guard: Guard | None
     fault: Exception | None = None
     aim: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
 
     @property
     def checkout(self) -> str:
@@ -63,7 +64,16 @@ class Session(NamedTuple):
     def answers(self) -> Answers:
         """What composes the answers of this command."""
         inside = self.repository is not None and self.cwd != self.repository.top
-        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside, self.program)
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The words by which a `next:` line calls us."""
+        return ("git", *self.through, "buildguard") if self.through else ("buildguard",)
+
+    def git(self, *words: str) -> str:
+        """A git command for a `next:` line."""
+        return command(["git", *self.through, *words]) or "git status"
 
     @property
     def agent_option(self) -> str | None:
@@ -73,7 +83,7 @@ class Session(NamedTuple):
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""
-        return repeated(given, self.aim)
+        return repeated(given, self.aim, self.program)
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -158,7 +168,7 @@ def here() -> Path:
         ) from error
 
 
-def repeated(given: Sequence[str], aim: Sequence[str]) -> str | None:
+def repeated(given: Sequence[str], aim: Sequence[str], program: Sequence[str] = ("buildguard",)) -> str | None:
     """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
     if not given:
         return None
@@ -169,7 +179,7 @@ def repeated(given: Sequence[str], aim: Sequence[str]) -> str | None:
         if not any(one == option or one.startswith(f"{option}=") for one in named)
         for word in (option, value)
     ]
-    return command(["buildguard", given[0], *missing, *given[1:]])
+    return command([*program, given[0], *missing, *given[1:]])
 
 
 def the_check(session: Session, given: Sequence[str]) -> Command:

@@ -23,7 +23,6 @@ from buildguard.claims.model import (
     Step,
     View,
 )
-from buildguard.text import span
 
 MOST_FAILURES = 400
 """How many failure ids are kept of one breakage; a run tells 200 at the most."""
@@ -230,7 +229,7 @@ def _elsewhere(view: View, caller: Caller) -> str:
     claim = view.state.claim
     if claim is None or None in (claim.process, caller.process) or claim.process == caller.process:
         return ""
-    ago = span(max(0.0, view.now - claim.seen_at))
+    ago = f"{max(0.0, view.now - claim.seen_at):.0f} s"
     return f"renewed by this session {ago} ago; if that was another sub-agent, use --agent"
 
 

@@ -12,7 +12,7 @@ from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.claims.model import Breakage, Content, Landing, Outcome, Proof, Run, Seen, Snapshot
 from buildguard.commands.handoff import asked_for
 from buildguard.git import files
 from buildguard.git.files import Files
@@ -49,6 +49,14 @@ class Attempt(NamedTuple):
         """How it ended, in words."""
         return f"failed: {self.command.text} (exit status {self.result.status}, {span(self.result.seconds)})"
 
+    @property
+    def known(self) -> Snapshot | None:
+        """What was read, and with it what this run showed: who failed after a pass has not mended it."""
+        proof, snapshot = self.run.proof, self.snapshot
+        if proof is None or proof.passed or snapshot is None:
+            return snapshot
+        return snapshot._replace(proofs=(*snapshot.proofs, proof._replace(at=snapshot.now)))
+
 
 def attempt(
     session: Session,
@@ -68,8 +76,8 @@ def attempt(
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        failures = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
-        showed = showed._replace(failures=failures or ())
+        ids = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+        showed = showed._replace(failures=ids or ())
     if result.verdict is Verdict.PASSED and result.output and repository:
         _keep_output(repository, check, result.output)
     if top is None or seen is None or snapshot is None:
@@ -93,9 +101,22 @@ def settled(
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
+    landed = _landed(session, tried)
     answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
+    if answer is not None and answer.outcome is Outcome.PASSED and landed is not None and landed.event is not None:
+        answer = landed
     brief = asked_for(session.environment)
     return session.answers.passed(answer, command.text, result.seconds, brief), answer
+
+
+def _landed(session: Session, tried: Attempt) -> Answer | None:
+    """What has become of an earlier pass: it may have been committed meanwhile, whatever else is edited now."""
+    snapshot = tried.snapshot
+    if snapshot is None or not breakages(snapshot, session.checkout):
+        return None
+    from buildguard.commands.landing import ask
+
+    return session.coordinate(lambda _: ask(session, snapshot))
 
 
 def start(
@@ -179,7 +200,9 @@ def _proved(
     here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     tree = committed() if committed and here and passed else ""
-    others = _of_others(snapshot, session.checkout, _who(session, False)) if here and passed else frozenset()
+    others = (
+        _of_others(snapshot, session.checkout, _who(session, False, snapshot)) if here and passed else frozenset()
+    )
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
@@ -190,7 +213,7 @@ def _proved(
         passed,
         showed.files,
         session.checkout,
-        _who(session, passed),
+        _who(session, passed, snapshot),
         showed.head,
         showed.branch,
         tree,
@@ -234,14 +257,16 @@ def _of_others(snapshot: Snapshot, checkout: str, me: str) -> frozenset[str]:
     return frozenset(path for one in theirs for path in one.staged)
 
 
-def _who(session: Session, passed: bool) -> str:
-    """The caller; of a pass only if that can be told without a walk up the process tree."""
-    if session.guard is None:
+def _who(session: Session, passed: bool, snapshot: Snapshot) -> str:
+    """The caller. After a pass without a claim that may be its own nobody needs to know, if that took a walk up the
+    process tree."""
+    guard = session.guard
+    if guard is None:
         return ""
-    if not passed:
-        return session.guard.me_if_known.id if session.guard.me_if_known else ""
+    if not passed or any(state.claim for state in snapshot.states.values()):
+        return guard.me_if_known.id if guard.me_if_known else ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
+    agent = guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
 
 

@@ -9,7 +9,7 @@ from buildguard.errors import Exit, GitFault
 from buildguard.git import files
 from buildguard.git.repository import Repository
 from buildguard.session import Session
-from buildguard.text import clock, command, some
+from buildguard.text import clock, quoted, some
 from buildguard.ui.reports import Report
 
 SENT_TIMES = 2
@@ -61,14 +61,20 @@ def missing_here(session: Session, known: Known) -> Event | None:
     return None
 
 
-def bringing(session: Session, repository: Repository, fix: Event) -> str | None:
+def bringing(session: Session, repository: Repository, fix: Event) -> str:
     """The command that brings a fix into this tree."""
     last = fix.commits[-1]
     if repository.upstream_has(last):
-        return "git pull"
+        return session.git("pull")
     if repository.knows(last):
-        return command(["buildguard", "cherry-pick", *session.aim, *(commit[:12] for commit in fix.commits)])
-    return command(["git", "fetch", repository.remote()])
+        return picking(session, fix.commits)
+    return session.git("fetch", repository.remote())
+
+
+def picking(session: Session, commits: Sequence[str]) -> str:
+    """The command that picks these commits."""
+    words = [*session.program, "cherry-pick", *session.aim, *(commit[:12] for commit in commits)]
+    return " ".join(map(quoted, words))
 
 
 def _is_here(repository: Repository, fix: Event, run: Run) -> bool:

@@ -8,9 +8,7 @@ from buildguard.claims.model import Event, Outcome, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
-from buildguard.errors import Unavailable
 from buildguard.session import FAULTS, Session
-from buildguard.text import some
 from buildguard.ui import phrases
 from buildguard.ui.reports import Head, Report
 
@@ -27,13 +25,11 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
         following = elsewhere.bringing(session, session.repository, fix)
-    passed = landing.not_committed(session, snapshot)
-    if passed is not None:
-        notes.append(f"passes here, but not committed: {some(passed.loose)}")
-        following = session.answers.commit_of(passed.loose, passed.changed)
-    unchecked = landing.unchecked_commit(session, snapshot)
-    if unchecked:
-        notes.append(f"{unchecked[:7]} was not checked")
+    told, unchecked = landing.ask(session, snapshot), landing.unchecked_commit(session, snapshot)
+    mine = told is not None and answer.agent is not None and told.view.held_by(answer.agent.id)
+    if unchecked or mine:
+        more, following = session.answers.committed(told if mine else None, unchecked)
+        notes += more
     return session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
 
 
@@ -86,12 +82,9 @@ def history(session: Session, limit: int) -> tuple[list[Event], float]:
 
 
 def _settled(session: Session, guard: Guard) -> Snapshot:
-    """What is read, after a commit that has landed here meanwhile was told to all."""
+    """What is read, after a commit that has landed meanwhile was told to all."""
     snapshot = guard.read()
-    with suppress(Unavailable):  # what cannot be written is still read
-        if landing.ask(session, snapshot) is not None:
-            return guard.read()
-    return snapshot
+    return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 
 def _head(session: Session, snapshot: Snapshot) -> Head:

@@ -56,6 +56,7 @@ class Answers(NamedTuple):
     check: Command | None = None
     inside: bool = False
     """Whether it runs in a folder below the top of the work tree."""
+    program: tuple[str, ...] = ("buildguard",)
 
     @property
     def options(self) -> str:
@@ -64,7 +65,7 @@ class Answers(NamedTuple):
 
     def next(self, *words: str) -> str:
         """One of our commands, with the options to repeat."""
-        return shlex.join(("buildguard", *words)) + self.options
+        return shlex.join((*self.program, *words)) + self.options
 
     @property
     def give_up(self) -> str:
@@ -209,21 +210,23 @@ class Answers(NamedTuple):
         gone = {one.path for one in changed if not one.blob}
         paths = [pathspec(path, self.inside) for path in loose]
         new = [pathspec(path, self.inside) for path in loose if path not in gone]
-        commit = command(["buildguard", "commit", *self.aim, "-m", "Fix the build", "--", *paths])
-        added = command(["git", "add", "--", *new]) if new else ""
+        git = self.program[:-1] or ("git",)
+        commit = command([*self.program, "commit", *self.aim, "-m", "Fix the build", "--", *paths])
+        added = command([*git, "add", "--", *new]) if new else ""
         if commit is None or added is None:
-            return "git status --short"
+            return shlex.join((*git, "status", "--short"))
         return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
-        """What a commit came to for an open breakage, when git has returned."""
+        """What a commit came to for an open breakage, when git has returned. `unchecked` is a HEAD that nobody has
+        checked."""
+        breakage = answer.view.state.breakage if answer else None
+        if unchecked:
+            return [f"{unchecked[:7]} was not checked"], self.run_of(breakage.check if breakage else "")
         if answer is None:
             return [], None
-        lines = phrases.ended(answer, self.checkout)
         more, following = self.still_open(answer)
-        if unchecked and answer.outcome in (Outcome.PENDING, Outcome.LANDED):
-            more, following = [*more, f"{unchecked[:7]} was not checked"], self.next("run")
-        return [*lines, *more], following
+        return [*phrases.ended(answer, self.checkout), *more], following
 
     def failed(self, answer: Answer | None, ended: str, again: str | None) -> Report:
         """A red check that nobody else is fixing now. `ended` tells of the check, `again` is how to repeat it."""

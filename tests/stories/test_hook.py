@@ -185,6 +185,10 @@ def test_a_check_that_makes_a_repository_leaves_the_real_one_alone(tmp_path: Pat
     assert (main.ok("status", "--short"), tree.ok("status", "--short")) == ("", "")
 
 
+STASHES = (
+    ("PRE_COMMIT_HOME", "patch1700000000-$$", "pre-commit"),
+    ("PREK_HOME", "patches/1700000000-$$.patch", "prek"),
+)
 KINDS = (
     ("commit", "-m", "x"),
     ("commit", "-am", "x"),
@@ -223,7 +227,7 @@ def test_a_commit_waits_in_the_hook_and_goes_on_when_it_is_woken(checkout: Check
     assert checkout.buildguard("run", agent="ann").status == 0
     done = waiter.ends()
     assert done.status == 0, done
-    assert "a part of ann's fix is in HEAD" in done.err
+    assert "ann fixed it" in done.err
     assert commits(checkout)[0] == "mine"
 
 
@@ -277,6 +281,48 @@ def test_a_short_agent_shell_is_not_waited_in(checkout: Checkout) -> None:
     assert done.status == 1
     assert "not waiting in the hook: Codex" in done.err
     assert "waiting: ann" not in done.err
+
+
+def test_in_a_longer_agent_shell_it_waits_only_as_long_as_that_lasts(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.buildguard("run", agent="ann")
+    waiter = Following(checkout.start("git", "commit", "--allow-empty", "-m", "x", agent="bob", CLAUDECODE="1"))
+    waiter.says("claim 1; you are bob (up to 2 min more)")
+    checkout.write("app.txt", "fine\n")
+    assert checkout.buildguard("run", agent="ann").status == 0
+    assert waiter.ends().status == 0
+
+
+@pytest.mark.parametrize(("variable", "patch", "runner"), STASHES, ids=[row[2] for row in STASHES])
+def test_under_a_runner_that_hides_the_fixers_edits_it_does_not_wait(
+    checkout: Checkout, tmp_path: Path, variable: str, patch: str, runner: str
+) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.buildguard("run", agent="ann")
+    folder = tmp_path / "cache"
+    hook = checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.write_text(
+        f"#!/bin/sh\nmkdir -p '{folder}/patches'\ntouch '{folder}'/{patch}\n'{BUILDGUARD}' hook\nexit $?\n"
+    )
+    done = checkout.git("commit", "--allow-empty", "-m", "x", agent="bob", **{variable: str(folder)})
+    assert done.status == 1
+    assert f"not waiting in the hook: {runner} hides unstaged edits while hooks run" in done.err
+    assert "waiting: ann" not in done.err
+    hook.write_text(hook.read_text().replace("$$", "999999999"))
+    (folder / "patches").rename(tmp_path / "old")
+    for left in folder.iterdir():
+        left.unlink()
+    done = checkout.git(
+        "commit", "--allow-empty", "-m", "x", agent="bob", BUILDGUARD_WAIT="0.1s", **{variable: str(folder)}
+    )
+    assert "waiting: ann" in done.err, "another process's patch hides nothing of this commit"
+
+
+def test_a_hook_that_may_not_wait_at_all_says_so(checkout: Checkout) -> None:
+    broken(checkout)
+    checkout.git("commit", "-m", "x", agent="ann")
+    done = checkout.git("commit", "-m", "x", agent="bob", BUILDGUARD_WAIT="0")
+    assert "not waiting in the hook: waiting in the hook is off" in done.err
 
 
 def test_what_another_staged_during_the_hook_is_not_committed(gated: Checkout) -> None:

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from testing.pasting import pasted
+from testing.pasting import following, pasted
 from testing.support import BUILDGUARD, Checkout, Following, eventually, lives
 
 
@@ -51,6 +51,19 @@ def test_the_output_of_the_check_streams_to_where_it_belongs(checkout: Checkout)
 def test_everything_after_dashes_is_the_checks(checkout: Checkout) -> None:
     done = checkout.buildguard("run", "--", "printf", "%s.", "--json", "--help", "a b", agent="ann")
     assert done.out.startswith("--json.--help.a b.")
+
+
+def test_without_dashes_the_first_word_begins_the_check(checkout: Checkout) -> None:
+    done = checkout.buildguard("run", "--build", "x", "printf", "%s.", "--json", "-q", "--build", agent="ann")
+    assert done.out.startswith("--json.-q.--build.")
+    bad = checkout.buildguard("run", "grep", "-q", "BROKEN", "app.txt", agent="ann")
+    assert following(bad) == "buildguard run --agent ann grep -q BROKEN app.txt"
+
+
+def test_an_option_that_there_is_not_begins_no_check(checkout: Checkout) -> None:
+    done = checkout.buildguard("run", "--timeout", "10m", "--", "true", agent="ann")
+    assert (done.status, "No such option" in done.err, "--timeout" in done.err) == (2, True, True)
+    assert following(done) == "buildguard run --help"
 
 
 def test_the_next_command_of_the_fixer_resolves_the_breakage(checkout: Checkout) -> None:
