@@ -77,9 +77,7 @@ def status(path: Path, lock_bound: float = 5.0) -> Status:
 
 def one_line(error: Unavailable, path: Path, words: str) -> bool:
     text = str(error)
-    return (
-        text.startswith(f"{path}: ") and words in text and text.isprintable() and len(text) < len(str(path)) + 130
-    )
+    return text.startswith(f"{path}: {words}") and text.isprintable() and len(text) < len(str(path)) + 130
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
@@ -314,10 +312,10 @@ def test_a_lock_that_never_opens_is_waited_for_once_and_not_at_every_call(path: 
     ):
         other.execute("BEGIN EXCLUSIVE")
         began = time.monotonic()
-        for _ in range(6):
+        for _ in range(12):
             with pytest.raises(Unavailable):
                 store.read("default")
-        assert 1.0 <= time.monotonic() - began < 4.0
+        assert 1.0 <= time.monotonic() - began < 9.0
         other.execute("ROLLBACK")
         store.read("default")
         other.execute("BEGIN EXCLUSIVE")
