@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from testing.documents import code, rows, section
 from testing.heart import (
     ALL,
     ANN,
@@ -35,6 +36,7 @@ from testing.heart import (
     only,
     view_of,
 )
+from testing.support import PROJECT
 
 from buildguard.claims import rules
 from buildguard.claims.model import (
@@ -55,6 +57,7 @@ from buildguard.claims.model import (
     View,
 )
 
+RULES = PROJECT / "docs" / "rules.md"
 SILENT = ANN._replace(seen_at=NOW - 900.0)
 STATES = {
     "passing": PASSING,
@@ -189,6 +192,16 @@ def told(view: View, step: Step) -> str:
 def test_every_cell_of_the_table(event: str, state: str) -> None:
     view = view_of(STATES[state])
     assert told(view, EVENTS[event](view)) == TABLE[event][state]
+
+
+def test_the_document_tells_the_same_table() -> None:
+    told = {
+        row[0]: dict(zip(STATES, (code(cell)[0] for cell in row[1:]), strict=True))
+        for row in rows(section(RULES, "The table"))
+    }
+    assert told == {
+        event: {state: cell.partition(":")[0] for state, cell in cells.items()} for event, cells in TABLE.items()
+    }
 
 
 @pytest.mark.parametrize(("event", "state"), CELLS)
