@@ -178,7 +178,7 @@ def _come_to(seen: Seen, run: Run) -> tuple[Outcome, Landing]:
     if landing is None:
         # Of unknown files only a clean pass shows that all is in. Claimed by hand, any commit since may be the fix.
         fixed = run.clean or (seen.files is None and run.head != seen.head)
-        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing(seen.files or "")
+        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing("")
     if not landing.changed:
         return Outcome.RECOVERED, landing
     if not landing.loose:
@@ -246,11 +246,13 @@ def _tried_again(view: View, caller: Caller, run: Run | None) -> State:
 
 def _joined(view: View, caller: Caller, run: Run | None, outcome: Outcome) -> Step:
     """This checkout has the breakage, too: its first failing run here is kept. Two make it everybody's."""
-    state = view.state
-    seen = _seen(view, state.breakage, caller, run) if state.breakage and run else None
-    if state.breakage is None or seen is None or seen == state.breakage.seen:
+    state, breakage = view.state, view.state.breakage
+    if breakage is None or run is None:
         return Step(outcome, state.scope)
-    after = state._replace(breakage=state.breakage._replace(seen=seen))
+    seen = _seen(view, breakage, caller, run)
+    if seen == breakage.seen:
+        return Step(outcome, state.scope)
+    after = state._replace(breakage=breakage._replace(seen=seen))
     event = _made(view, Kind.SHARED, after, caller, run)
     return Step(outcome, state.scope, (after,), (event,) if after.shared and not state.shared else ())
 
