@@ -207,13 +207,15 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     store = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = World(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    world = World(
+        partial(identify, agent, repository.environment, name), partial(_gone, repository, chosen.db is not None)
+    )
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(store, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 
 
-def _gone(repository: Repository, checkout: str) -> bool:
-    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"))
+def _gone(repository: Repository, shared: bool, checkout: str) -> bool:
+    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"), shared)
 
 
 def _origin(repository: Repository) -> str:
