@@ -222,7 +222,8 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = Surroundings(partial(_caller, agent, repository.environment, name), partial(_gone, repository))
+    gone = partial(_gone, repository, chosen.db is not None)
+    world = Surroundings(partial(_caller, agent, repository.environment, name), gone)
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 
@@ -235,8 +236,8 @@ def _caller(option: str | None, environment: Mapping[str, str], name: str) -> Ag
     return found._replace(process=parent_token(environment))
 
 
-def _gone(repository: Repository, checkout: str) -> bool:
-    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"))
+def _gone(repository: Repository, shared: bool, checkout: str) -> bool:
+    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"), shared)
 
 
 def _origin(repository: Repository) -> str:

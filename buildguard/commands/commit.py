@@ -159,7 +159,8 @@ class _Story:
         told = landing.ask(session, snapshot)
         if told is None and self.began is not None:
             # Somebody who waits for it may have seen it first.
-            seen = [one for one in guard.history() if one.id > self.began.last_event]
+            head = session.repository.head if session.repository else ""
+            seen = [one for one in guard.history() if one.id > self.began.last_event and one.head == head]
             ends = [one for one in seen if one.kind is Kind.FIXED and one.checkout == session.checkout]
             told = Answer(Outcome.FIXED, snapshot.view(ends[-1].scope), snapshot, event=ends[-1]) if ends else None
         over = told is not None and told.outcome in (Outcome.FIXED, Outcome.RECOVERED)

@@ -57,7 +57,9 @@ def missing_here(session: Session, known: Known) -> Event | None:
             continue
         elsewhere = event.checkout != session.checkout and bool(event.commits)
         run = Run(event.check, -1, session.checkout, repository.head)
-        return event if elsewhere and not _is_here(repository, event, run) else None
+        sent = [one for one in known.events if one.kind is Kind.SENT and one.about == event.id]
+        brought = any(one.checkout == session.checkout and one.head != repository.head for one in sent)
+        return event if elsewhere and not brought and not _is_here(repository, event, run) else None
     return None
 
 

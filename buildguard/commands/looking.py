@@ -21,7 +21,8 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     answer = guard.status(snapshot)
     notes = phrases.superseded(events, answer.agent)
     following = None
-    fix = elsewhere.missing_here(session, Known(events, snapshot.now))
+    good = _head(session, snapshot).passed
+    fix = None if good else elsewhere.missing_here(session, Known(events, snapshot.now))
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
         following = elsewhere.bringing(session, session.repository, fix)

@@ -33,8 +33,8 @@ def name(checkout: Checkout) -> str:
     return checkouts.name_of(here(checkout))
 
 
-def gone(checkout: Checkout, name: str) -> bool:
-    return checkouts.gone(here(checkout).common_dir, name)
+def gone(checkout: Checkout, name: str, shared: bool = False) -> bool:
+    return checkouts.gone(here(checkout).common_dir, name, shared)
 
 
 def test_a_checkout_is_named_after_its_folder_and_keeps_its_name(checkout: Checkout) -> None:
@@ -132,6 +132,18 @@ def test_a_copied_repository_gets_a_name_of_its_own_and_the_copied_one_is_gone_t
     assert name(checkout) == old
     assert not gone(checkout, old)
     assert gone(copy, old)
+
+
+def test_in_a_database_that_both_use_the_original_of_a_copy_is_not_gone(checkout: Checkout) -> None:
+    old, linked = name(checkout), checkout.work_tree("linked")
+    removed = name(linked)
+    checkout.ok("worktree", "remove", "--force", str(linked.path))
+    copy = Checkout(checkout.path.with_name("copy"), checkout.home)
+    subprocess.run(["cp", "-a", checkout.path, copy.path], check=True)
+    assert (gone(checkout, removed, shared=True), gone(copy, removed, shared=True)) == (True, False)
+    own = name(copy.work_tree("own"))
+    copy.ok("worktree", "remove", "--force", str(copy.path.parent / "own"))
+    assert (gone(copy, old, shared=True), gone(copy, own, shared=True)) == (False, True)
 
 
 @pytest.mark.parametrize(
