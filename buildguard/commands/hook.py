@@ -118,7 +118,8 @@ class _Commit:
         if age >= UNTOUCHED:
             self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
             return None
-        line = f"not your commit: {some(suspects)} is being edited here ({span(age)} ago), and HEAD passes"
+        edited = f"{some(suspects)} {'are' if len(suspects) > 1 else 'is'} being edited here ({span(age)} ago)"
+        line = f"not your commit: {edited}, and HEAD passes"
         advice = "it may be somebody's work in progress: leave it alone, and commit again later"
         return Report("not_your_commit", Exit.BUSY, (tried.ended, line, advice), self.later())
 
@@ -174,7 +175,7 @@ class _Commit:
         if handoff.asked_for(session.environment):
             return handoff.again(session.environment)
         return commandline.by_commit(
-            self.pending.argv, aiming({"agent": session.agent_option}, session.environment)
+            self.pending.argv, aiming({"agent": session.agent_option}, session.environment, session.settings.db)
         )
 
     def _aim(self) -> str:

@@ -137,3 +137,12 @@ def test_from_a_folder_below_the_line_is_run_where_it_was_said(checkout: Checkou
     assert done.status == 1
     checkout.write("app.txt", "fine\n")
     assert pasted(below, done).status == 0
+
+
+def test_a_relative_database_of_the_environment_is_the_same_file_from_every_folder(checkout: Checkout) -> None:
+    below = Checkout(checkout.write("sub/file", "").parent, checkout.home)
+    assert checkout.buildguard("claim", agent="ann", BUILDGUARD_DB=".bg.db").status == 0
+    done = below.buildguard("claim", agent="bob", BUILDGUARD_DB=".bg.db")
+    assert following(done) == f"buildguard wait --db {checkout.path}/.bg.db --agent bob"
+    after = pasted(below, done, BUILDGUARD_WAIT="0.1s")
+    assert (after.status, "ann is fixing" in after.out) == (75, True)
