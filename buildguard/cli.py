@@ -190,7 +190,12 @@ def wait_command(**options: Any) -> None:
 @cli.command("status")
 @common
 @click.option("--all", "everything", is_flag=True, help="Every scope, not only those that matter here.")
-@click.option("--exit-code", "gate", is_flag=True, help="A gate: 1 if red here, 4 if HEAD is not checked, else 0.")
+@click.option(
+    "--exit-code",
+    "gate",
+    is_flag=True,
+    help="A gate for clean checkouts and CI: 0 only if HEAD passed, 1 if red, 4 if not known.",
+)
 def status_command(everything: bool, gate: bool, **options: Any) -> None:
     """Say how it stands here, and whether HEAD was checked."""
     from buildguard.commands import looking

@@ -155,7 +155,9 @@ def open_session(
             guard = _guard(repository, chosen, agent, str(scope) if scope else None)
         except FAULTS as error:
             fault = error
-    return Session(environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment))
+    return Session(
+        environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment, chosen.db)
+    )
 
 
 def here() -> Path:
@@ -197,13 +199,16 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     )
 
 
-def aiming(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
+def aiming(
+    options: Mapping[str, object], environment: Mapping[str, str], db: Path | None = None
+) -> tuple[str, ...]:
+    """The options to be repeated, each with its value: as given here, or by a variable of the environment. `db` is
+    where the database lies: a relative path in a variable means the same file in every folder, as an option not."""
     found: list[str] = []
     for name in AIMING:
         value = options.get(name) or environment.get(f"BUILDGUARD_{name.upper()}")
         if value:
-            found += [f"--{name}", str(value)]
+            found += [f"--{name}", str(db.absolute() if db and name == "db" else value)]
     return tuple(found)
 
 

@@ -153,7 +153,15 @@ class Guard:
             proofs = (run.proof,) if run and run.proof else ()
             return step._replace(proofs=proofs, why=step.why or placement.why)
 
-        return self._put(transition)._replace(run=run)
+        try:
+            return self._put(transition)._replace(run=run)
+        except Unavailable:
+            # Who may only read is bound by others' claims all the same.
+            snapshot = self._known(self.store.read(self.build))
+            step = transition(snapshot)
+            if step.outcome is not Outcome.BUSY:
+                raise
+            return Answer(step.outcome, snapshot.view(step.scope), snapshot, self.me, step.why, run)
 
     def passed(self, run: Run, agent: str | None) -> Answer:
         """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be

@@ -140,7 +140,8 @@ class _Commit:
         if age >= UNTOUCHED:
             self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
             return None
-        line = f"not your commit: {some(suspects)} is being edited here ({span(age)} ago), and HEAD passes"
+        edited = f"{some(suspects)} {'are' if len(suspects) > 1 else 'is'} being edited here ({span(age)} ago)"
+        line = f"not your commit: {edited}, and HEAD passes"
         advice = "it may be somebody's work in progress: leave it alone, and commit again later"
         return Report("not_your_commit", Exit.BUSY, (tried.ended, line, advice), self.later())
 
@@ -197,7 +198,8 @@ class _Commit:
             return handoff.again(session.environment)
         from buildguard.git.commandline import by_commit
 
-        return by_commit(self.pending.argv, aiming({"agent": session.agent_option}, session.environment))
+        aim = aiming({"agent": session.agent_option}, session.environment, session.settings.db)
+        return by_commit(self.pending.argv, aim)
 
     def _aim(self) -> str:
         return self._session.answers.options

@@ -250,7 +250,8 @@ def test_names_that_are_no_unicode_are_kept_apart(opened: Callable[..., SqliteSt
 
 
 def test_the_clone_s_own_file_has_no_part_for_a_repository(tmp_path: Path) -> None:
-    with closing(open_store(None, tmp_path, "https://example.org/a.git", 0o660)) as store:
+    tmp_path.chmod(0o2770)
+    with closing(open_store(None, tmp_path, "https://example.org/a.git")) as store:
         store.update("default", writing(FIXING))
         own = tmp_path / "buildguard" / "state.db"
         assert store.where == str(own)
@@ -262,11 +263,11 @@ def test_the_clone_s_own_file_has_no_part_for_a_repository(tmp_path: Path) -> No
 def test_a_file_that_the_settings_name_has_a_part_for_each_repository(tmp_path: Path) -> None:
     named = tmp_path / "named.db"
     with (
-        closing(open_store(named, tmp_path, "a", 0o664)) as store,
+        closing(open_store(named, tmp_path, "a")) as store,
         closing(open_store(named, tmp_path, "b")) as other,
     ):
         store.update("default", writing(FIXING))
-        assert (store.where, modes(named)[0]) == (str(named), 0o664)
+        assert (store.where, modes(named)[0]) == (str(named), 0o600)
         assert store.read("default").states
         assert other.read("default").states == {}
 

@@ -408,28 +408,26 @@ def test_json_outside_a_repository_is_one_object_too(tmp_path: Path, checkout: C
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "hook", "commit", "claim", "status", "release", "wait", "reset", "log", "demo"]
+    "words",
+    [
+        *("-h", "--help", "run -h", "hook --help", "commit -h", "commit --help", "cherry-pick -h", "claim --help"),
+        *("status -h", "release --help", "wait -h", "reset --help", "log -h", "doctor --help", "demo -h"),
+    ],
 )
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_is_everywhere(checkout: Checkout, command: str, option: str) -> None:
-    done = checkout.buildguard(*command.split(), option)
+def test_help_is_everywhere(checkout: Checkout, words: str) -> None:
+    done = checkout.buildguard(*words.split())
     assert (done.status, done.out.startswith("Usage: buildguard")) == (0, True)
 
 
-HOSTILE = (
-    "a\nb",
-    "a\x1b[31mb",
-    "a\x7fb",
-    "a\u202eb",
-    "a\u200bb",
-    "a\u2028b",
-    " ",
-    "x" * 10_000,
+# What may be in an id: tests/unit/test_identity.py has it all.
+HOSTILE = ("a\x1b[31mb", "a\u202eb", " ")
+
+
+@pytest.mark.parametrize(
+    ("by", "identity"),
+    [*(("option", one) for one in HOSTILE), ("variable", "a\nb")],
+    ids=lambda value: repr(value)[:20],
 )
-
-
-@pytest.mark.parametrize("identity", HOSTILE, ids=lambda value: repr(value)[:20])
-@pytest.mark.parametrize("by", ["option", "variable"])
 def test_an_id_that_could_deceive_is_refused(checkout: Checkout, identity: str, by: str) -> None:
     words = ["claim", *(["--agent", identity] if by == "option" else [])]
     done = checkout.buildguard(*words, agent=identity if by == "variable" else None)
@@ -440,9 +438,7 @@ def test_an_id_that_could_deceive_is_refused(checkout: Checkout, identity: str, 
     assert "\x1b" not in done.err
 
 
-@pytest.mark.parametrize(
-    "reason", ["two\nlines\r", "\x1b[31mred\x1b[0m\x07", "[red]markup[/red]", "\u202eturned", "x" * 2_000, "'\"`$"]
-)
+@pytest.mark.parametrize("reason", ["two\nlines\r", "\x1b[31mred\x1b[0m\x07\u202eturned", "x" * 2_000])
 def test_a_reason_is_kept_whole_and_shown_on_one_line(checkout: Checkout, reason: str) -> None:
     checkout.buildguard("claim", agent="ann")
     checkout.buildguard("release", "--gave-up", "--reason", reason, agent="ann")

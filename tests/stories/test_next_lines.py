@@ -57,9 +57,10 @@ def claim(checkout: Checkout) -> list[object]:
     return [found[name] for name in ("claim", "fixer", "seen_at", "broken_since", "last_check", "failures")]
 
 
-@pytest.mark.parametrize("by", ["option", "variable"])
 @pytest.mark.parametrize(
-    ("agent", "words", "status", "line", "again", "said"), LINES, ids=[" ".join((row[0], *row[1])) for row in LINES]
+    ("by", "agent", "words", "status", "line", "again", "said"),
+    [*(("variable", *row) for row in LINES), *(("option", *row) for row in LINES[::4])],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_the_line_names_the_caller_and_is_run_as_it_stands(
     held: Checkout, by: str, agent: str, words: tuple[str, ...], status: int, line: str, again: int, said: str
@@ -136,3 +137,12 @@ def test_from_a_folder_below_the_line_is_run_where_it_was_said(checkout: Checkou
     assert done.status == 1
     checkout.write("app.txt", "fine\n")
     assert pasted(below, done).status == 0
+
+
+def test_a_relative_database_of_the_environment_is_the_same_file_from_every_folder(checkout: Checkout) -> None:
+    below = Checkout(checkout.write("sub/file", "").parent, checkout.home)
+    assert checkout.buildguard("claim", agent="ann", BUILDGUARD_DB=".bg.db").status == 0
+    done = below.buildguard("claim", agent="bob", BUILDGUARD_DB=".bg.db")
+    assert following(done) == f"buildguard wait --db {checkout.path}/.bg.db --agent bob"
+    after = pasted(below, done, BUILDGUARD_WAIT="0.1s")
+    assert (after.status, "ann is fixing" in after.out) == (75, True)

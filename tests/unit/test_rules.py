@@ -365,13 +365,13 @@ def test_a_renewal_by_another_process_of_the_session_is_told(
 ) -> None:
     view = view_of(fixing(MINE._replace(process=claimed_by)))
     step = rules.failed(view, ME._replace(process=renewed_by), run)
-    said = "renewed by this session 2 min ago; if that was another sub-agent, use --agent"
+    said = "renewed by this session 100 s ago; if that was another sub-agent, use --agent"
     assert (step.outcome, step.why) == (Outcome.RENEWED, said if told else "")
 
 
 def test_a_renewal_in_the_future_was_just_now() -> None:
     view = view_of(fixing(MINE._replace(process="one", seen_at=NOW + 50)))
-    assert rules.failed(view, ME, RUN).why.startswith("renewed by this session 0.0 s ago")
+    assert rules.failed(view, ME, RUN).why.startswith("renewed by this session 0 s ago")
 
 
 def test_a_renewal_cannot_change_the_terms_of_the_claim() -> None:

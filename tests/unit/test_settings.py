@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from testing.support import Checkout, Done
 
-from buildguard.settings import Settings, SettingsError, duration, load, off, suggested_check
+from buildguard.errors import SettingsError
+from buildguard.settings import Settings, duration, load, off, suggested_check
 
 
 def settings(root: Path, own: str = "", project: str = "", **environment: str) -> Settings:
@@ -217,7 +218,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_pipe_is_no_settings_file_and_nobody_waits_for_it(checkout: Checkout, file: str) -> None:
     (checkout.path / ".buildguard.toml").unlink()
     os.mkfifo(checkout.path / file)
-    for verb in ("run", "hook", "status"):
+    for verb in ("run", "hook"):
         refused(checkout.buildguard(verb, agent="ann"), file, "is not a regular file")
 
 
@@ -253,7 +254,7 @@ def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
         load({}, {}, tmp_path)
 
 
-SIGNS = (
+SIGNS: tuple[tuple[dict[str, str], str | None], ...] = (
     ({"package.json": '{"scripts": {"lint": "x", "test": "vitest"}}'}, "npm test"),
     ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, None),
     ({"package.json": '{"name": "test"}'}, None),
