@@ -14,6 +14,7 @@ from buildguard.claims.guard import Answer, Guard, Moment
 from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
+from buildguard.commands.elsewhere import to_be_pushed
 from buildguard.commands.handoff import Found
 from buildguard.commands.loop import handed_on_after_waking
 from buildguard.commands.run import run
@@ -140,7 +141,8 @@ class _Story:
         if told is not None:
             fixed = told.outcome is Outcome.FIXED
             extra |= {"status": told.view.state.status.value, "landed": told.outcome.value, "fixed": fixed}
-        return Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+        report = Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+        return to_be_pushed(session, told, report) if told else report
 
     def _landed(self, session: Session, guard: Guard) -> tuple[Answer | None, str]:
         """What has come of this commit, and the commit itself if nobody has checked it."""
