@@ -106,7 +106,12 @@ def settled(
     if answer is not None and answer.outcome is Outcome.PASSED and landed is not None and landed.event is not None:
         answer = landed
     brief = asked_for(session.environment)
-    return session.answers.passed(answer, command.text, result.seconds, brief), answer
+    report = session.answers.passed(answer, command.text, result.seconds, brief)
+    if answer is not None and answer.event is not None:
+        from buildguard.commands.elsewhere import to_be_pushed
+
+        report = to_be_pushed(session, answer, report)
+    return report, answer
 
 
 def _landed(session: Session, tried: Attempt) -> Answer | None:

@@ -15,6 +15,7 @@ from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.election import handed_on_after_waking
+from buildguard.commands.elsewhere import to_be_pushed
 from buildguard.commands.handoff import Found
 from buildguard.commands.run import run_check
 from buildguard.commands.waiting import await_turn
@@ -151,7 +152,8 @@ class _Story:
         if told is not None:
             fixed = told.outcome is Outcome.FIXED
             extra |= {"status": told.view.state.status.value, "landed": told.outcome.value, "fixed": fixed}
-        return Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+        report = Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+        return to_be_pushed(session, told, report) if told else report
 
     def _landed(self, session: Session, guard: Guard) -> tuple[Answer | None, str]:
         """What has come of this commit, and the commit itself if nobody has checked it."""

@@ -5,6 +5,7 @@ in that checkout, and by every waiter on this machine.
 """
 
 from contextlib import suppress
+from itertools import takewhile
 from typing import NamedTuple
 
 from buildguard.claims.guard import Answer
@@ -15,6 +16,9 @@ from buildguard.git.checkouts import git_dir_of
 from buildguard.git.heads import head_and_branch
 from buildguard.git.repository import Repository
 from buildguard.session import Session
+
+LOOKED_AT = 5
+"""How many of the last passes are looked at again: each takes a few calls of git."""
 
 
 class Place(NamedTuple):
@@ -36,13 +40,14 @@ def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Ans
     for view in snapshot.views():
         state = view.state
         seen = state.breakage.seen.get(here.checkout) if state.breakage else None
-        proof = _newest(snapshot, state, here.checkout)
-        if seen is None or proof is None:
+        passes = _passes(snapshot, state, here.checkout)
+        if seen is None or not passes:
             continue
-        run = _looked_at_again(repository, snapshot, seen, proof, here)
-        if run.still_at(seen) and proof.head != here.head and _is_new(state, run):
+        found = [(_looked_at_again(repository, snapshot, seen, proof, here), proof.agent) for proof in passes]
+        run, agent = next((one for one in found if _has_landed(one[0])), found[0])
+        if run.still_at(seen) and _is_new(state, run):
             with suppress(Unavailable):  # who may only read leaves it to others
-                told.insert(0, guard.passed(run, proof.agent))
+                told.insert(0, guard.passed(run, agent))
         elif run.still_at(seen):
             outcome = Outcome.LANDED if state.breakage and state.breakage.landed else Outcome.PENDING
             told.append(Answer(outcome, view, snapshot, run=run))
@@ -109,17 +114,21 @@ class Watch:
         return Place(checkout, head, branch) if head else None
 
 
-def _newest(snapshot: Snapshot, state: State, checkout: str) -> Proof | None:
-    """The last pass of a breakage's check in a checkout, of its fixer's own if there are any: a neighbour's may
-    have seen more. None if the same has failed since."""
+def _passes(snapshot: Snapshot, state: State, checkout: str) -> list[Proof]:
+    """The last passes of a breakage's check in a checkout, newest first, back to the last failure; those of its
+    fixer if there are any: a neighbour's may have seen more."""
     if state.breakage is None:
-        return None
+        return []
     since, check = state.breakage.since, state.breakage.check
     about = [one for one in snapshot.proofs if one.checkout == checkout and check in ("", one.check)]
-    after = [one for one in about if one.at >= since]
+    after = [one for one in reversed(about) if one.at >= since]
     fixers = [one for one in after if state.claim is not None and one.agent == state.claim.agent]
-    last = next(reversed(fixers or after), None)
-    return last if last is not None and last.passed else None
+    return list(takewhile(lambda one: one.passed, fixers or after))[:LOOKED_AT]
+
+
+def _has_landed(run: Run) -> bool:
+    """Whether HEAD holds all that made it pass."""
+    return run.clean or any(one.changed and not one.loose for one in run.landings)
 
 
 def _is_new(state: State, run: Run) -> bool:

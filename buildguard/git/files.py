@@ -103,10 +103,10 @@ def changed(repository: Repository, failed: str, passed: str) -> tuple[Content, 
     return tuple(_content(head, path) for head, path in zip(parts[::2], parts[1::2], strict=False))
 
 
-def has(repository: Repository, tree: str, patch: str) -> bool:
-    """Whether the files of a run have what a patch makes: it can be taken out again."""
-    # What is loose lies in the work tree alone.
-    if repository.applies(patch, "--reverse"):
+def has(repository: Repository, tree: str, patch: str, loose: bool) -> bool:
+    """Whether the files of a run, or of a commit, have what a patch makes: it can be taken out again. What is
+    `loose` lies in the work tree alone."""
+    if loose and repository.applies(patch, "--reverse"):
         return True
     try:
         with index.holding(repository, tree, **_alternates(repository, _objects(repository))) as scratch:

@@ -176,7 +176,7 @@ def broken_again(event: Event, now: float) -> str:
 def ended(answer: Answer, checkout: str) -> list[str]:
     """What a pass came to for the breakages of this checkout."""
     event, view = answer.event, answer.view
-    where = place(view.state.scope, checkout)
+    where = place(REPO if event and len(event.seen) > 1 else view.state.scope, checkout)
     number = f"claim {event.number} is over" if event and event.number else "nobody had claimed it"
     if answer.outcome is Outcome.FIXED and event is not None:
         return [f"fixed: {where}, {number}{f' ({event.reason})' if event.reason else ''}"]
