@@ -32,7 +32,7 @@ class Seen:
 
 
 def template(folder: Path, tool: Tool) -> Checkout:
-    """A repository that the tool guards, in which app.txt is broken and A holds the claim."""
+    """A repository that the tool guards, in which app.txt is broken."""
     checkout = repository(folder / "repository", folder / "home", tool)
     checkout.write("app.txt", "BROKEN\n")
     for name in ("b.txt", "other.txt", "wip.txt"):
@@ -46,8 +46,6 @@ def template(folder: Path, tool: Tool) -> Checkout:
     checkout.ok("switch", "-q", "main")
     checkout.write("b.txt", "".join(["main\n", *LINES[1:]]))
     checkout.ok(*no_check, "main")
-    claimed = checkout.buildguard("run", agent=A)
-    assert claimed.status == 1, claimed
     return checkout
 
 
@@ -85,6 +83,7 @@ class Scene:
     def _play(self) -> Seen:
         if self.cell.kind != REWORD:
             self._edit("wip.txt", "A's edit from before\n")
+        self._claim()
         self._prepare_b()
         process = self._process = self._start_b()
         eventually(lambda: self.gate.reached() or process.poll() is not None, "B's check runs")
@@ -173,6 +172,11 @@ class Scene:
 
     # A
 
+    def _claim(self) -> None:
+        # In the copy, not in the original: a claim belongs to one checkout, and nobody would hold it here.
+        claimed = self.a.buildguard("run", agent=A)
+        assert claimed.status == 1, claimed
+
     def _edit(self, name: str, line: str) -> None:
         self._write(name, (self.a.path / name).read_text() + line)
 
@@ -197,9 +201,12 @@ class Scene:
 
     def _fix(self) -> None:
         self._write("app.txt", "fine\n")
-        fixed = self.a.git("commit", "-q", "-m", "A's fix", "--", "app.txt", agent=A)
+        # All that A has changed since it claimed: others wait for the rest of a fix.
+        self.a.ok("add", "new.txt", agent=A)
+        fixed = self.a.git("commit", "-q", "-m", "A's fix", "--", "app.txt", "new.txt", agent=A)
         if "partial commit during a merge" in fixed.err:
-            fixed = self.a.buildguard("run", agent=A)
+            # B's merge keeps A from committing, so A gives its word.
+            fixed = self.a.buildguard("release", agent=A)
         else:
             self.landed.append("A's fix")
         assert fixed.status == 0, fixed
@@ -246,6 +253,7 @@ class Hidden(Scene):
             ends[0].write_text("".join(["A's staged line\n", *LINES[1:]]))
             self.a.ok("add", "wip.txt", agent=A)
         ends[0].write_text(ends[0].read_text() + "A's edit from before\n")
+        self._claim()
         self._prepare_b()
         process = self._process = self._start_b()
         self.gate.wait()
