@@ -4,22 +4,14 @@ An id outlives the command that asks for it: the caller gave it, or a coding age
 it names the first process above us that can stand for an agent.
 """
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator, Mapping
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from buildguard.agents.ancestry import agent_among, is_typed_into
-from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS
-from buildguard.agents.processes import ancestors, is_git, known_dead, plain_name
+from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS, CodingAgent
+from buildguard.agents.processes import Process, ancestors, is_git, known_dead, plain_name
 from buildguard.errors import Unidentified
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from buildguard.agents.known import CodingAgent
-    from buildguard.agents.processes import Process
 
 LONGEST_ID: Final = 200
 """Characters that an agent's id may have."""
@@ -83,6 +75,8 @@ def parent_token(environment: Mapping[str, str]) -> str | None:
 
     Two calls of one session with different tokens may come from two sub-agents that share it.
     """
+    from buildguard.agents.ancestry import agent_among
+
     process = agent_among(_above(environment))
     return process.token if process else None
 
@@ -105,6 +99,8 @@ def above_us(agent_id: str, token: str | None) -> Ancestor | None:
 
     Nobody must wait for an ancestor: it may be waiting for us. Walks up the process tree. Never raises.
     """
+    from buildguard.agents.ancestry import is_typed_into
+
     for process in ancestors():
         # Without a token (the claim was made with `--agent` and a process's id) the id has to tell it all.
         same = process.token == token if token else _id_of(process) == agent_id
@@ -174,6 +170,9 @@ def _by_job(environment: Mapping[str, str]) -> Agent | None:
 
 
 def _by_process(environment: Mapping[str, str]) -> Agent:
+    # Its tables are large, and a passing hook names nobody by a process.
+    from buildguard.agents.ancestry import agent_among
+
     above = _above(environment)
     process = agent_among(above)
     if process is None:

@@ -5,18 +5,15 @@ hook must not pay. On Linux the start of a process comes from `/proc`, in clock 
 `create_time` moves with the clock, and a claim must not be lost to an adjusted clock.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psutil
 
 ON_LINUX: bool = sys.platform == "linux"
@@ -181,7 +178,7 @@ def _session(pid: int) -> int:
         return 0
 
 
-def _described(process: psutil.Process) -> Process:
+def _described(process: "psutil.Process") -> Process:
     """What we keep of a process; raises psutil's errors when it is gone."""
     import psutil
 

@@ -1,6 +1,5 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -64,7 +63,7 @@ class Answers(NamedTuple):
 
     def next(self, *words: str) -> str:
         """One of our commands, with the options to repeat."""
-        return shlex.join(("buildguard", *words)) + self.options
+        return " ".join(map(quoted, ("buildguard", *words))) + self.options
 
     @property
     def give_up(self) -> str:
