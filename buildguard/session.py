@@ -3,11 +3,10 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.agents.identity import Agent, checked_id
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.claims.model import REPO
@@ -31,14 +30,30 @@ _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
 class Surroundings(NamedTuple):
-    """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
+    """What the guard is told of the world. `given` is the caller's id from an option, `name` that of the checkout.
 
-    identify: Callable[[], Agent]
-    gone: Callable[[str], bool]
+    A passing hook asks for none of it, so it does not load what looks at processes.
+    """
+
+    repository: Repository
+    given: str | None
+    name: str
+
+    def identify(self) -> Agent:
+        """Who is calling."""
+        from buildguard.agents.lineage import identify
+
+        return identify(self.given, self.repository.environment, self.name)
 
     def dead(self, agent: str, process: str) -> bool:
         """Whether the process that an agent's id stands for is known to have ended."""
+        from buildguard.agents.lineage import claim_is_dead
+
         return claim_is_dead(agent, process)
+
+    def gone(self, checkout: str) -> bool:
+        """Whether that checkout is known to be gone."""
+        return checkouts.gone(self.repository.common_dir, checkout.removeprefix("checkout:"))
 
 
 class Session(NamedTuple):
@@ -207,13 +222,9 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = Surroundings(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    world = Surroundings(repository, agent, name)
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
-
-
-def _gone(repository: Repository, checkout: str) -> bool:
-    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"))
 
 
 def _origin(repository: Repository) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildguard.agents.identity import Ancestor
 from buildguard.checks.runner import Command, Result, Verdict
 from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
@@ -12,6 +11,9 @@ from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
 from buildguard.ui import phrases
+
+if TYPE_CHECKING:
+    from buildguard.agents.lineage import Ancestor
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 NAME_YOURSELF = 'buildguard status --agent "$(hostname)-$$"'
@@ -132,7 +134,7 @@ class Answers(NamedTuple):
         )
         return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
 
-    def held_above(self, answer: Answer, said: str, ancestor: Ancestor, again: str | None) -> Report:
+    def held_above(self, answer: Answer, said: str, ancestor: "Ancestor", again: str | None) -> Report:
         """A claim of a process above us: it waits for us, and we would wait for ourselves."""
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
