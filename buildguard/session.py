@@ -3,11 +3,10 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify, in_ci, parent_token
+from buildguard.agents.identity import Agent, checked_id, in_ci
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.claims.model import REPO
@@ -31,14 +30,37 @@ _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
 class Surroundings(NamedTuple):
-    """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
+    """What the guard is told of the world. `given` is the caller's id from an option, `name` that of the checkout;
+    the database is `shared` by several clones.
 
-    identify: Callable[[], Agent]
-    gone: Callable[[str], bool]
+    A passing hook asks for none of it, so it does not load what looks at processes.
+    """
+
+    repository: Repository
+    given: str | None
+    name: str
+    shared: bool
+
+    def identify(self) -> Agent:
+        """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
+        from buildguard.agents.lineage import identify, parent_token
+
+        environment = self.repository.environment
+        found = identify(self.given, environment, self.name)
+        if found.given or found.process or in_ci(environment):
+            return found
+        return found._replace(process=parent_token(environment))
 
     def dead(self, agent: str, process: str) -> bool:
         """Whether the process that an agent's id stands for is known to have ended."""
+        from buildguard.agents.lineage import claim_is_dead
+
         return claim_is_dead(agent, process)
+
+    def gone(self, checkout: str) -> bool:
+        """Whether that checkout is known to be gone."""
+        name = checkout.removeprefix("checkout:")
+        return checkouts.gone(self.repository.common_dir, name, self.shared)
 
 
 class Session(NamedTuple):
@@ -227,22 +249,9 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    gone = partial(_gone, repository, chosen.db is not None)
-    world = Surroundings(partial(_caller, agent, repository.environment, name), gone)
+    world = Surroundings(repository, agent, name, chosen.db is not None)
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
-
-
-def _caller(option: str | None, environment: Mapping[str, str], name: str) -> Agent:
-    """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
-    found = identify(option, environment, name)
-    if found.given or found.process or in_ci(environment):
-        return found
-    return found._replace(process=parent_token(environment))
-
-
-def _gone(repository: Repository, shared: bool, checkout: str) -> bool:
-    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"), shared)
 
 
 def _origin(repository: Repository) -> str:

@@ -1,7 +1,6 @@
 """One attempt at the check: started as its author expects, with signs of life, and what it then shows."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.session import Session
-from buildguard.text import span
+from buildguard.text import quoted, span
 from buildguard.ui.reports import Report, inconclusive, interrupted
 from buildguard.ui.voice import SIGN_OF_LIFE
 
@@ -300,7 +299,7 @@ def _folder(session: Session, command: Command) -> str:
 def at_the_top(session: Session, command: Command) -> str:
     """The check as a person would type it at the top: in another folder the same words check something else."""
     folder = _folder(session, command)
-    return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text
+    return f"cd {quoted(folder)} && {command.text}" if folder else command.text
 
 
 def _sign_of_life(session: Session) -> None:
@@ -309,11 +308,11 @@ def _sign_of_life(session: Session) -> None:
 
 
 def _output_file(repository: Repository, check: str) -> Path:
-    from hashlib import sha256
+    # Not from `hashlib`: a passing hook would load OpenSSL for the name of a file.
+    from zlib import adler32, crc32
 
-    return (
-        repository.git_dir / "buildguard" / f"{_OUTPUT}-{sha256(check.encode(errors='replace')).hexdigest()[:16]}"
-    )
+    text = check.encode(errors="replace")
+    return repository.git_dir / "buildguard" / f"{_OUTPUT}-{crc32(text):08x}{adler32(text):08x}"
 
 
 def _keep_output(repository: Repository, check: str, output: bytes) -> None:

@@ -4,7 +4,7 @@ time."""
 import time
 from collections.abc import Callable
 
-from buildguard.agents.identity import Ancestor, above_us
+from buildguard.agents.lineage import Ancestor, above_us
 from buildguard.claims.guard import Guard, Moment
 from buildguard.claims.model import Event, Kind, View
 from buildguard.commands.attempt import always

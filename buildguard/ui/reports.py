@@ -1,11 +1,9 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildguard.agents.identity import Ancestor
 from buildguard.checks.runner import Command, Result, Verdict
 from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
@@ -13,6 +11,9 @@ from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
 from buildguard.ui import phrases
+
+if TYPE_CHECKING:
+    from buildguard.agents.lineage import Ancestor
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 NAME_YOURSELF = 'buildguard status --agent "$(hostname)-$$"'
@@ -65,7 +66,7 @@ class Answers(NamedTuple):
 
     def next(self, *words: str) -> str:
         """One of our commands, with the options to repeat."""
-        return shlex.join((*self.program, *words)) + self.options
+        return " ".join(map(quoted, (*self.program, *words))) + self.options
 
     @property
     def give_up(self) -> str:
@@ -134,7 +135,7 @@ class Answers(NamedTuple):
         )
         return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
 
-    def held_above(self, answer: Answer, said: str, ancestor: Ancestor, again: str | None) -> Report:
+    def held_above(self, answer: Answer, said: str, ancestor: "Ancestor", again: str | None) -> Report:
         """A claim of a process above us: it waits for us, and we would wait for ourselves."""
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
@@ -214,7 +215,7 @@ class Answers(NamedTuple):
         commit = command([*self.program, "commit", *self.aim, "-m", "Fix the build", "--", *paths])
         added = command([*git, "add", "--", *new]) if new else ""
         if commit is None or added is None:
-            return shlex.join((*git, "status", "--short"))
+            return " ".join(map(quoted, (*git, "status", "--short")))
         return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import tomllib
+from itertools import product
 from pathlib import Path
 
 import pytest
 from testing.support import Checkout, Done
 
 from buildguard.errors import SettingsError
-from buildguard.settings import Settings, duration, load, off, suggested_check
+from buildguard.settings import Settings, duration, load, off, plain, suggested_check
 
 
 def settings(root: Path, own: str = "", project: str = "", **environment: str) -> Settings:
@@ -195,6 +197,31 @@ def test_a_bad_variable_is_one_line_and_2(checkout: Checkout, variable: str, val
 )
 def test_a_bad_option_is_one_line_and_2(checkout: Checkout, words: tuple[str, ...], name: str) -> None:
     refused(checkout.buildguard(*words, agent="ann"), name)
+
+
+def test_a_line_read_without_a_parser_says_what_toml_makes_of_it() -> None:
+    names = ("check", " a-b", "a.b", "a_b", '"a"', "", "-", "1", "[x", "#x", " # x", "é", "\tx")
+    quotes, inner = ("'", '"', '"""', ""), ("", "a b", "11", "#", "é", "\\", "\\n", "'", '"', "\t", "\x7f")
+    read = 0
+    for words in product(names, (" = ", "=", " "), quotes, inner, quotes, ("", " ", "\t", "\r", "\x0c", " # c")):
+        line = "".join(words)
+        table = plain(line)
+        assert table is None or table == tomllib.loads(line), line
+        read += table is not None
+    assert read > 100
+
+
+def test_what_toml_forbids_or_goes_on_beyond_a_line_is_left_to_a_parser() -> None:
+    assert plain('check = "a"\ncheck = "b"\n') is None
+    assert plain('check = """\n"""\n') is None
+    assert plain("[tool.buildguard]\n") is None
+
+
+def test_the_usual_settings_file_needs_no_parser() -> None:
+    assert plain("# our check\n\ncheck = \"pytest -q 'a b'\"\nbuild = 'c=\"d\"'\n") == {
+        "check": "pytest -q 'a b'",
+        "build": 'c="d"',
+    }
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
