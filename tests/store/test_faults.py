@@ -294,6 +294,17 @@ def test_a_write_waits_for_readers_to_end_and_keeps_its_turn(path: Path) -> None
     assert len(calls) == 1
 
 
+def test_a_write_that_waits_for_a_reader_without_an_end_is_locked_and_taken_back(path: Path) -> None:
+    good(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM build_state").fetchall()
+        assert fault_of(path, lock_bound=0.05).fault is Fault.LOCKED
+        reader.execute("ROLLBACK")
+    with closing(SqliteStore(path)) as store:
+        assert set(store.read("default").states) == {"repo", "checkout:x"}
+
+
 def test_a_lock_that_is_let_go_within_the_bound_only_delays(path: Path) -> None:
     good(path)
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
