@@ -10,7 +10,7 @@ wants.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ class Edited(GitFault):
 
 
 class Pick(NamedTuple):
-    """What became of one commit: `picked`, `staged` or `here`, and the line that says so."""
+    """What became of one commit: `picked` or `here`, and the line that says so."""
 
     outcome: str
     line: str
@@ -81,7 +81,8 @@ def cherry_pick(session: Session, names: Sequence[str], timeout: float) -> Repor
     snapshot = session.coordinate(Guard.read)
     told = session.coordinate(lambda _: landing.ask(present, snapshot)) if snapshot else None
     more, following = session.answers.committed(told, "")
-    lines = [*(one.line for one in done), *more]
+    again = "; commit again" if done[-1].outcome == "picked" else ""
+    lines = [*(one.line for one in done[:-1]), done[-1].line + again, *more]
     return Report("picked", Exit.OK, tuple(lines), following, extra=_sorted(commits, len(commits)))
 
 
@@ -167,7 +168,7 @@ def _try(session: Session, repository: Repository, commit: str) -> Pick:
             raise
     if repository.where()[0] != made:
         raise GitFault(f"the branch is not at {made[:12]}, whatever git said")
-    return Pick("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
+    return Pick("picked", f"picked: {short} is {made[:12]} on this branch")
 
 
 def _original(repository: Repository, commit: str) -> Original:
@@ -197,21 +198,34 @@ def _commit(repository: Repository, original: Original, tree: str) -> str:
 
 
 class Brought(NamedTuple):
-    """The patches that were applied to the index and to the work tree; empty where nothing was lacking. `outside`
-    are the paths that a sparse checkout leaves out of the work tree."""
+    """The paths in which a change was applied to the index and to the work tree. `outside` are those that a sparse
+    checkout leaves out of the work tree."""
 
-    staged: str
-    written: str
+    change: Change
+    staged: Sequence[str]
+    written: Sequence[str]
     outside: Sequence[str]
 
     def stage(self, repository: Repository, *options: str) -> None:
         """Apply (or `--reverse`) what is staged. Raises `GitFault`."""
-        repository.write(*APPLY, "--cached", *options, "-", stdin=self.staged)
+        if not self.staged:
+            return
+        repository.write(*APPLY, "--cached", *options, "-", stdin=_patch(repository, self.change, self.staged))
         kept = _in_index(repository, self.outside)
         if kept:
             # Without their mark, which `git apply` drops, they would count as deleted.
             stdin = "".join(f"{path}\0" for path in kept)
             repository.write("update-index", "--skip-worktree", "-z", "--stdin", stdin=stdin)
+
+    def write(self, repository: Repository, *options: str) -> None:
+        """Apply (or `--reverse`) what is written. Raises `GitFault`."""
+        if self.written:
+            repository.write(*APPLY, *options, "-", stdin=_patch(repository, self.change, self.written))
+
+    def without(self, paths: Collection[str]) -> "Brought":
+        """The same but for these paths."""
+        staged, written = ([path for path in one if path not in paths] for one in (self.staged, self.written))
+        return self._replace(staged=staged, written=written)
 
 
 def _bring(repository: Repository, short: str, change: Change) -> Brought:
@@ -222,22 +236,18 @@ def _bring(repository: Repository, short: str, change: Change) -> Brought:
     outside = [path for path, tag in there.items() if tag == "S" and not os.path.lexists(top / utf8(path))]
     inside = [path for path in change.paths if path not in outside]
     staged = _lacking(repository, short, change, change.paths, "--cached")
-    written = _lacking(repository, short, change, inside)
-    brought = Brought(_patch_of(repository, change, staged), _patch_of(repository, change, written), outside)
-    if brought.staged:
-        brought.stage(repository)
-    if brought.written:
-        try:
-            repository.write(*APPLY, "-", stdin=brought.written)
-        except GitFault:
-            if brought.staged:
-                brought.stage(repository, "--reverse")
-            raise
+    brought = Brought(change, staged, _lacking(repository, short, change, inside), outside)
+    brought.stage(repository)
+    try:
+        brought.write(repository)
+    except GitFault:
+        brought.stage(repository, "--reverse")
+        raise
     return brought
 
 
-def _patch_of(repository: Repository, change: Change, paths: Sequence[str]) -> str:
-    return repository.patch(change.base, change.wanted, *paths) if paths else ""
+def _patch(repository: Repository, change: Change, paths: Sequence[str]) -> str:
+    return repository.patch(change.base, change.wanted, *paths)
 
 
 def _in_index(repository: Repository, paths: Sequence[str]) -> dict[str, str]:
@@ -253,7 +263,7 @@ def _lacking(repository: Repository, short: str, change: Change, paths: Sequence
     in."""
     lacking, edited = [], []
     for path in paths:
-        patch = repository.patch(change.base, change.wanted, path)
+        patch = _patch(repository, change, [path])
         if repository.applies(patch, *where):
             lacking.append(path)
         elif not repository.applies(patch, "--reverse", *where):
@@ -264,17 +274,18 @@ def _lacking(repository: Repository, short: str, change: Change, paths: Sequence
 
 
 def _take_out(session: Session, repository: Repository, short: str, brought: Brought) -> None:
-    """Make index and work tree again what they were. Raises `GitFault`."""
+    """Make index and work tree again what they were, but for what somebody's commit has taken meanwhile. Raises
+    `GitFault`."""
     deadline = time.monotonic() + TAKING_OUT
-    steps: list[Callable[[], object]] = []
-    steps += [lambda: repository.write(*APPLY, "--reverse", "-", stdin=brought.written)] if brought.written else []
-    steps += [lambda: brought.stage(repository, "--reverse")] if brought.staged else []
-    while steps:
-        lock.await_free(repository, deadline, session.voice.say_once)
-        try:
-            steps[0]()
-            del steps[0]
-        except GitFault as error:
-            if not lock.is_about(error) or time.monotonic() >= deadline:
-                what = f"the branch cannot be moved to it, and what {short} changes is left here"
-                raise GitFault(what) from error
+    lacking = repository.differing(brought.change.wanted, repository.where()[0] or brought.change.base)
+    left = brought.without(set(brought.change.paths).difference(lacking))
+    for take_out in (left.write, left.stage):
+        while True:
+            lock.await_free(repository, deadline, session.voice.say_once)
+            try:
+                take_out(repository, "--reverse")
+                break
+            except GitFault as error:
+                if not lock.is_about(error) or time.monotonic() >= deadline:
+                    what = f"the branch cannot be moved to it, and what {short} changes is left here"
+                    raise GitFault(what) from error
