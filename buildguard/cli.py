@@ -4,14 +4,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from buildguard.agents.identity import in_ci, time_left
+from buildguard.agents.calling import calling_git
 from buildguard.claims.guard import Guard
 from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError
+from buildguard.git.commandline import through
 from buildguard.session import AIMING, FAULTS, Session, here, open_session, the_check
 from buildguard.settings import Settings, off
 from buildguard.ui.phrases import at_stake
@@ -29,9 +32,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def common(function: F) -> F:
     """The options of every command that coordinates."""
+    scope = click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives.")
+    return scope(whole(function))
+
+
+def whole(function: F) -> F:
+    """The options of every command that is about a build, whatever the scope."""
     for option in (
         click.option("--json", is_flag=True, help="Answer with one JSON object on stdout."),
-        click.option("--scope", type=click.Choice(["checkout", "repo"]), help="Where the breakage lives."),
         click.option("--db", metavar="PATH", help="The database [.git/buildguard/state.db]."),
         click.option("--agent", metavar="ID", help="Who you are [session, CI job or process]."),
         click.option("--build", metavar="NAME", help="Which check this is about [default]."),
@@ -123,6 +131,9 @@ def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options:
     session = _opened(options)
     # The hook has to take us for the same agent, and to be about the same build.
     named = {f"BUILDGUARD_{name.upper()}": options[name] for name in AIMING if options.get(name)}
+    if session.settings.db is not None:
+        # The hook runs at the top.
+        named["BUILDGUARD_DB"] = str(session.settings.db.absolute())
     session = session._replace(environment={**session.environment, **named})
     own = [word for name in ("timeout", "json") for word in _given(name, options)]
     _end(session, commit.commit(session, words[1], _timeout(session, options), own))
@@ -146,8 +157,10 @@ def cherry_pick_command(commits: tuple[str, ...], **options: Any) -> None:
 @common
 def claim_command(**options: Any) -> None:
     """Become the fixer, if nobody is."""
+    from buildguard.commands import looking
+
     session = _opened(options)
-    _end(session, session.answers.claimed(session.required().failed(None)))
+    _end(session, looking.claim(session, session.again(sys.argv[1:])))
 
 
 @cli.command("release")
@@ -171,13 +184,18 @@ def wait_command(**options: Any) -> None:
     from buildguard.commands import looking
 
     session = _opened(options)
-    _end(session, looking.wait(session, _timeout(session, options)))
+    _end(session, looking.wait(session, _timeout(session, options), session.again(sys.argv[1:])))
 
 
 @cli.command("status")
 @common
 @click.option("--all", "everything", is_flag=True, help="Every scope, not only those that matter here.")
-@click.option("--exit-code", "gate", is_flag=True, help="A gate: 1 if red here, 4 if HEAD is not checked, else 0.")
+@click.option(
+    "--exit-code",
+    "gate",
+    is_flag=True,
+    help="A gate for clean checkouts and CI: 0 only if HEAD passed, 1 if red, 4 if not known.",
+)
 def status_command(everything: bool, gate: bool, **options: Any) -> None:
     """Say how it stands here, and whether HEAD was checked."""
     from buildguard.commands import looking
@@ -210,7 +228,7 @@ def reset_command(yes: bool, evict: bool, **options: Any) -> None:
 
 
 @cli.command("log")
-@common
+@whole
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many events.")
 def log_command(limit: int, **options: Any) -> None:
     """Tell what happened, oldest first."""
@@ -248,7 +266,7 @@ def uninstall_command(**options: Any) -> None:
 
 
 @cli.command("doctor")
-@common
+@whole
 def doctor_command(**options: Any) -> None:
     """Say what stands in the way here, and what mends it. Changes nothing."""
     from buildguard.setup.doctor import examine
@@ -278,7 +296,11 @@ def parsed(given: Sequence[str]) -> int:
 
 def _opened(options: dict[str, Any]) -> Session:
     """The session of a command with these options. Raises `SettingsError`."""
-    return open_session({name: value for name, value in options.items() if value is not None}, os.environ, here())
+    session = open_session(
+        {name: value for name, value in options.items() if value is not None}, os.environ, here()
+    )
+    by_git = Path(sys.argv[0]).name == "git-buildguard" and calling_git()
+    return session._replace(through=through(by_git.argv)) if by_git else session
 
 
 def _given(name: str, options: dict[str, Any]) -> list[str]:

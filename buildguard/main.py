@@ -1,21 +1,17 @@
 """Starts buildguard: every exception becomes one line and one status.
 
-The plain hook needs no parser of command lines: that would be a third of what it costs.
+A passing hook costs mostly what it loads: here and below, functions load what only a failure needs.
 """
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from buildguard.commands.handoff import again
-from buildguard.commands.hook import commit_hook
-from buildguard.errors import Exit, SettingsError, report_bug
-from buildguard.session import FAULTS
-from buildguard.text import command
-from buildguard.ui.reports import Report, unavailable
-from buildguard.ui.voice import Voice
+if TYPE_CHECKING:
+    from buildguard.ui.reports import Report
 
 
 def start() -> NoReturn:
@@ -24,38 +20,66 @@ def start() -> NoReturn:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _open_what_is_closed()
     given = sys.argv[1:]
-    if given == ["hook"] or given[:2] == ["hook", "--"]:
-        sys.exit(ended(lambda: commit_hook({}, given[2:]), given))
-    from buildguard import cli
-
-    sys.exit(ended(lambda: cli.parsed(given), given))
+    # What is loaded stays: to search it for garbage was a tenth of what a passing hook costs.
+    gc.disable()
+    work = _loaded(given)
+    gc.freeze()
+    gc.enable()
+    sys.exit(ended(work, given))
 
 
 def ended(work: Callable[[], int], given: Sequence[str]) -> int:
     """The exit status of `work`; where it breaks off, what is said of that. `given` is the command line."""
     try:
         return work()
-    except SettingsError as error:
-        return _fail(given, Report("usage", Exit.USAGE, (f"error: {error}",), error.next_command))
-    except FAULTS as error:
-        return _fail(given, unavailable(error))
-    except KeyboardInterrupt:
-        return _fail(given, Report("interrupted", Exit.INTERRUPTED, ("interrupted",), _repeated(given)))
-    except Exception as error:  # noqa: BLE001  the last line of defence: the traceback goes to a file
-        path = report_bug(error)
-        line = f"error: a bug in buildguard: {type(error).__name__}: {error}; the report is in {path}"
-        return _fail(given, Report("bug", Exit.BUG, (line,), command(["cat", str(path)])))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last line of defence
+        return _fail(given, _broken_off(error, given))
+
+
+def _loaded(given: Sequence[str]) -> Callable[[], int]:
+    """The work that a command line asks for. The plain hook needs no parser of command lines: that would be a third
+    of what it costs."""
+    if given == ["hook"] or given[:2] == ["hook", "--"]:
+        from buildguard.commands.hook import commit_hook
+
+        return lambda: commit_hook({}, given[2:])
+    from buildguard import cli
+
+    return lambda: cli.parsed(given)
+
+
+def _broken_off(error: BaseException, given: Sequence[str]) -> "Report":
+    """What is said of what `work` raised."""
+    from buildguard.errors import Exit, SettingsError, report_bug
+    from buildguard.session import FAULTS
+    from buildguard.text import command
+    from buildguard.ui.reports import Report, unavailable
+
+    if isinstance(error, SettingsError):
+        return Report("usage", Exit.USAGE, (f"error: {error}",), error.next_command)
+    if isinstance(error, FAULTS):
+        return unavailable(error)
+    if isinstance(error, KeyboardInterrupt):
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), _repeated(given))
+    path = report_bug(error)
+    line = f"error: a bug in buildguard: {type(error).__name__}: {error}; the report is in {path}"
+    return Report("bug", Exit.BUG, (line,), command(["cat", str(path)]))
 
 
 def _repeated(given: Sequence[str]) -> str | None:
     """The command line that was interrupted. A hook is no command to be run by hand: git runs it, in a commit."""
+    from buildguard.commands.handoff import again
+    from buildguard.session import aiming, repeated
+
     if given[:1] == ["hook"]:
-        return again(os.environ) or "buildguard run"
-    return command(["buildguard", *given])
+        return again(os.environ) or repeated(["run"], aiming({}, os.environ))
+    return repeated(given, aiming({}, os.environ))
 
 
-def _fail(given: Sequence[str], report: Report) -> int:
+def _fail(given: Sequence[str], report: "Report") -> int:
     """Say what went wrong where no session could be opened, or it broke off."""
+    from buildguard.ui.voice import Voice
+
     asked = given[: given.index("--")] if "--" in given else given
     Voice("default", "--json" in asked, os.environ, hook=True).answer(report)
     return report.exit

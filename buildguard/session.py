@@ -3,11 +3,10 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from buildguard.agents.identity import Agent, checked_id, claim_is_dead, identify
+from buildguard.agents.identity import Agent, checked_id, in_ci
 from buildguard.checks.runner import Command
 from buildguard.claims.guard import Guard, Terms
 from buildguard.claims.model import REPO
@@ -31,19 +30,42 @@ _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
 class Surroundings(NamedTuple):
-    """What the guard is told of the world: who calls, which processes and which checkouts are gone."""
+    """What the guard is told of the world. `given` is the caller's id from an option, `name` that of the checkout;
+    the database is `shared` by several clones.
 
-    identify: Callable[[], Agent]
-    gone: Callable[[str], bool]
+    A passing hook asks for none of it, so it does not load what looks at processes.
+    """
+
+    repository: Repository
+    given: str | None
+    name: str
+    shared: bool
+
+    def identify(self) -> Agent:
+        """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
+        from buildguard.agents.lineage import identify, parent_token
+
+        environment = self.repository.environment
+        found = identify(self.given, environment, self.name)
+        if found.given or found.process or in_ci(environment):
+            return found
+        return found._replace(process=parent_token(environment))
 
     def dead(self, agent: str, process: str) -> bool:
         """Whether the process that an agent's id stands for is known to have ended."""
+        from buildguard.agents.lineage import claim_is_dead
+
         return claim_is_dead(agent, process)
+
+    def gone(self, checkout: str) -> bool:
+        """Whether that checkout is known to be gone."""
+        name = checkout.removeprefix("checkout:")
+        return checkouts.gone(self.repository.common_dir, name, self.shared)
 
 
 class Session(NamedTuple):
     """The parts that a command works with. Without a guard, `fault` says why there is none. `aim` are the options
-    that a `next:` line has to repeat."""
+    that a `next:` line has to repeat, `through` those of git in `git -C there buildguard …`."""
 
     environment: Mapping[str, str]
     cwd: Path
@@ -53,6 +75,7 @@ class Session(NamedTuple):
     guard: Guard | None
     fault: Exception | None = None
     aim: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
 
     @property
     def checkout(self) -> str:
@@ -63,7 +86,16 @@ class Session(NamedTuple):
     def answers(self) -> Answers:
         """What composes the answers of this command."""
         inside = self.repository is not None and self.cwd != self.repository.top
-        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside)
+        return Answers(self.checkout, self.settings.build, self.aim, self.settings.check, inside, self.program)
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The words by which a `next:` line calls us."""
+        return ("git", *self.through, "buildguard") if self.through else ("buildguard",)
+
+    def git(self, *words: str) -> str:
+        """A git command for a `next:` line."""
+        return command(["git", *self.through, *words]) or "git status"
 
     @property
     def agent_option(self) -> str | None:
@@ -73,16 +105,7 @@ class Session(NamedTuple):
 
     def again(self, given: Sequence[str]) -> str | None:
         """The command line that repeats this one, with what came from the environment in it."""
-        if not given:
-            return None
-        named = given[: given.index("--")] if "--" in given else given
-        missing = [
-            word
-            for option, value in zip(self.aim[::2], self.aim[1::2], strict=True)
-            if not any(one == option or one.startswith(f"{option}=") for one in named)
-            for word in (option, value)
-        ]
-        return command(["buildguard", given[0], *missing, *given[1:]])
+        return repeated(given, self.aim, self.program)
 
     def up_to_date(self) -> "Session":
         """The same, with HEAD and branch as they are now; as they were, if git does not answer."""
@@ -154,7 +177,9 @@ def open_session(
             guard = _guard(repository, chosen, agent, str(scope) if scope else None)
         except FAULTS as error:
             fault = error
-    return Session(environment, cwd, repository, chosen, voice, guard, fault, _aim(options, environment))
+    return Session(
+        environment, cwd, repository, chosen, voice, guard, fault, aiming(options, environment, chosen.db)
+    )
 
 
 def here() -> Path:
@@ -165,6 +190,20 @@ def here() -> Path:
         raise SettingsError(
             f"the current folder does not exist any more ({os.environ.get('PWD', '?')})", 'cd "$HOME"'
         ) from error
+
+
+def repeated(given: Sequence[str], aim: Sequence[str], program: Sequence[str] = ("buildguard",)) -> str | None:
+    """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
+    if not given:
+        return None
+    named = given[: given.index("--")] if "--" in given else given
+    missing = [
+        word
+        for option, value in zip(aim[::2], aim[1::2], strict=True)
+        if not any(one == option or one.startswith(f"{option}=") for one in named)
+        for word in (option, value)
+    ]
+    return command([*program, given[0], *missing, *given[1:]])
 
 
 def the_check(session: Session, given: Sequence[str]) -> Command:
@@ -182,13 +221,16 @@ def the_check(session: Session, given: Sequence[str]) -> Command:
     )
 
 
-def _aim(options: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The options to be repeated, each with its value: as given here, or by a variable of the environment."""
+def aiming(
+    options: Mapping[str, object], environment: Mapping[str, str], db: Path | None = None
+) -> tuple[str, ...]:
+    """The options to be repeated, each with its value: as given here, or by a variable of the environment. `db` is
+    where the database lies: a relative path in a variable means the same file in every folder, as an option not."""
     found: list[str] = []
     for name in AIMING:
         value = options.get(name) or environment.get(f"BUILDGUARD_{name.upper()}")
         if value:
-            found += [f"--{name}", str(value)]
+            found += [f"--{name}", str(db.absolute() if db and name == "db" else value)]
     return tuple(found)
 
 
@@ -207,13 +249,9 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
     kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = Surroundings(partial(identify, agent, repository.environment, name), partial(_gone, repository))
+    world = Surroundings(repository, agent, name, chosen.db is not None)
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
-
-
-def _gone(repository: Repository, checkout: str) -> bool:
-    return checkouts.gone(repository.common_dir, checkout.removeprefix("checkout:"))
 
 
 def _origin(repository: Repository) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,18 +156,38 @@ def _table(path: Path, in_project: bool) -> Mapping[str, object] | None:
     if text is None or (in_project and "buildguard" not in text):
         # Most projects' pyproject.toml does not speak of us: a passing hook need not pay for a TOML parser.
         return None
-    import tomllib
+    table: object = plain(text)
+    if table is None:
+        import tomllib
 
-    try:
-        table: object = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: is not TOML: {error}") from error
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{path}: is not TOML: {error}") from error
     for key in ("tool", "buildguard") if in_project else ():
         if not isinstance(table, dict) or key not in table:
             return None
         table = table[key]
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: tool.buildguard must be a table")
+    return table
+
+
+def plain(text: str) -> dict[str, str] | None:
+    """The table where each line of the file is empty, a comment, or `name = "text"` without an escape; None of any
+    other. Most settings files are so, and to load a TOML parser would be a tenth of what a passing hook costs."""
+    table: dict[str, str] = {}
+    for line in text.split("\n"):
+        if not (line.isascii() and line.isprintable()):
+            return None
+        if not line.strip() or line[0] == "#":
+            continue
+        name, _, value = (part.strip() for part in line.partition("="))
+        quote, inner = value[:1], value[1:-1]
+        quoted = len(value) > 1 and quote in ("'", '"') and value[-1] == quote and quote not in inner
+        if not quoted or "\\" in inner or name in table or not name.replace("-", "").isalnum():
+            return None
+        table[name] = inner
     return table
 
 
@@ -186,7 +207,7 @@ def _text(path: Path) -> str | None:
     if len(content) > _LARGEST:
         raise SettingsError(f"{path}: is larger than {_LARGEST >> 20} MiB")
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is not UTF-8 (byte {error.start})") from error
 

@@ -1,6 +1,5 @@
 """Times, spans, lists and command lines as text. Pure."""
 
-import shlex
 import time
 from collections.abc import Sequence
 
@@ -56,6 +55,8 @@ def command(words: Sequence[str]) -> str | None:
 
 def quoted(word: str) -> str:
     """A word for the shell, in printable characters on one line: most commit messages have line breaks."""
+    import shlex  # a passing hook quotes nothing
+
     if word.isprintable():
         return shlex.quote(word)
     return f'"$(printf %b {shlex.quote("".join(map(_escaped, word)))})"'

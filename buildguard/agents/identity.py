@@ -4,22 +4,10 @@ An id outlives the command that asks for it: the caller gave it, or a coding age
 it names the first process above us that can stand for an agent.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
-import os
-from itertools import dropwhile
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-from buildguard.agents.ancestry import agent_among, is_typed_into
-from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS
-from buildguard.agents.processes import ancestors, is_git, known_dead, plain_name
-from buildguard.errors import Unidentified
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from buildguard.agents.known import CodingAgent
-    from buildguard.agents.processes import Process
+from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS, CodingAgent
 
 LONGEST_ID: Final = 200
 """Characters that an agent's id may have."""
@@ -46,28 +34,11 @@ class Agent(NamedTuple):
         return self.source in (_OPTION, _VARIABLE)
 
 
-class Ancestor(NamedTuple):
-    """An agent that is a process above us."""
-
-    process: Process
-    shell_with_terminal: bool
-    """True if somebody types into it: then the caller may well be the same person, under another id."""
-
-
 class ShellLimit(NamedTuple):
     """After how many seconds the shell of a coding agent stops waiting for a command."""
 
     agent: str
     seconds: float
-
-
-def identify(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent:
-    """The agent that calls: by `--agent`, `BUILDGUARD_AGENT`, session, CI job or process, first match.
-
-    `checkout` is the checkout's name: one session that works in two of them is two agents. Raises ValueError
-    for an illegal id that was given, Unidentified where no process can stand for an agent.
-    """
-    return identify_cheaply(option, environment, checkout) or _by_process(environment)
 
 
 def identify_cheaply(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent | None:
@@ -76,41 +47,6 @@ def identify_cheaply(option: str | None, environment: Mapping[str, str], checkou
         if text is not None:
             return Agent(checked_id(text, source), source, None)
     return _by_session(environment, checkout) or _by_job(environment)
-
-
-def parent_token(environment: Mapping[str, str]) -> str | None:
-    """The token of the first process above us that can stand for an agent, whatever our id is; None without one.
-
-    Two calls of one session with different tokens may come from two sub-agents that share it.
-    """
-    process = agent_among(_above(environment))
-    return process.token if process else None
-
-
-def dies_with(agent_id: str, token: str) -> bool:
-    """True if the id names the very process that `token` does, and not only an agent that called through it."""
-    match token.split(" "):
-        case [pid, start, _]:
-            return agent_id.endswith(f":{pid}-{start}")
-    return False
-
-
-def claim_is_dead(agent_id: str, token: str | None) -> bool:
-    """True if the claim of that agent, made by that process, has certainly lost its holder. False in any doubt."""
-    return token is not None and dies_with(agent_id, token) and known_dead(token)
-
-
-def above_us(agent_id: str, token: str | None) -> Ancestor | None:
-    """The ancestor of this process that the agent is; None if it is none. `token` is the process of its claim.
-
-    Nobody must wait for an ancestor: it may be waiting for us. Walks up the process tree. Never raises.
-    """
-    for process in ancestors():
-        # Without a token (the claim was made with `--agent` and a process's id) the id has to tell it all.
-        same = process.token == token if token else _id_of(process) == agent_id
-        if same and dies_with(agent_id, process.token):
-            return Ancestor(process, is_typed_into(process))
-    return None
 
 
 def checked_id(text: str, where: str) -> str:
@@ -161,7 +97,7 @@ def _by_session(environment: Mapping[str, str], checkout: str) -> Agent | None:
     if not sessions:
         return None
     where = f"@{checkout}" if checkout else ""
-    return Agent(_legal("+".join(sessions.values()) + where), " + ".join(sessions), None)
+    return Agent(legal("+".join(sessions.values()) + where), " + ".join(sessions), None)
 
 
 def _by_job(environment: Mapping[str, str]) -> Agent | None:
@@ -169,40 +105,11 @@ def _by_job(environment: Mapping[str, str]) -> Agent | None:
         first = environment.get(row.variables[0], "").strip()
         if first and first.startswith(row.prefix):
             values = (environment.get(variable, "").strip() for variable in row.variables)
-            return Agent(_legal(f"{row.name}:{'/'.join(filter(None, values))}"), row.variables[0], None)
+            return Agent(legal(f"{row.name}:{'/'.join(filter(None, values))}"), row.variables[0], None)
     return None
 
 
-def _by_process(environment: Mapping[str, str]) -> Agent:
-    above = _above(environment)
-    process = agent_among(above)
-    if process is None:
-        passed = ", ".join(dict.fromkeys(plain_name(one.words[0]) for one in above[:9]))
-        raise Unidentified(f"no process above this one can stand for an agent (passed over: {passed or 'none'})")
-    return Agent(_id_of(process), f"process {plain_name(process.words[0])} {process.pid}", process.token)
-
-
-def _above(environment: Mapping[str, str]) -> list[Process]:
-    found = ancestors()
-    # Whatever git runs in a hook ends with the hook, under whatever name: look above that git.
-    if environment.get("GIT_INDEX_FILE"):
-        return list(dropwhile(lambda process: not is_git(process), found)) or found
-    return found
-
-
-def _id_of(process: Process) -> str:
-    import pwd
-
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    host = os.uname().nodename.partition(".")[0]
-    # No name in the id: a process may give itself another title, and must not become another agent by it.
-    return f"{_legal(f'{user}@{host}')}:{process.pid}-{process.start}"
-
-
-def _legal(text: str) -> str:
+def legal(text: str) -> str:
     """An id from outside as `checked_id` takes it: as it is, or else its digest, which is as distinct."""
     try:
         return checked_id(text, "")

@@ -5,18 +5,15 @@ hook must not pay. On Linux the start of a process comes from `/proc`, in clock 
 `create_time` moves with the clock, and a claim must not be lost to an adjusted clock.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psutil
 
 ON_LINUX: bool = sys.platform == "linux"
@@ -61,43 +58,6 @@ class Process(NamedTuple):
         return tuple(words) or (self.name,)
 
 
-class CallingGit(NamedTuple):
-    """The git above us. Ask it in the process that found it: in a forked child the parent is another."""
-
-    pid: int
-    token: str
-    """Empty where git is our parent: then `getppid` tells of its end, without a race and for free."""
-
-    def lives(self) -> bool:
-        """Whether it still runs (a zombie does not); True where the system does not let us see."""
-        if not self.token:
-            return os.getppid() == self.pid
-        return not known_dead(self.token)
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """Its command line, read anew each time; empty when it is gone or hidden from us."""
-        import psutil
-
-        try:
-            argv = tuple(psutil.Process(self.pid).cmdline())
-        except (psutil.Error, OSError):
-            return ()
-        # Asked after reading: a process that inherited the number would lend git its command line.
-        return argv if self.lives() else ()
-
-
-def calling_git() -> CallingGit | None:
-    """The nearest git above us, or None. Costs one read where git is our parent and `/proc` tells names."""
-    parent = os.getppid()
-    if _read(f"/proc/{parent}/comm").strip() == "git":
-        return CallingGit(parent, "")
-    for process in ancestors():
-        if is_git(process):
-            return CallingGit(process.pid, "" if process.pid == parent else process.token)
-    return None
-
-
 def plain_name(word: str) -> str:
     """`/usr/bin/python3.11`, `-zsh`, `npm-cli.js`, `pre_commit` and `sshd:` by their plain names."""
     name = re.sub(SCRIPT_SUFFIX, "", Path(word).name.lower()).strip("-:()").replace("_", "-")
@@ -125,6 +85,16 @@ def ancestors() -> list[Process]:
     except (psutil.Error, OSError):
         pass
     return found
+
+
+def argv_of(pid: int) -> tuple[str, ...]:
+    """The command line of the process that has this number now; empty when it is gone or hidden from us."""
+    import psutil
+
+    try:
+        return tuple(psutil.Process(pid).cmdline())
+    except (psutil.Error, OSError):
+        return ()
 
 
 def token_of(pid: int) -> str | None:
@@ -181,7 +151,7 @@ def _session(pid: int) -> int:
         return 0
 
 
-def _described(process: psutil.Process) -> Process:
+def _described(process: "psutil.Process") -> Process:
     """What we keep of a process; raises psutil's errors when it is gone."""
     import psutil
 

@@ -151,9 +151,17 @@ class Guard:
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
             proofs = (run.proof,) if run and run.proof else ()
-            return step._replace(proofs=proofs, why=placement.why)
+            return step._replace(proofs=proofs, why=step.why or placement.why)
 
-        return self._put(transition)._replace(run=run)
+        try:
+            return self._put(transition)._replace(run=run)
+        except Unavailable:
+            # Who may only read is bound by others' claims all the same.
+            snapshot = self._known(self.store.read(self.build))
+            step = transition(snapshot)
+            if step.outcome is not Outcome.BUSY:
+                raise
+            return Answer(step.outcome, snapshot.view(step.scope), snapshot, self.me, step.why, run)
 
     def passed(self, run: Run, agent: str | None) -> Answer:
         """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be
@@ -222,15 +230,18 @@ class Guard:
         asked = held_by or self.asked
         agent = self.me.id
         deadline = time.monotonic() + timeout
+        snapshot = self.read()
+        # Who was found busy though the fix has landed here would else check again and again, without a wait.
+        failed_since = held_by is not None and scope.landed_in(snapshot.state(held_by), self.checkout)
         while True:
-            snapshot = self.read()
-            holder = scope.holding_up(snapshot, agent, self.checkout, asked)
+            holder = scope.holding_up(snapshot, agent, self.checkout, asked, failed_since)
             name = scope.concerning(snapshot, agent, self.checkout, asked)
             left = max(0.0, deadline - time.monotonic())
             yield Moment(snapshot, holder, holder or snapshot.view(name), left)
             if holder is None or left <= 0:
                 return
             self.store.wait_for_change(self.build, snapshot.last_event, min(left, WAITER_LOOKS_EVERY))
+            snapshot = self.read()
 
     def note(self, event: Event) -> None:
         """Note in the history what moves no state: who waited, who was sent for a fix."""

@@ -97,7 +97,7 @@ def _failed(view: View, caller: Caller, run: Run | None, claiming: bool) -> Step
     if run is not None and breakage is not None and _of_another_check(breakage, run):
         return Step(Outcome.ANOTHER_CHECK, state.scope)
     if view.held_by(caller.agent):
-        return Step(Outcome.RENEWED, state.scope, (_tried_again(view, caller, run),))
+        return Step(Outcome.RENEWED, state.scope, (_tried_again(view, caller, run),), why=_elsewhere(view, caller))
     if view.held_live_by_another(caller.agent):
         return _joined(view, caller, run, Outcome.BUSY)
     if claiming:
@@ -178,7 +178,7 @@ def _come_to(seen: Seen, run: Run) -> tuple[Outcome, Landing]:
     if landing is None:
         # Of unknown files only a clean pass shows that all is in. Claimed by hand, any commit since may be the fix.
         fixed = run.clean or (seen.files is None and run.head != seen.head)
-        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing(seen.files or "")
+        return (Outcome.FIXED if fixed else Outcome.PENDING), Landing("")
     if not landing.changed:
         return Outcome.RECOVERED, landing
     if not landing.loose:
@@ -224,6 +224,15 @@ def _claimed(view: View, caller: Caller, run: Run | None) -> Step:
     return Step(Outcome.TAKEN_OVER, state.scope, (after,), (event,))
 
 
+def _elsewhere(view: View, caller: Caller) -> str:
+    """What to say of a claim that another process of the same session made: it may be another sub-agent's."""
+    claim = view.state.claim
+    if claim is None or None in (claim.process, caller.process) or claim.process == caller.process:
+        return ""
+    ago = f"{max(0.0, view.now - claim.seen_at):.0f} s"
+    return f"renewed by this session {ago} ago; if that was another sub-agent, use --agent"
+
+
 def _tried_again(view: View, caller: Caller, run: Run | None) -> State:
     """The row after the fixer's own failure: another attempt, and the last run's failures."""
     after = _renewed(view)
@@ -237,11 +246,13 @@ def _tried_again(view: View, caller: Caller, run: Run | None) -> State:
 
 def _joined(view: View, caller: Caller, run: Run | None, outcome: Outcome) -> Step:
     """This checkout has the breakage, too: its first failing run here is kept. Two make it everybody's."""
-    state = view.state
-    seen = _seen(view, state.breakage, caller, run) if state.breakage and run else None
-    if state.breakage is None or seen is None or seen == state.breakage.seen:
+    state, breakage = view.state, view.state.breakage
+    if breakage is None or run is None:
         return Step(outcome, state.scope)
-    after = state._replace(breakage=state.breakage._replace(seen=seen))
+    seen = _seen(view, breakage, caller, run)
+    if seen == breakage.seen:
+        return Step(outcome, state.scope)
+    after = state._replace(breakage=breakage._replace(seen=seen))
     event = _made(view, Kind.SHARED, after, caller, run)
     return Step(outcome, state.scope, (after,), (event,) if after.shared and not state.shared else ())
 

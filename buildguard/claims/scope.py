@@ -11,7 +11,7 @@ from buildguard.claims.model import REPO, Breakage, Caller, Event, Kind, Run, Sn
 
 FIXES = (Kind.FIXED, Kind.RELEASED)
 """The events after which there may be commits that mend what fails."""
-_PROSE = (".md", ".rst", ".adoc", ".txt")
+_PROSE = (".md", ".rst", ".adoc")
 _PROSE_NAMES = (
     "readme",
     "changelog",
@@ -70,17 +70,25 @@ def concerning(snapshot: Snapshot, agent: str | None, checkout: str, asked: str 
     return checkout
 
 
-def holding_up(snapshot: Snapshot, agent: str | None, checkout: str, asked: str | None = None) -> View | None:
+def holding_up(
+    snapshot: Snapshot, agent: str | None, checkout: str, asked: str | None = None, failed_since: bool = False
+) -> View | None:
     """The live claim of somebody else that makes this caller wait, if there is one; only that of the scope that
     was asked for, if one was. Once some of a fix has landed in this checkout its files pass: nobody waits here for
-    the rest."""
+    the rest, unless the check has failed since (`failed_since`)."""
     for view in snapshot.views():
-        state, landed = view.state, view.state.breakage and view.state.breakage.landed
+        state = view.state
         binds = state.scope == asked if asked else state.had_in(checkout)
-        passes_here = landed is not None and landed.checkout == checkout
+        passes_here = landed_in(state, checkout) and not failed_since
         if binds and view.held_live_by_another(agent) and not (passes_here or view.over):
             return view
     return None
+
+
+def landed_in(state: State, checkout: str) -> bool:
+    """Whether some of the fix has landed in that checkout."""
+    landed = state.breakage.landed if state.breakage else None
+    return landed is not None and landed.checkout == checkout
 
 
 def fixed_elsewhere(events: Iterable[Event], run: Run) -> Iterator[Event]:

@@ -1,7 +1,6 @@
 """One attempt at the check: started as its author expects, with signs of life, and what it then shows."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,13 +11,13 @@ from buildguard.agents.hookrunner import private_prefix
 from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
+from buildguard.claims.model import Breakage, Content, Landing, Outcome, Proof, Run, Seen, Snapshot
 from buildguard.commands.handoff import asked_for
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.session import Session
-from buildguard.text import span
+from buildguard.text import quoted, span
 from buildguard.ui.reports import Report, inconclusive, interrupted
 from buildguard.ui.voice import SIGN_OF_LIFE
 
@@ -49,6 +48,14 @@ class Attempt(NamedTuple):
         """How it ended, in words."""
         return f"failed: {self.command.text} (exit status {self.result.status}, {span(self.result.seconds)})"
 
+    @property
+    def known(self) -> Snapshot | None:
+        """What was read, and with it what this run showed: who failed after a pass has not mended it."""
+        proof, snapshot = self.run.proof, self.snapshot
+        if proof is None or proof.passed or snapshot is None:
+            return snapshot
+        return snapshot._replace(proofs=(*snapshot.proofs, proof._replace(at=snapshot.now)))
+
 
 def attempt(
     session: Session,
@@ -59,7 +66,8 @@ def attempt(
     """Run the check once. `committed` tells the tree that a commit is to hold, where one follows a pass."""
     snapshot = session.coordinate(Guard.read)
     repository = session.repository
-    seen = files.look(repository) if repository and repository.top and snapshot else None
+    top = repository if repository and repository.top and snapshot else None
+    seen = session.coordinate(lambda _: files.look(top)) if top else None
     began = time.time()
     result = start(session, command, {}, lives, session.settings.check_timeout)
     check = at_the_top(session, command)
@@ -67,29 +75,52 @@ def attempt(
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
-        showed = showed._replace(failures=_failures(session, command, result, began))
+        ids = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+        showed = showed._replace(failures=ids or ())
     if result.verdict is Verdict.PASSED and result.output and repository:
         _keep_output(repository, check, result.output)
-    if repository is None or seen is None or snapshot is None:
+    if top is None or seen is None or snapshot is None:
         return Attempt(command, result, showed, snapshot, seen)
     if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        showed = _proved(session, repository, showed, result, snapshot, seen, committed)
+        proved = session.coordinate(lambda _: _proved(session, top, showed, result, snapshot, seen, committed))
+        showed = proved or showed
     return Attempt(command, result, showed, snapshot, seen)
 
 
-def settled(session: Session, tried: Attempt, again: str | None) -> tuple[Report, Answer | None] | None:
-    """The report of an attempt that did not fail, after it was told to the others; None for a failure."""
+def settled(
+    session: Session, tried: Attempt, again: Callable[[], str | None]
+) -> tuple[Report, Answer | None] | None:
+    """The report of an attempt that did not fail, after it was told to the others; None for a failure. `again` is
+    asked only if needed: a passing hook has no time to read how git was called."""
     result, command = tried.result, tried.command
     if result.verdict is Verdict.INTERRUPTED:
-        return interrupted(result.why, again), None
+        return interrupted(result.why, again()), None
     if result.verdict is Verdict.INCONCLUSIVE:
-        return inconclusive(command.text, result.why, again), None
+        return inconclusive(command.text, result.why, again()), None
     if result.verdict is Verdict.FAILED:
         return None
     claimed = tried.snapshot is not None and any(state.claim for state in tried.snapshot.states.values())
+    landed = _landed(session, tried)
     answer = session.coordinate(lambda guard: guard.passed(tried.run, guard.me.id if claimed else None))
+    if answer is not None and answer.outcome is Outcome.PASSED and landed is not None and landed.event is not None:
+        answer = landed
     brief = asked_for(session.environment)
-    return session.answers.passed(answer, command.text, result.seconds, brief), answer
+    report = session.answers.passed(answer, command.text, result.seconds, brief)
+    if answer is not None and answer.event is not None:
+        from buildguard.commands.elsewhere import to_be_pushed
+
+        report = to_be_pushed(session, answer, report)
+    return report, answer
+
+
+def _landed(session: Session, tried: Attempt) -> Answer | None:
+    """What has become of an earlier pass: it may have been committed meanwhile, whatever else is edited now."""
+    snapshot = tried.snapshot
+    if snapshot is None or not breakages(snapshot, session.checkout):
+        return None
+    from buildguard.commands.landing import ask
+
+    return session.coordinate(lambda _: ask(session, snapshot))
 
 
 def start(
@@ -173,7 +204,9 @@ def _proved(
     here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     tree = committed() if committed and here and passed else ""
-    others = _of_others(snapshot, session.checkout, _who(session, False)) if here and passed else frozenset()
+    others = (
+        _of_others(snapshot, session.checkout, _who(session, False, snapshot)) if here and passed else frozenset()
+    )
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
@@ -184,7 +217,7 @@ def _proved(
         passed,
         showed.files,
         session.checkout,
-        _who(session, passed),
+        _who(session, passed, snapshot),
         showed.head,
         showed.branch,
         tree,
@@ -228,14 +261,16 @@ def _of_others(snapshot: Snapshot, checkout: str, me: str) -> frozenset[str]:
     return frozenset(path for one in theirs for path in one.staged)
 
 
-def _who(session: Session, passed: bool) -> str:
-    """The caller; of a pass only if that can be told without a walk up the process tree."""
-    if session.guard is None:
+def _who(session: Session, passed: bool, snapshot: Snapshot) -> str:
+    """The caller. After a pass without a claim that may be its own nobody needs to know, if that took a walk up the
+    process tree."""
+    guard = session.guard
+    if guard is None:
         return ""
-    if not passed:
-        return session.guard.me_if_known.id if session.guard.me_if_known else ""
+    if not passed or any(state.claim for state in snapshot.states.values()):
+        return guard.me_if_known.id if guard.me_if_known else ""
     name = session.checkout.removeprefix("checkout:")
-    agent = session.guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
+    agent = guard.__dict__.get("me") or identify_cheaply(session.agent_option, session.environment, name)
     return agent.id if agent else ""
 
 
@@ -264,7 +299,7 @@ def _folder(session: Session, command: Command) -> str:
 def at_the_top(session: Session, command: Command) -> str:
     """The check as a person would type it at the top: in another folder the same words check something else."""
     folder = _folder(session, command)
-    return f"cd {shlex.quote(folder)} && {command.text}" if folder else command.text
+    return f"cd {quoted(folder)} && {command.text}" if folder else command.text
 
 
 def _sign_of_life(session: Session) -> None:
@@ -273,11 +308,11 @@ def _sign_of_life(session: Session) -> None:
 
 
 def _output_file(repository: Repository, check: str) -> Path:
-    from hashlib import sha256
+    # Not from `hashlib`: a passing hook would load OpenSSL for the name of a file.
+    from zlib import adler32, crc32
 
-    return (
-        repository.git_dir / "buildguard" / f"{_OUTPUT}-{sha256(check.encode(errors='replace')).hexdigest()[:16]}"
-    )
+    text = check.encode(errors="replace")
+    return repository.git_dir / "buildguard" / f"{_OUTPUT}-{crc32(text):08x}{adler32(text):08x}"
 
 
 def _keep_output(repository: Repository, check: str, output: bytes) -> None:

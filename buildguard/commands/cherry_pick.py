@@ -8,20 +8,22 @@ made, and the next commit is checked here. In the middle of a merge or rebase it
 wants.
 """
 
-import shlex
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.claims.guard import Guard
 from buildguard.commands import landing
+from buildguard.commands.elsewhere import picking
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import changes, lock
 from buildguard.git.changes import Change
 from buildguard.git.process import unbroken, utf8
 from buildguard.git.repository import APPLY, Repository
 from buildguard.session import Session
-from buildguard.text import command, some
+from buildguard.text import some
 from buildguard.ui.reports import Report
 
 UNDER_WAY = ("rebase-merge", "rebase-apply", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD")
@@ -31,15 +33,16 @@ TAKING_OUT = 10.0
 
 
 class Edited(GitFault):
-    """Somebody has edited the same lines here."""
+    """Somebody has edited the same lines here, or has a file there that git does not track."""
 
-    def __init__(self, paths: Sequence[str], short: str) -> None:
+    def __init__(self, paths: Sequence[str], short: str, untracked: bool) -> None:
         super().__init__(f"{some(paths)} is edited here, where {short} changes it, too; nothing was changed")
         self.paths = paths
+        self.untracked = untracked
 
 
 class Pick(NamedTuple):
-    """What became of one commit: `picked`, `staged` or `here`, and the line that says so."""
+    """What became of one commit: `picked` or `here`, and the line that says so."""
 
     outcome: str
     line: str
@@ -66,9 +69,7 @@ def cherry_pick(session: Session, names: Sequence[str], timeout: float) -> Repor
     repository = session.required_repository()
     commits = [_resolved(repository, name) for name in names]
     if any((repository.git_dir / name).exists() for name in UNDER_WAY):
-        line = "git is in the middle of something here: finish it first, or pick with git's own command"
-        following = command(["git", "cherry-pick", "--no-commit", *(commit[:12] for commit in commits)])
-        return Report("failed", Exit.FAILED, (f"not picked: {line}",), following)
+        return _under_way(session, repository, commits)
     deadline = time.monotonic() + timeout
     done: list[Pick] = []
     for commit in commits:
@@ -78,10 +79,21 @@ def cherry_pick(session: Session, names: Sequence[str], timeout: float) -> Repor
             return _stopped(session, error, done, commits)
     present = session.up_to_date()
     snapshot = session.coordinate(Guard.read)
-    told = landing.ask(present, snapshot) if snapshot else None
+    told = session.coordinate(lambda _: landing.ask(present, snapshot)) if snapshot else None
     more, following = session.answers.committed(told, "")
-    lines = [*(one.line for one in done), *more]
+    again = "; commit again" if done[-1].outcome == "picked" else ""
+    lines = [*(one.line for one in done[:-1]), done[-1].line + again, *more]
     return Report("picked", Exit.OK, tuple(lines), following, extra=_sorted(commits, len(commits)))
+
+
+def _under_way(session: Session, repository: Repository, commits: Sequence[str]) -> Report:
+    """In the middle of something our commit would be in the way; but git can make the pick a part of it."""
+    line, following = "finish it first", session.git("status")
+    if not repository.git("ls-files", "--unmerged"):
+        line = "git's own command makes the change a part of it"
+        following = session.git("cherry-pick", "--no-commit", *(commit[:12] for commit in commits))
+    lines = (f"not picked: git is in the middle of something here: {line}",)
+    return Report("failed", Exit.FAILED, lines, following)
 
 
 def _resolved(repository: Repository, name: str) -> str:
@@ -96,9 +108,10 @@ def _stopped(session: Session, error: GitFault, done: Sequence[Pick], commits: S
     first, *rest = (commit[:12] for commit in commits[len(done) :])
     lines = [one.line for one in done]
     extra = _sorted(commits, len(done))
-    again = session.answers.next("cherry-pick", first, *rest)
+    again = picking(session, commits[len(done) :])
     if lock.is_about(error):
-        lines.append("not picked: another git command still holds this checkout's index lock")
+        held = str(error) if isinstance(error, lock.Held) else "another git command still holds the index lock here"
+        lines.append(f"not picked: {held}")
         return Report("busy", Exit.BUSY, tuple(lines), again, extra=extra)
     lines.append(f"not picked: {error}")
     if rest:
@@ -106,11 +119,14 @@ def _stopped(session: Session, error: GitFault, done: Sequence[Pick], commits: S
     following = error.next_command
     if isinstance(error, Edited):
         lines.append("put the edits aside for a moment; git stash pop says if the same lines were edited")
-        put_aside = shlex.join(["git", "stash", "push", "--", *(f":(top,literal){path}" for path in error.paths)])
-        following = f"{put_aside} && {again} && git stash pop"
+        named = (f":(top,literal){path}" for path in error.paths)
+        put_aside = session.git(
+            "stash", "push", *(["--include-untracked"] if error.untracked else []), "--", *named
+        )
+        following = f"{put_aside} && {again} && {session.git('stash', 'pop')}"
     elif following is None:
         lines.append("make its change by hand, and commit")
-    return Report("failed", Exit.FAILED, tuple(lines), following or f"git show {first}", extra=extra)
+    return Report("failed", Exit.FAILED, tuple(lines), following or session.git("show", first), extra=extra)
 
 
 def _sorted(commits: Sequence[str], done: int) -> dict[str, Sequence[str]]:
@@ -124,7 +140,7 @@ def _patiently(session: Session, repository: Repository, commit: str, deadline: 
         lock.await_free(repository, deadline, session.voice.say_once)
         head = repository.head
         try:
-            with lock.alone(repository):
+            with lock.alone(repository, deadline):
                 present = repository.up_to_date()
                 head = present.head
                 return _try(session, present, commit)
@@ -152,7 +168,7 @@ def _try(session: Session, repository: Repository, commit: str) -> Pick:
             raise
     if repository.where()[0] != made:
         raise GitFault(f"the branch is not at {made[:12]}, whatever git said")
-    return Pick("picked", f"picked: {short} is {made[:12]} on this branch; commit again")
+    return Pick("picked", f"picked: {short} is {made[:12]} on this branch")
 
 
 def _original(repository: Repository, commit: str) -> Original:
@@ -182,53 +198,92 @@ def _commit(repository: Repository, original: Original, tree: str) -> str:
 
 
 class Brought(NamedTuple):
-    """The patches that were applied to the index and to the work tree; empty where nothing was lacking."""
+    """The paths in which a change was applied to the index and to the work tree. `outside` are those that a sparse
+    checkout leaves out of the work tree."""
 
-    staged: str
-    written: str
+    change: Change
+    staged: Sequence[str]
+    written: Sequence[str]
+    outside: Sequence[str]
+
+    def stage(self, repository: Repository, *options: str) -> None:
+        """Apply (or `--reverse`) what is staged. Raises `GitFault`."""
+        if not self.staged:
+            return
+        repository.write(*APPLY, "--cached", *options, "-", stdin=_patch(repository, self.change, self.staged))
+        kept = _in_index(repository, self.outside)
+        if kept:
+            # Without their mark, which `git apply` drops, they would count as deleted.
+            stdin = "".join(f"{path}\0" for path in kept)
+            repository.write("update-index", "--skip-worktree", "-z", "--stdin", stdin=stdin)
+
+    def write(self, repository: Repository, *options: str) -> None:
+        """Apply (or `--reverse`) what is written. Raises `GitFault`."""
+        if self.written:
+            repository.write(*APPLY, *options, "-", stdin=_patch(repository, self.change, self.written))
+
+    def without(self, paths: Collection[str]) -> "Brought":
+        """The same but for these paths."""
+        staged, written = ([path for path in one if path not in paths] for one in (self.staged, self.written))
+        return self._replace(staged=staged, written=written)
 
 
 def _bring(repository: Repository, short: str, change: Change) -> Brought:
     """Put the change into index and work tree, beside what else is edited there. Raises `Edited`, with nothing
     changed, where the same lines are edited."""
-    wanted = {where: _lacking(repository, short, change, where) for where in (("--cached",), ())}
-    brought = Brought(
-        *(repository.patch(change.base, change.wanted, *paths) if paths else "" for paths in wanted.values())
-    )
-    if brought.staged:
-        repository.write(*APPLY, "--cached", "-", stdin=brought.staged)
-    if brought.written:
-        try:
-            repository.write(*APPLY, "-", stdin=brought.written)
-        except GitFault:
-            if brought.staged:
-                repository.write(*APPLY, "--cached", "--reverse", "-", stdin=brought.staged)
-            raise
+    there = _in_index(repository, change.paths)
+    top = repository.top or Path()
+    outside = [path for path, tag in there.items() if tag == "S" and not os.path.lexists(top / utf8(path))]
+    inside = [path for path in change.paths if path not in outside]
+    staged = _lacking(repository, short, change, change.paths, "--cached")
+    brought = Brought(change, staged, _lacking(repository, short, change, inside), outside)
+    brought.stage(repository)
+    try:
+        brought.write(repository)
+    except GitFault:
+        brought.stage(repository, "--reverse")
+        raise
     return brought
 
 
-def _lacking(repository: Repository, short: str, change: Change, where: Sequence[str]) -> list[str]:
-    """The paths that index or work tree lack of the change. Raises `Edited` for those where it does not go in."""
+def _patch(repository: Repository, change: Change, paths: Sequence[str]) -> str:
+    return repository.patch(change.base, change.wanted, *paths)
+
+
+def _in_index(repository: Repository, paths: Sequence[str]) -> dict[str, str]:
+    """Those of the paths that are in the index, each with git's letter for it (`S`: not to be in the work tree)."""
+    if not paths:
+        return {}
+    rows = repository.git("--literal-pathspecs", "ls-files", "-t", "-z", "--", *map(utf8, paths)).split("\0")
+    return {row[2:]: row[0] for row in rows if row}
+
+
+def _lacking(repository: Repository, short: str, change: Change, paths: Sequence[str], *where: str) -> list[str]:
+    """Those of the paths that index or work tree lack of the change. Raises `Edited` for those where it does not go
+    in."""
     lacking, edited = [], []
-    for path in change.paths:
-        patch = repository.patch(change.base, change.wanted, path)
+    for path in paths:
+        patch = _patch(repository, change, [path])
         if repository.applies(patch, *where):
             lacking.append(path)
         elif not repository.applies(patch, "--reverse", *where):
             edited.append(path)
     if edited:
-        raise Edited(edited, short)
+        raise Edited(edited, short, not _in_index(repository, edited).keys() >= set(edited))
     return lacking
 
 
 def _take_out(session: Session, repository: Repository, short: str, brought: Brought) -> None:
-    """Make index and work tree again what they were. Raises `GitFault`."""
+    """Make index and work tree again what they were, but for what somebody's commit has taken meanwhile. Raises
+    `GitFault`."""
     deadline = time.monotonic() + TAKING_OUT
-    for patch, where in ((brought.written, ()), (brought.staged, ("--cached",))):
-        while patch:
+    lacking = repository.differing(brought.change.wanted, repository.where()[0] or brought.change.base)
+    left = brought.without(set(brought.change.paths).difference(lacking))
+    for take_out in (left.write, left.stage):
+        while True:
             lock.await_free(repository, deadline, session.voice.say_once)
             try:
-                repository.write(*APPLY, "--reverse", *where, "-", stdin=patch)
+                take_out(repository, "--reverse")
                 break
             except GitFault as error:
                 if not lock.is_about(error) or time.monotonic() >= deadline:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
-from buildguard.claims.guard import Guard, Moment
+from buildguard.claims.guard import Answer, Guard, Moment
+from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import handoff, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.election import handed_on_after_waking
+from buildguard.commands.elsewhere import to_be_pushed
 from buildguard.commands.handoff import Found
 from buildguard.commands.run import run_check
 from buildguard.commands.waiting import await_turn
@@ -47,16 +49,18 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
     to repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
     if repository is None or commandline.only_shows(arguments):
-        status = run_commit(arguments, session.environment, session.cwd)
-        return Report("git", status, (), None if status == 0 else "git status")
+        status = run_commit(arguments, session.environment, session.cwd, _stdout(session))
+        return Report("git", status, (), None if status == 0 else session.git("status"))
     if commandline.skips_hooks(arguments):
-        kept = [word for word in arguments if word not in ("--no-verify", "-n")]
         raise SettingsError(
             "buildguard commit runs the check: --no-verify is not for it; past the check only git commit goes",
-            _again(session, kept, own) or "git status",
+            _again(session, commandline.with_hooks(arguments), own) or session.git("status"),
         )
     story = _Story(session, repository, arguments, own, time.monotonic() + timeout)
-    return story.unguarded() or story.tell()
+    try:
+        return story.unguarded() or story.tell()
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), story.again)
 
 
 class _Story:
@@ -88,7 +92,10 @@ class _Story:
         )
         left = max(0.0, self.deadline - time.monotonic())
         report = run_check(session, the_check(session, ()), self.again, left)
-        return None if report.exit == Exit.OK else report
+        if report.exit != Exit.OK:
+            return report
+        session.voice.say(report.lines[0])
+        return self._unpinned()
 
     def tell(self) -> Report:
         """Commit until it is done, refused, or the time is over."""
@@ -99,12 +106,14 @@ class _Story:
                 os.lseek(stdin, 0, os.SEEK_SET)
             lock.await_free(self.repository, self.deadline, self.session.voice.say_once)
             status, found = self._try()
-            if self.repository.where()[0] != head and status == 0:
+            moved = self.repository.where()[0] != head
+            # An amend in the second of its commit makes the very same commit.
+            if status == 0 and (moved or commandline.is_amend(["git", "commit", *self.arguments])):
                 return self._committed(found)
             if found is None and status == GIT_FATAL and lock.held(self.repository) and self._left > 0:
                 continue
             if found is None or found.exit == Exit.OK:
-                return _git_failed(status)
+                return self._git_failed(status)
             if found.exit != Exit.OK and found.outcome not in ("busy", "moved"):
                 return Report(found.outcome, found.exit, (), self._after(found), extra=_but_next(found))
             report = self._wait(found) or self._unpinned()
@@ -128,24 +137,36 @@ class _Story:
             path = Path(folder) / "found"
             handoff.begin(path, self.again)
             environment = {**self.session.environment, HANDOFF_VARIABLE: str(path)}
-            # With `--json` our stdout holds one object and nothing else.
-            stdout = 2 if self.session.voice.json else None
-            return run_commit(self.arguments, environment, self.session.cwd, stdout), handoff.read(path)
+            status = run_commit(self.arguments, environment, self.session.cwd, _stdout(self.session))
+            return status, handoff.read(path)
 
     def _committed(self, found: Found | None) -> Report:
-        """Git has returned and HEAD has moved: what that means for an open breakage here."""
-        session = self.session.up_to_date()
+        """Git has returned, and has committed: what that means for an open breakage here."""
+        session = (self._concerned(found) if found else self.session).up_to_date()
         lines: list[str] = []
         if found is None and self._guarded():
             lines.append("committed, but no buildguard hook ran: nothing was checked")
-        snapshot = session.coordinate(Guard.read)
-        told = landing.ask(session, snapshot) if snapshot else None
-        unchecked = landing.unchecked_commit(session, snapshot) if snapshot and told else ""
+        told, unchecked = session.coordinate(lambda guard: self._landed(session, guard)) or (None, "")
         more, following = session.answers.committed(told, unchecked)
         extra = {**(_but_next(found) if found else {}), "outcome": "committed"}
         if told is not None:
-            extra |= {"status": told.view.state.status.value, "landed": told.outcome.value}
-        return Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+            fixed = told.outcome is Outcome.FIXED
+            extra |= {"status": told.view.state.status.value, "landed": told.outcome.value, "fixed": fixed}
+        report = Report("committed", Exit.OK, (*lines, *more), following, extra=extra)
+        return to_be_pushed(session, told, report) if told else report
+
+    def _landed(self, session: Session, guard: Guard) -> tuple[Answer | None, str]:
+        """What has come of this commit, and the commit itself if nobody has checked it."""
+        snapshot = guard.read()
+        told = landing.ask(session, snapshot)
+        if told is None and self.began is not None:
+            # Somebody who waits for it may have seen it first.
+            head = session.repository.head if session.repository else ""
+            seen = [one for one in guard.history() if one.id > self.began.last_event and one.head == head]
+            ends = [one for one in seen if one.kind is Kind.FIXED and one.checkout == session.checkout]
+            told = Answer(Outcome.FIXED, snapshot.view(ends[-1].scope), snapshot, event=ends[-1]) if ends else None
+        over = told is not None and told.outcome in (Outcome.FIXED, Outcome.RECOVERED)
+        return told, "" if over else landing.unchecked_commit(session, snapshot)
 
     def _after(self, found: Found) -> str | None:
         """The next command: the hook's own, which only JSON has to repeat; else what it left to us."""
@@ -158,7 +179,7 @@ class _Story:
         moment = await_turn(session, self._left, scope=found.busy)
         if moment is None or self.began is None:
             line = "busy: somebody else is fixing; nothing was committed"
-            return Report("unavailable", Exit.BUSY, (line,), self.again)
+            return Report("unavailable", Exit.BUSY, (line,), self._later)
         if moment.holder is not None or self._left <= 0:
             return self._ran_out(session, moment)
         if found.outcome != "busy":
@@ -175,31 +196,50 @@ class _Story:
             line = f"busy: the wait ran out, nothing was committed: {phrases.holder(view, now)}"
         me = session.guard.me if session.guard else None
         lines = (line, f"you are {phrases.who(me)}") if me else (line,)
-        return Report("timeout", Exit.BUSY, lines, self.again, view, now, me)
+        return Report("timeout", Exit.BUSY, lines, self._later, view, now, me)
+
+    @property
+    def _later(self) -> str:
+        """What a waiter does next, whose commit may be beyond repeating: its message came on stdin."""
+        return self.again or self.session.answers.next("wait")
 
     def _concerned(self, found: Found) -> Session:
         """The session with the build, scope and database of the hook that was busy: it may have options of its
         own."""
-        chosen = {"build": found.build, "db": found.db, "scope": found.scope, "json": self.session.voice.json}
-        options = {name: value for name, value in chosen.items() if value}
-        return open_session(options, self.session.environment, self.session.cwd)._replace(aim=self.session.aim)
+        own = self.session.settings
+        theirs = {"build": (found.build, own.build), "db": (found.db, str(own.db.absolute()) if own.db else None)}
+        options = {name: value for name, (value, ours) in theirs.items() if value and value != ours}
+        opened = open_session(
+            {**options, "json": self.session.voice.json}, self.session.environment, self.session.cwd
+        )
+        if opened.guard is not None:
+            opened.guard.asked = found.scope
+        return opened._replace(through=self.session.through)
 
     def _unpinned(self) -> Report | None:
         """Why the same commit would now be another one; None if it would not."""
         now, pin = _pin(self.session, self.repository, self.arguments), self.pin
         if now.branch != pin.branch:
             what = f"the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
-            return Report("moved", Exit.BUSY, (f"not committed: {what}",), "git status --short --branch")
+            return self._not_committed("moved", what, "status", "--short", "--branch")
         if now.head != pin.head and commandline.is_amend(["git", "commit", *self.arguments]):
             what = f"HEAD moved {pin.head[:7]} → {now.head[:7]}; your amend would rewrite another commit"
-            return Report("moved", Exit.BUSY, (f"not committed: {what}",), "git log --oneline -3")
+            return self._not_committed("moved", what, "log", "--oneline", "-3")
         if now.staged == pin.staged:
             return None
         taken = _taken_by(self.repository, pin) if not now.staged else ""
         if taken:
             return Report("taken", Exit.OK, (f"nothing to commit: your change is in {taken}",))
-        line = "not committed: what is staged is no longer what you had staged"
-        return Report("changed", Exit.BUSY, (line,), "git status --short")
+        return self._not_committed(
+            "changed", "what is staged is no longer what you had staged", "status", "--short"
+        )
+
+    def _not_committed(self, outcome: str, why: str, *look: str) -> Report:
+        return Report(outcome, Exit.BUSY, (f"not committed: {why}",), self.session.git(*look))
+
+    def _git_failed(self, status: int) -> Report:
+        line = f"not committed: git commit ended with {status}, and says above why"
+        return Report("git_failed", status or Exit.FAILED, (line,), self.session.git("status"))
 
 
 def _again(session: Session, arguments: Sequence[str], own: Sequence[str]) -> str | None:
@@ -207,7 +247,12 @@ def _again(session: Session, arguments: Sequence[str], own: Sequence[str]) -> st
     if commandline.reads_stdin(arguments):
         return None
     separator = ("--",) if arguments[:1] == ("--",) else ()
-    return command(["buildguard", "commit", *session.aim, *own, *separator, *arguments])
+    return command([*session.program, "commit", *session.aim, *own, *separator, *arguments])
+
+
+def _stdout(session: Session) -> int | None:
+    """Where git's words go: with `--json` our stdout holds one object and nothing else."""
+    return 2 if session.voice.json else None
 
 
 def _kept_stdin(arguments: Sequence[str]) -> int | None:
@@ -220,11 +265,6 @@ def _kept_stdin(arguments: Sequence[str]) -> int | None:
         file.flush()
         os.dup2(file.fileno(), 0)
     return 0
-
-
-def _git_failed(status: int) -> Report:
-    line = f"not committed: git commit ended with {status}, and says above why"
-    return Report("git_failed", status or Exit.FAILED, (line,), "git status")
 
 
 def _but_next(found: Found) -> dict[str, Any]:

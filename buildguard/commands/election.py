@@ -1,6 +1,7 @@
 """What becomes of a failure: a fix is handed on, a fixer is elected, the others wait."""
 
 from buildguard.claims.guard import Answer, Moment
+from buildguard.claims.model import Outcome
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.elsewhere import Known
@@ -9,6 +10,7 @@ from buildguard.commands.turn import Turn
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
+from buildguard.ui.phrases import superseded
 from buildguard.ui.reports import WON, Report
 
 
@@ -19,10 +21,11 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
         return turn.gone()
     if tried.snapshot is None:
         return None
-    landing.ask(session, tried.snapshot)
+    snapshot = tried.snapshot
+    landing.look_round(session, tried)
     history = session.coordinate(lambda guard: guard.history())
-    known = Known(history or (), tried.snapshot.now + tried.result.seconds)
-    report = turn.not_ours(tried, known)
+    known = Known(history or (), snapshot.now + tried.result.seconds)
+    report = session.coordinate(lambda _: turn.not_ours(tried, known))
     if report is not None:
         return report
     found = session.coordinate(lambda _: elsewhere.handed_on(session, tried.run, known)) or tried.run
@@ -31,7 +34,11 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     # To look for a fix may have taken seconds.
     if not turn.lives():
         return turn.gone()
-    return session.coordinate(lambda guard: guard.failed(found, turn.claiming, known.events))
+    answer = session.coordinate(lambda guard: guard.failed(found, turn.claiming, known.events))
+    if answer is not None and answer.outcome is Outcome.BUSY:
+        for line in superseded(known.events, answer.agent):
+            session.voice.say_once(line)
+    return answer
 
 
 def ours(session: Session, tried: Attempt, answer: Answer | None, turn: Turn) -> Report:

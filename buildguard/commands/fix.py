@@ -27,7 +27,7 @@ def try_fix(
         code = Exit.INTERRUPTED if ended.verdict is Verdict.INTERRUPTED else Exit.FAILED
         return _give_up(session, f"the fix command could not run ({ended.why})", code, again)
     second = attempt(session, failed.command, lives)
-    told = settled(session, second, again)
+    told = settled(session, second, lambda: again)
     if told is None:
         return _give_up(session, f"{failed.command.text} still fails after the fix command", Exit.FAILED, again)
     report, _ = told

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from buildguard.agents.hookrunner import stash
@@ -16,9 +17,10 @@ from buildguard.commands.run import nested, run_check
 from buildguard.commands.turn import Deadline, Leave
 from buildguard.errors import Exit, GitFault
 from buildguard.git import files, pending, safety
+from buildguard.git.files import Files
 from buildguard.git.pending import GIT_GONE, Pending
 from buildguard.git.repository import Repository
-from buildguard.session import Session, here, open_session, the_check
+from buildguard.session import Session, aiming, here, open_session, the_check
 from buildguard.settings import off
 from buildguard.text import some, span
 from buildguard.ui.reports import Report, interrupted
@@ -56,7 +58,10 @@ def _hook(session: Session, command: Command) -> Report:
         return turn.vanished()
     if turn.pending.index is not None and turn.pending.orphaned:
         return turn.gone()
-    report, _ = checked(session, command, turn)
+    try:
+        report, _ = checked(session, command, turn)
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), turn.repeat())
     return turn.unharmed() or report if report.exit == Exit.OK else report
 
 
@@ -84,13 +89,13 @@ class _Commit:
 
     def repeat(self) -> str | None:
         """The command that commits again; the check itself where the commit cannot be repeated faithfully."""
-        return self._again() or "buildguard run" + self._aim()
+        return self._again or "buildguard run" + self._aim()
 
     def later(self) -> str | None:
         """The same for a waiter; left to `buildguard commit` where that stands above, for it waits itself."""
         if handoff.asked_for(self._session.environment):
             return None
-        return self._again() or "buildguard wait" + self._aim()
+        return self._again or "buildguard wait" + self._aim()
 
     def leave(self, tried: Attempt) -> Leave:
         """How long the hook may wait: only where waiting harms nobody. `buildguard commit` waits outside git."""
@@ -114,6 +119,8 @@ class _Commit:
             why = f"{limit.agent if limit else 'the shell'} soon stops this command: no time is left to wait"
         else:
             self._waited = True
+            # Ctrl-C ends git before us, and nobody could read any more how it was called.
+            self.repeat()
             why, left = "", self._deadline.left if left is None else min(left, self._deadline.left)
         return Leave(0.0, f"not waiting in the hook: {why}") if why else Leave(left or 0.0)
 
@@ -129,12 +136,12 @@ class _Commit:
         suspects = scope.in_progress(seen.staged, seen.loose, tried.run.failures, since)
         if not suspects:
             return None
-        touched = max((seen.marks[path][0] for path in suspects if path in seen.marks), default=0) / 1e9
-        age = max(0.0, time.time() - touched)
+        age = min(_age(self._repository, path, seen) for path in suspects)
         if age >= UNTOUCHED:
             self._session.voice.say(f"{some(suspects)} may be somebody's work in progress: ask, do not revert")
             return None
-        line = f"not your commit: {some(suspects)} is being edited here ({span(age)} ago), and HEAD passes"
+        edited = f"{some(suspects)} {'are' if len(suspects) > 1 else 'is'} being edited here ({span(age)} ago)"
+        line = f"not your commit: {edited}, and HEAD passes"
         advice = "it may be somebody's work in progress: leave it alone, and commit again later"
         return Report("not_your_commit", Exit.BUSY, (tried.ended, line, advice), self.later())
 
@@ -182,13 +189,17 @@ class _Commit:
         changed = files.changed(self._repository, last.files, tried.run.files)
         return tuple(one.path for one in changed or ())
 
+    @cached_property
     def _again(self) -> str | None:
-        environment = self._session.environment
-        if handoff.asked_for(environment):
-            return handoff.again(environment)
+        """How the commit is repeated. Options that stand in the hook itself are not repeated: other hooks of the
+        same commit may be about another build."""
+        session = self._session
+        if handoff.asked_for(session.environment):
+            return handoff.again(session.environment)
         from buildguard.git.commandline import by_commit
 
-        return by_commit(self.pending.argv, self._session.aim)
+        aim = aiming({"agent": session.agent_option}, session.environment, session.settings.db)
+        return by_commit(self.pending.argv, aim)
 
     def _aim(self) -> str:
         return self._session.answers.options
@@ -210,6 +221,14 @@ class _Commit:
         from buildguard.git.commandline import only
 
         return Report("changed", Exit.FAILED, lines, only(self.pending.argv, harm.staged))
+
+
+def _age(repository: Repository, path: str, seen: Files) -> float:
+    """Seconds since that path was edited. A deleted file leaves only the time of its folder."""
+    touched = seen.marks[path][0] / 1e9 if path in seen.marks else 0.0
+    if not touched and repository.top:
+        touched = next(folder.stat().st_mtime for folder in (repository.top / path).parents if folder.exists())
+    return max(0.0, time.time() - touched)
 
 
 def _found(session: Session, report: Report) -> handoff.Found:

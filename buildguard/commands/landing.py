@@ -1,19 +1,24 @@
 """Whether what passed has been committed by now: after a commit, merge, pull or rebase, with hooks or without.
 
 Git runs no hook for most of these, so it is asked by `buildguard commit` when git has returned, by every next call
-in that checkout, and by whoever waits for it on this machine.
+in that checkout, and by every waiter on this machine.
 """
 
+from contextlib import suppress
+from itertools import takewhile
 from typing import NamedTuple
 
 from buildguard.claims.guard import Answer
-from buildguard.claims.model import Breakage, Landing, Proof, Run, Snapshot
-from buildguard.commands.attempt import breakages, follows, landing
-from buildguard.errors import GitFault
+from buildguard.claims.model import Landing, Outcome, Proof, Run, Seen, Snapshot, State
+from buildguard.commands.attempt import Attempt, follows, landing
+from buildguard.errors import GitFault, Unavailable
 from buildguard.git.checkouts import git_dir_of
-from buildguard.git.heads import head_of
+from buildguard.git.heads import head_and_branch
 from buildguard.git.repository import Repository
 from buildguard.session import Session
+
+LOOKED_AT = 5
+"""How many of the last passes are looked at again: each takes a few calls of git."""
 
 
 class Place(NamedTuple):
@@ -25,18 +30,36 @@ class Place(NamedTuple):
 
 
 def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Answer | None:
-    """Look again at what passed in a checkout (this one, unless another `place` is named) if its HEAD has moved
-    since: what came of it, or None if there is nothing new."""
-    repository = session.repository
-    if repository is None or session.guard is None:
+    """Look again at what passed in a checkout (this one, unless another `place` is named): how much of it HEAD
+    holds by now. What is new is written. None if nothing has passed there, or HEAD has left the breakage."""
+    repository, guard = session.repository, session.guard
+    if repository is None or guard is None:
         return None
     here = place or Place(session.checkout, repository.head, repository.branch)
-    told: Answer | None = None
-    for breakage, _ in breakages(snapshot, here.checkout):
-        proof = _newest(snapshot, breakage, here.checkout)
-        if proof is not None and proof.head != here.head:
-            told = _told(session, _looked_at_again(repository, snapshot, proof, here), proof.agent) or told
-    return told
+    told: list[Answer] = []
+    for view in snapshot.views():
+        state = view.state
+        seen = state.breakage.seen.get(here.checkout) if state.breakage else None
+        passes = _passes(snapshot, state, here.checkout)
+        if seen is None or not passes:
+            continue
+        found = [(_looked_at_again(repository, snapshot, seen, proof, here), proof.agent) for proof in passes]
+        run, agent = next((one for one in found if _has_landed(one[0])), found[0])
+        if run.still_at(seen) and _is_new(state, run):
+            with suppress(Unavailable):  # who may only read leaves it to others
+                told.insert(0, guard.passed(run, agent))
+        elif run.still_at(seen):
+            outcome = Outcome.LANDED if state.breakage and state.breakage.landed else Outcome.PENDING
+            told.append(Answer(outcome, view, snapshot, run=run))
+    return told[0]._replace(agent=guard.me_if_known) if told else None
+
+
+def look_round(session: Session, failed: Attempt) -> None:
+    """After a failure, look whether a fix has landed meanwhile that nobody has told: here, or where somebody else
+    is fixing."""
+    known = failed.known
+    if known is not None:
+        session.coordinate(lambda _: Watch(session).look(known))
 
 
 def unchecked_commit(session: Session, snapshot: Snapshot) -> str:
@@ -45,83 +68,83 @@ def unchecked_commit(session: Session, snapshot: Snapshot) -> str:
     repository, guard = session.repository, session.guard
     if repository is None or guard is None or guard.me_if_known is None:
         return ""
-    held = [
-        state for state in snapshot.states.values() if state.claim and state.claim.agent == guard.me_if_known.id
-    ]
-    for state in held:
-        seen = state.breakage.seen.get(session.checkout) if state.breakage else None
-        check = state.breakage.check if state.breakage else ""
-        known = any(proof.files == repository.tree and check in ("", proof.check) for proof in snapshot.proofs)
+    for state in snapshot.states.values():
+        breakage = state.breakage
+        if breakage is None or state.claim is None or state.claim.agent != guard.me_if_known.id:
+            continue
+        seen = breakage.seen.get(session.checkout)
+        about = [proof for proof in snapshot.proofs if breakage.check in ("", proof.check)]
+        # What was to be committed, and was, is what the hook let through: some of what passed.
+        known = any(repository.tree in (proof.files, proof.tree) for proof in about)
         if seen is not None and seen.head != repository.head and not known:
             return repository.head
     return ""
 
 
-def not_committed(session: Session, snapshot: Snapshot) -> Landing | None:
-    """What this caller's claim waits for: what passed here and is not committed yet. None if nothing is known
-    to."""
-    repository, guard = session.repository, session.guard
-    me = guard.me_if_known if guard else None
-    for state in snapshot.states.values():
-        if state.breakage is None or state.claim is None or me is None or state.claim.agent != me.id:
-            continue
-        proof = _newest(snapshot, state.breakage, session.checkout)
-        seen = state.breakage.seen.get(session.checkout)
-        if repository is not None and proof is not None and seen is not None and proof.failed == seen.files:
-            found = landing(repository, proof.failed, proof.changed, seen.head, repository.head)
-            return found if found.loose else None
-    return None
-
-
 class Watch:
-    """The HEADs that a waiter keeps an eye on, read as files: those of its own checkout and of the claim's."""
+    """The HEADs that somebody keeps an eye on, read as files: those of this checkout and of every claim's."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._heads: dict[str, str] = {}
+        self._seen: dict[str, Place] = {}
 
-    def look(self, snapshot: Snapshot, claimed_in: str) -> Answer | None:
-        """Ask about each HEAD that has moved since the last look. The first look only remembers them, and asks
-        about the claim's checkout: its commit may have landed before."""
-        told: Answer | None = None
-        for checkout in {self._session.checkout, claimed_in}:
-            head = self._head(checkout)
-            if head and self._heads.get(checkout) != head:
-                self._heads[checkout] = head
-                told = ask(self._session, snapshot, Place(checkout, head)) or told
-        return told
+    def look(self, snapshot: Snapshot) -> bool:
+        """Ask about each HEAD that has moved since the last look, at the first look about all. Whether anything
+        came of it."""
+        claims = (state.claim for state in snapshot.states.values())
+        news = False
+        for checkout in {self._session.checkout, *(claim.checkout for claim in claims if claim)}:
+            place = self._place(checkout)
+            if place is not None and self._seen.get(checkout) != place:
+                self._seen[checkout] = place
+                told = ask(self._session, snapshot, place)
+                news = news or (told is not None and told.event is not None)
+        return news
 
-    def _head(self, checkout: str) -> str:
+    def _place(self, checkout: str) -> Place | None:
         repository = self._session.repository
         if repository is None:
-            return ""
-        name = checkout.removeprefix("checkout:")
+            return None
         own = checkout == self._session.checkout
+        name = checkout.removeprefix("checkout:")
         git_dir = repository.git_dir if own else git_dir_of(repository.common_dir, name)
-        return head_of(git_dir, repository.common_dir) if git_dir else ""
+        head, branch = head_and_branch(git_dir, repository.common_dir) if git_dir else ("", "")
+        if own and not head:
+            head, branch = repository.head, repository.branch
+        return Place(checkout, head, branch) if head else None
 
 
-def _told(session: Session, run: Run, agent: str) -> Answer | None:
-    return session.coordinate(lambda guard: guard.passed(run, agent)._replace(agent=guard.me_if_known))
+def _passes(snapshot: Snapshot, state: State, checkout: str) -> list[Proof]:
+    """The last passes of a breakage's check in a checkout, newest first, back to the last failure; those of its
+    fixer if there are any: a neighbour's may have seen more."""
+    if state.breakage is None:
+        return []
+    since, check = state.breakage.since, state.breakage.check
+    about = [one for one in snapshot.proofs if one.checkout == checkout and check in ("", one.check)]
+    after = [one for one in reversed(about) if one.at >= since]
+    fixers = [one for one in after if state.claim is not None and one.agent == state.claim.agent]
+    return list(takewhile(lambda one: one.passed, fixers or after))[:LOOKED_AT]
 
 
-def _newest(snapshot: Snapshot, breakage: Breakage, checkout: str) -> Proof | None:
-    """The newest pass of a breakage's check in a checkout that has it."""
-    passes = [
-        proof
-        for proof in snapshot.proofs
-        if proof.passed and proof.checkout == checkout and breakage.check in ("", proof.check)
-    ]
-    after = [proof for proof in passes if proof.at >= breakage.since]
-    return max(after, key=lambda proof: proof.at, default=None)
+def _has_landed(run: Run) -> bool:
+    """Whether HEAD holds all that made it pass."""
+    return run.clean or any(one.changed and not one.loose for one in run.landings)
 
 
-def _looked_at_again(repository: Repository, snapshot: Snapshot, proof: Proof, here: Place) -> Run:
+def _is_new(state: State, run: Run) -> bool:
+    """Whether more of it has landed than is known."""
+    known = state.breakage.landed if state.breakage else None
+    found = next(iter(run.landings), None)
+    if run.clean or found is None:
+        return run.clean
+    return len(found.loose) < len(found.changed) and (known is None or known.loose != found.loose)
+
+
+def _looked_at_again(repository: Repository, snapshot: Snapshot, seen: Seen, proof: Proof, here: Place) -> Run:
     clean = _tree_of(repository, here.head) == proof.files
     landings: tuple[Landing, ...] = ()
-    if proof.failed:
-        seen = next((one for _, one in breakages(snapshot, here.checkout) if one.files == proof.failed), None)
-        found = landing(repository, proof.failed, proof.changed, seen.head if seen else proof.head, here.head)
+    if proof.failed and proof.failed == seen.files:
+        found = landing(repository, proof.failed, proof.changed, seen.head, here.head)
         landings = (found._replace(loose=()) if clean else found,)
     # A pass before the commit says nothing of what a claim by hand had in mind, unless the commit is just that.
     head = here.head if clean or proof.failed else proof.head

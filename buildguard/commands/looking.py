@@ -1,16 +1,14 @@
-"""The commands that look at the store, wait, or hand a claim back: status, wait, release, log."""
+"""The commands that run no check: status, claim, wait, release, log."""
 
 import time
 from contextlib import suppress
 
-from buildguard.claims.guard import Guard
-from buildguard.claims.model import Event, Snapshot
+from buildguard.claims.guard import Answer, Guard
+from buildguard.claims.model import Event, Outcome, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
-from buildguard.commands.waiting import watch
-from buildguard.errors import Unavailable
+from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.session import FAULTS, Session
-from buildguard.text import some
 from buildguard.ui import phrases
 from buildguard.ui.reports import Head, Report
 
@@ -23,28 +21,47 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     answer = guard.status(snapshot)
     notes = phrases.superseded(events, answer.agent)
     following = None
-    fix = elsewhere.missing_here(session, Known(events, snapshot.now))
+    good = _head(session, snapshot).passed
+    fix = None if good else elsewhere.missing_here(session, Known(events, snapshot.now))
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
         following = elsewhere.bringing(session, session.repository, fix)
-    passed = landing.not_committed(session, snapshot)
-    if passed is not None:
-        notes.append(f"passes here, but not committed: {some(passed.loose)}")
-        following = session.answers.commit_of(passed.loose, passed.changed)
-    unchecked = landing.unchecked_commit(session, snapshot)
-    if unchecked:
-        notes.append(f"{unchecked[:7]} was not checked")
+    told, unchecked = landing.ask(session, snapshot), landing.unchecked_commit(session, snapshot)
+    mine = told is not None and answer.agent is not None and told.view.held_by(answer.agent.id)
+    if unchecked or mine:
+        more, following = session.answers.committed(told if mine else None, unchecked)
+        notes += more
     return session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
 
 
-def wait(session: Session, timeout: float) -> Report:
-    """`buildguard wait`: until no other live agent holds a claim here, at most `timeout` seconds."""
+def claim(session: Session, again: str | None) -> Report:
+    """`buildguard claim`: become the fixer, if nobody is. `again` is the command line that repeats this."""
+    guard = session.required()
+    answer = guard.failed(None)
+    if answer.outcome is not Outcome.BUSY:
+        return session.answers.claimed(answer)
+    lost = phrases.superseded(guard.history(), answer.agent)
+    above = ancestor_holding(answer.view)
+    report = session.answers.held_above(answer, "", above, again) if above else session.answers.claimed(answer)
+    return report._replace(lines=(*report.lines, *lost))
+
+
+def wait(session: Session, timeout: float, again: str | None) -> Report:
+    """`buildguard wait`: until no other live agent holds a claim here, at most `timeout` seconds. `again` is the
+    command line that repeats this."""
     guard = session.required()
     with suppress(*FAULTS):  # a waiter may have no right to write
         guard.alive()
     _settled(session, guard)
+    lost = phrases.superseded(guard.history(), guard.me)
     moment = watch(session, guard, timeout)
-    return session.answers.waited(moment, guard.me)
+    above = ancestor_holding(moment.holder) if moment.holder else None
+    if above is None:
+        report = session.answers.waited(moment, guard.me)
+    else:
+        answer = Answer(Outcome.BUSY, moment.concerning, moment.snapshot, guard.me)
+        report = session.answers.held_above(answer, "", above, again)
+    return report._replace(lines=(*report.lines, *lost))
 
 
 def release(session: Session, number: int | None, gave_up: bool, reason: str) -> Report:
@@ -66,12 +83,9 @@ def history(session: Session, limit: int) -> tuple[list[Event], float]:
 
 
 def _settled(session: Session, guard: Guard) -> Snapshot:
-    """What is read, after a commit that has landed here meanwhile was told to all."""
+    """What is read, after a commit that has landed meanwhile was told to all."""
     snapshot = guard.read()
-    with suppress(Unavailable):  # what cannot be written is still read
-        if landing.ask(session, snapshot) is not None:
-            return guard.read()
-    return snapshot
+    return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 
 def _head(session: Session, snapshot: Snapshot) -> Head:

@@ -1,6 +1,6 @@
 """The one loop of `hook`, `run` and `commit`: check, hand a fix on, elect, wait, and check again."""
 
-from buildguard.checks.runner import Command, Verdict
+from buildguard.checks.runner import Command
 from buildguard.claims.model import Outcome
 from buildguard.commands.attempt import Attempt, attempt, settled
 from buildguard.commands.turn import Turn
@@ -14,8 +14,7 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
     reruns = 1
     while True:
         tried = attempt(session, command, turn.lives, turn.committed)
-        # To read how a commit is repeated costs a look at git's process: nothing for a pass.
-        ended = settled(session, tried, None if tried.result.verdict is Verdict.PASSED else turn.repeat())
+        ended = settled(session, tried, turn.repeat)
         if ended is not None:
             return ended[0], tried
         # Loaded only here: a passing hook pays for none of it.

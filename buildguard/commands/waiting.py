@@ -3,16 +3,14 @@ time."""
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
-from buildguard.agents.identity import Ancestor, above_us
+from buildguard.agents.lineage import Ancestor, above_us
 from buildguard.claims.guard import Guard, Moment
 from buildguard.claims.model import Event, Kind, View
 from buildguard.commands.attempt import always
 from buildguard.commands.landing import Watch
-from buildguard.errors import Unavailable
 from buildguard.session import Session
-from buildguard.ui.phrases import waiting
+from buildguard.ui.phrases import waiting, who
 from buildguard.ui.voice import Countdown
 
 
@@ -43,10 +41,10 @@ def watch(
                 break
             held_up = moment.holder
             # A landing that this look notes is the event that ends the wait at the next look.
-            with suppress(Unavailable):
-                heads.look(moment.snapshot, _claimed_in(moment.holder))
+            heads.look(moment.snapshot)
             if moment.left > 0:
-                countdown.show(waiting(moment.holder, moment.snapshot.now), moment.left, time.monotonic())
+                line = f"{waiting(moment.holder, moment.snapshot.now)}; you are {who(guard.me)}"
+                countdown.show(line, moment.left, time.monotonic())
     if held_up is not None and held_up.state.claim is not None:
         state = held_up.state
         reason = f"{time.monotonic() - began:.0f} s"
@@ -62,7 +60,3 @@ def ancestor_holding(view: View) -> Ancestor | None:
     """The process above us that holds the claim, if one does: it waits for us, and we would wait for ourselves."""
     claim = view.state.claim
     return above_us(claim.agent, claim.process) if claim is not None else None
-
-
-def _claimed_in(view: View) -> str:
-    return view.state.claim.checkout if view.state.claim else ""

@@ -26,16 +26,16 @@ def name_of(repository: Repository) -> str:
         return f"{folder}-{_place(repository.git_dir)}"
 
 
-def gone(common_dir: Path, name: str) -> bool:
+def gone(common_dir: Path, name: str, shared: bool = False) -> bool:
     """True if that checkout is registered here and known to be no more: its work tree was removed or made anew, or
-    this repository is a copy of the one that it belongs to."""
-    git_dir = _registered(common_dir, name)
-    return git_dir is not None and not _lives(git_dir, common_dir, name)
+    this repository is a copy of the one that it belongs to. In a `shared` database that one may go on claiming."""
+    git_dir, copied = _registered(common_dir, name)
+    return git_dir is not None and not (shared and copied) and not _lives(git_dir, common_dir, name)
 
 
 def git_dir_of(common_dir: Path, name: str) -> Path | None:
     """The git dir of a checkout of this repository that lives; None of any other."""
-    git_dir = _registered(common_dir, name)
+    git_dir, _ = _registered(common_dir, name)
     return git_dir if git_dir is not None and _lives(git_dir, common_dir, name) else None
 
 
@@ -58,23 +58,27 @@ def _made(repository: Repository, folder: str) -> str:
                 return name
         name = f"{folder}-{os.urandom(6).hex()}"
         with suppress(ValueError):  # a git dir that lies elsewhere: nobody can tell when it is gone
-            private.write(registered / name, f"{git_dir.relative_to(common_dir)}\n")
+            private.write(registered / name, f"{git_dir.relative_to(common_dir)}\n{{inode}}\n")
         private.write(ours / "checkout", f"{name}\n{{inode}}\n")
         return name
     finally:
         os.close(lock)
 
 
-def _registered(common_dir: Path, name: str) -> Path | None:
+def _registered(common_dir: Path, name: str) -> tuple[Path | None, bool]:
+    """The git dir that the name was given to, and whether that was registered in another repository, of which this
+    one is a copy."""
     try:
-        where = private.read(common_dir / "buildguard" / "checkouts" / name)[0] if _sound(name) else ""
+        text, inode = private.read(common_dir / "buildguard" / "checkouts" / name) if _sound(name) else ("", 0)
     except OSError:
-        return None
-    if where == ".\n":
-        return common_dir
-    parent, _, work_tree = where.removesuffix("\n").partition("/")
+        return None, False
+    where, _, rest = text.partition("\n")
+    copied = rest != f"{inode}\n"
+    if where == ".":
+        return common_dir, copied
+    parent, _, work_tree = where.partition("/")
     linked = parent == "worktrees" and "/" not in work_tree and work_tree not in ("", ".", "..")
-    return common_dir / parent / work_tree if linked else None
+    return (common_dir / parent / work_tree if linked else None), copied
 
 
 def _lives(git_dir: Path, common_dir: Path, name: str) -> bool:

@@ -22,7 +22,8 @@ _TAKES_A_VALUE = {
 _LETTERS_WITH_A_VALUE = "mFCct"
 _LETTERS_WITH_MORE = "Su"
 """Short options whose value, if they have one, is the rest of the same word."""
-_ONLY_SHOWS = ("--dry-run", "--short", "--porcelain", "--long")
+_LETTERS = _LETTERS_WITH_A_VALUE + _LETTERS_WITH_MORE
+_ONLY_SHOWS = ("--dry-run", "--short", "--porcelain", "--long", "--null")
 _GOES_ON = ("cherry-pick", "revert", "rebase", "am")
 _DROPPED = re.compile(r"--all|--include|--only|--patch|--interactive|--pathspec-.*")
 """Options that say what to commit: that is what the paths are for."""
@@ -46,16 +47,29 @@ def is_amend(argv: Sequence[str]) -> bool:
 
 def skips_hooks(arguments: Sequence[str]) -> bool:
     """Whether this commit runs no pre-commit hook."""
-    return any(
-        option == "-n" or (len(option) > 6 and "--no-verify".startswith(option))
-        for option, _ in _options(arguments)
-    )
+    return any(_is_no_verify(option) for option, _ in _options(arguments))
+
+
+def with_hooks(arguments: Sequence[str]) -> list[str]:
+    """The same commit, but such that it runs its hooks."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--":
+            return [*kept, word, *rest]
+        letters = word if word.startswith("-") and not word.startswith("--") else ""
+        # A letter that takes a value has all that follows for it.
+        at = next((at for at, letter in enumerate(letters) if letter in _LETTERS), len(letters))
+        takes = word[at:] in tuple(_LETTERS_WITH_A_VALUE) or ("=" not in word and _takes_a_value(word))
+        if not _is_no_verify(word):
+            kept += [word[:at].replace("n", "") + word[at:], *([next(rest, "")] if takes else [])]
+    return kept
 
 
 def only_shows(arguments: Sequence[str]) -> bool:
     """Whether git would commit nothing and only show what it would."""
     given = [option for option, _ in _options(arguments)]
-    return any(len(option) > 4 and known.startswith(option) for option in given for known in _ONLY_SHOWS)
+    return "-z" in given or any(len(one) > 4 and known.startswith(one) for one in given for known in _ONLY_SHOWS)
 
 
 def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -97,6 +111,12 @@ def only(argv: Sequence[str], paths: Sequence[str]) -> str:
     return command(["git", *options, "commit", *kept, "--", *paths]) or "git status --short"
 
 
+def through(argv: Sequence[str]) -> tuple[str, ...]:
+    """Git's own options in the command line of a git that called us as its command (`git -C there buildguard`)."""
+    options, name, _ = split(argv)
+    return options if name == "buildguard" else ()
+
+
 def _program(options: Sequence[str]) -> tuple[str, ...]:
     return ("git", *options, "buildguard") if options else ("buildguard",)
 
@@ -107,7 +127,10 @@ def _kept(option: str, value: str | None) -> tuple[str, ...]:
         return ()
     if value is None:
         return (option,)
-    return (f"{option}={value}",) if option.startswith("--") else (f"{option}{value}",)
+    if option.startswith("--"):
+        return (f"{option}={value}",)
+    # An empty one would take the next word.
+    return (f"{option}{value}",) if value else (option, "")
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -118,10 +141,17 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             return
         name, equals, value = word.partition("=")
         if word.startswith("--"):
-            takes = any(known == name or (len(name) > 5 and known.startswith(name)) for known in _TAKES_A_VALUE)
-            yield name, value if equals else next(rest, "") if takes else None
+            yield name, value if equals else next(rest, "") if _takes_a_value(name) else None
         elif word.startswith("-") and word != "-":
             yield from _letters(word[1:], rest)
+
+
+def _takes_a_value(name: str) -> bool:
+    return any(known == name or (len(name) > 5 and known.startswith(name)) for known in _TAKES_A_VALUE)
+
+
+def _is_no_verify(option: str) -> bool:
+    return option == "-n" or (len(option) > 6 and "--no-verify".startswith(option))
 
 
 def _letters(word: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:

@@ -103,10 +103,10 @@ def changed(repository: Repository, failed: str, passed: str) -> tuple[Content, 
     return tuple(_content(head, path) for head, path in zip(parts[::2], parts[1::2], strict=False))
 
 
-def has(repository: Repository, tree: str, patch: str) -> bool:
-    """Whether the files of a run have what a patch makes: it can be taken out again."""
-    # What is loose lies in the work tree alone.
-    if repository.applies(patch, "--reverse"):
+def has(repository: Repository, tree: str, patch: str, loose: bool) -> bool:
+    """Whether the files of a run, or of a commit, have what a patch makes: it can be taken out again. What is
+    `loose` lies in the work tree alone."""
+    if loose and repository.applies(patch, "--reverse"):
         return True
     try:
         with index.holding(repository, tree, **_alternates(repository, _objects(repository))) as scratch:
@@ -148,6 +148,8 @@ def _delete(folder: Path, prefix: str, before: float) -> None:
             if entry.is_dir(follow_symlinks=False):
                 if not prefix:
                     _delete(Path(entry), prefix, before)
+                    with suppress(OSError):  # there are younger ones in it
+                        Path(entry).rmdir()
             elif entry.name.startswith(prefix) and entry.stat(follow_symlinks=False).st_mtime <= before:
                 Path(entry).unlink(missing_ok=True)
 
@@ -173,10 +175,8 @@ def _listed(repository: Repository, patience: float) -> Files:
     # The second field says what differs ("XY"), the third which kind of submodule it is ("N..." for none).
     fields = [entry.split(" ", 8 if entry[0] == "1" else 10) for entry in tracked]
     staged = tuple(row[-1] for row in fields if row[0] == "1" and row[1][0] != ".")
-    loose = (*(row[-1] for row in fields if row[0] == "u" or row[1][1] != "."), *untracked)
+    loose = (*(row[-1] for row in fields if row[1][1] != "."), *untracked)
     listed = "\0".join((head, *tracked))
-    if len(loose) > MOST_PATHS:
-        return Files("", f"more than {MOST_PATHS} paths are edited or untracked", staged, listed=listed)
     marks, why = _marks(repository.top, loose)
     edited = [row[-1] for row in fields if row[2][2:] != ".."]
     why = f"the submodule {edited[0]} has edits of its own" if edited else why
@@ -190,11 +190,13 @@ def _submodules(top: Path) -> int:
     except OSError:
         return 0
     pairs = (line.partition("=") for line in lines)
-    return sum((top / path.strip() / ".git").exists() for key, _, path in pairs if key.strip() == "path")
+    return sum(_mark(_full(top, f"{path.strip()}/.git"))[1] != 0 for key, _, path in pairs if key.strip() == "path")
 
 
 def _marks(top: Path, loose: Sequence[str]) -> tuple[dict[str, Mark], str]:
     """The marks of these paths; why their content cannot be known, if it cannot."""
+    if len(loose) > MOST_PATHS:
+        return {}, f"more than {MOST_PATHS} paths are edited or untracked"
     marks, why, size = {}, "", 0
     for path in loose:
         marks[path], kind = _mark(_full(top, path))
@@ -226,7 +228,7 @@ def _tree(repository: Repository, files: Files, before: Mark) -> str:
     if not files.staged and not files.loose:
         if head == (repository.head or "(initial)") and repository.tree:
             return repository.tree
-        return repository.up_to_date().tree
+        return repository.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{head}^{{tree}}")
     source, place = index.current(repository), index.path(repository)
     if _mark(os.fsencode(place))[0] != before:
         raise GitFault("somebody staged something at this very moment")

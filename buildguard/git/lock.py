@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from buildguard.errors import GitFault
 from buildguard.git.repository import Repository
 
 LOCK_LOOK_SECONDS = 0.05
@@ -26,21 +27,36 @@ def held(repository: Repository) -> bool:
     return path(repository).exists()
 
 
+class Held(GitFault):
+    """Another process of ours has not let go of this work tree in time."""
+
+
 @contextmanager
-def alone(repository: Repository) -> Iterator[None]:
+def alone(repository: Repository, deadline: float) -> Iterator[None]:
     """Keep other processes that ask the same waiting, in this work tree: for what takes several git commands.
-    Leaves no file, and ends with the process."""
+    Leaves no file, and ends with the process. Raises `Held` at `deadline` (monotonic seconds)."""
     folder = os.open(repository.git_dir, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        while not _taken(folder):
+            if time.monotonic() >= deadline:
+                raise Held("another cherry-pick still works in this checkout")
+            time.sleep(LOCK_LOOK_SECONDS)
         yield
     finally:
         os.close(folder)
 
 
 def is_about(error: Exception) -> bool:
-    """Whether git failed because somebody else holds a lock: in any language it names the file."""
-    return "index.lock" in str(error)
+    """Whether somebody else held a lock, of ours or of git: in any language git names the file."""
+    return isinstance(error, Held) or "index.lock" in str(error)
+
+
+def _taken(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def await_free(repository: Repository, deadline: float, say: Callable[[str], None]) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildguard.agents import processes
+from buildguard.agents.calling import CallingGit, calling_git
 from buildguard.git.index import Index, current
 from buildguard.git.repository import Repository
 
@@ -19,7 +19,7 @@ class Pending(NamedTuple):
 
     index: Index | None  # type: ignore[assignment]  # hides a method of tuples that nobody calls
     vanished: bool
-    caller: processes.CallingGit | None
+    caller: CallingGit | None
     began: float
 
     @property
@@ -43,4 +43,4 @@ def read(repository: Repository) -> Pending:
     index = current(repository) if committing else None
     # Before the first commit there may be none yet.
     vanished = committing and index is None and repository.has_files
-    return Pending(index, vanished, processes.calling_git(), time.monotonic())
+    return Pending(index, vanished, calling_git(), time.monotonic())

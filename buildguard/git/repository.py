@@ -85,13 +85,11 @@ class Repository(NamedTuple):
             self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
         except GitFault:
             return False
-        return bool(commit)
+        return True
 
     def descends(self, head: str, ancestor: str) -> bool:
         """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
         may lack what is between them)."""
-        if not head or not ancestor:
-            return False
         try:
             self.git("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
         except GitFault:
@@ -99,8 +97,15 @@ class Repository(NamedTuple):
         return True
 
     def upstream_has(self, commit: str) -> bool:
-        """True if the upstream of this branch had the commit when it was last fetched or pushed."""
-        return self.descends("@{upstream}", commit)
+        """True if `git pull` brings the commit in as it stands: the upstream had it when it was last fetched or
+        pushed, this branch has no commits of its own, and no edit here is in the way."""
+        if not (self.descends("@{upstream}", commit) and self.descends("@{upstream}", self.head)):
+            return False
+        try:
+            edited = set(self.git("diff-index", "--name-only", "-z", "HEAD").split("\0")) - {""}
+            return edited.isdisjoint(self.differing("HEAD", "@{upstream}"))
+        except GitFault:
+            return False
 
     def remote(self) -> str:
         """The remote that this branch is fetched from, or git's usual one."""

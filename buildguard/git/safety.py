@@ -61,7 +61,7 @@ def harm(repository: Repository, index: Index) -> Harm | None:
 def head_moved(repository: Repository) -> Moved | None:
     """Whether HEAD or the branch has changed since the repository was looked at."""
     seen = head_and_branch(repository.git_dir, repository.common_dir)
-    if repository.head and seen == (repository.head, repository.branch):
+    if seen == (repository.head, repository.branch):
         return None
     head, branch, _ = repository.where()
     if branch != repository.branch:

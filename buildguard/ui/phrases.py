@@ -153,7 +153,7 @@ def happened(event: Event, now: float) -> str:
         Kind.TAKEN_OVER: f"{agent} took over from {event.other} ({stale_words(event.reason, None)})",
         Kind.REPORTED: f"{agent} reported it broken{again}",
         Kind.SHARED: f"{agent} fails the same way as {event.other or 'others'}: shared from now on",
-        Kind.LANDED: f"{agent} committed a part of the fix",
+        Kind.LANDED: f"a part of {agent}'s fix is in HEAD",
         Kind.FIXED: f"{agent} fixed it{ended}{tries}{f' ({event.reason})' if event.reason else ''}",
         Kind.RECOVERED: f"it passes again on unchanged files{ended}",
         Kind.RELEASED: f"{agent} released it as fixed{ended}, by word{because}",
@@ -176,7 +176,7 @@ def broken_again(event: Event, now: float) -> str:
 def ended(answer: Answer, checkout: str) -> list[str]:
     """What a pass came to for the breakages of this checkout."""
     event, view = answer.event, answer.view
-    where = place(view.state.scope, checkout)
+    where = place(REPO if event and len(event.seen) > 1 else view.state.scope, checkout)
     number = f"claim {event.number} is over" if event and event.number else "nobody had claimed it"
     if answer.outcome is Outcome.FIXED and event is not None:
         return [f"fixed: {where}, {number}{f' ({event.reason})' if event.reason else ''}"]

@@ -1,11 +1,9 @@
 """Whole answers: what happened, who, since when, and on the unhappy path one command to run next. Pure."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildguard.agents.identity import Ancestor
 from buildguard.checks.runner import Command, Result, Verdict
 from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, Run, State, Status, View, stale_in
@@ -13,6 +11,9 @@ from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, iso, quoted, shortened, some, span
 from buildguard.ui import phrases
+
+if TYPE_CHECKING:
+    from buildguard.agents.lineage import Ancestor
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 NAME_YOURSELF = 'buildguard status --agent "$(hostname)-$$"'
@@ -56,6 +57,7 @@ class Answers(NamedTuple):
     check: Command | None = None
     inside: bool = False
     """Whether it runs in a folder below the top of the work tree."""
+    program: tuple[str, ...] = ("buildguard",)
 
     @property
     def options(self) -> str:
@@ -64,7 +66,7 @@ class Answers(NamedTuple):
 
     def next(self, *words: str) -> str:
         """One of our commands, with the options to repeat."""
-        return shlex.join(("buildguard", *words)) + self.options
+        return " ".join(map(quoted, (*self.program, *words))) + self.options
 
     @property
     def give_up(self) -> str:
@@ -133,17 +135,15 @@ class Answers(NamedTuple):
         )
         return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
 
-    def held_above(self, answer: Answer, said: str, ancestor: Ancestor, again: str | None) -> Report:
+    def held_above(self, answer: Answer, said: str, ancestor: "Ancestor", again: str | None) -> Report:
         """A claim of a process above us: it waits for us, and we would wait for ourselves."""
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
-        named = again is not None and "--agent" in again
-        following: str | None = self.next("wait")
-        if ancestor.shell_with_terminal and again is not None and not named:
-            program, verb, rest = (*again.split(" ", 2), "")[:3]
-            following = f"{program} {verb} --agent {quoted(holder)} {rest}".rstrip()
-        return _about(answer, Exit.BUSY, lines, following)
+        following = self.next("wait")
+        if ancestor.shell_with_terminal and "--agent" not in self.aim:
+            following = _with(again, "--agent", holder) or following
+        return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
     def status(
         self, answer: Answer, head: Head, notes: Sequence[str], following: str | None, everything: bool, gate: bool
@@ -211,21 +211,23 @@ class Answers(NamedTuple):
         gone = {one.path for one in changed if not one.blob}
         paths = [pathspec(path, self.inside) for path in loose]
         new = [pathspec(path, self.inside) for path in loose if path not in gone]
-        commit = command(["buildguard", "commit", *self.aim, "-m", "Fix the build", "--", *paths])
-        added = command(["git", "add", "--", *new]) if new else ""
+        git = self.program[:-1] or ("git",)
+        commit = command([*self.program, "commit", *self.aim, "-m", "Fix the build", "--", *paths])
+        added = command([*git, "add", "--", *new]) if new else ""
         if commit is None or added is None:
-            return "git status --short"
+            return " ".join(map(quoted, (*git, "status", "--short")))
         return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
-        """What a commit came to for an open breakage, when git has returned."""
+        """What a commit came to for an open breakage, when git has returned. `unchecked` is a HEAD that nobody has
+        checked."""
+        breakage = answer.view.state.breakage if answer else None
+        if unchecked:
+            return [f"{unchecked[:7]} was not checked"], self.run_of(breakage.check if breakage else "")
         if answer is None:
             return [], None
-        lines = phrases.ended(answer, self.checkout)
         more, following = self.still_open(answer)
-        if unchecked and answer.outcome in (Outcome.PENDING, Outcome.LANDED):
-            more, following = [*more, f"{unchecked[:7]} was not checked"], self.next("run")
-        return [*lines, *more], following
+        return [*phrases.ended(answer, self.checkout), *more], following
 
     def failed(self, answer: Answer | None, ended: str, again: str | None) -> Report:
         """A red check that nobody else is fixing now. `ended` tells of the check, `again` is how to repeat it."""
@@ -234,8 +236,9 @@ class Answers(NamedTuple):
         failures = answer.run.failures if answer.run else ()
         lines = [ended, *phrases.failing(failures), *self.election(answer)]
         if answer.outcome is Outcome.ANOTHER_CHECK:
-            name = self._other_build()
-            return _about(answer, Exit.FAILED, lines, _built(again, name), {"election": "another_check"}, "failed")
+            return _about(
+                answer, Exit.FAILED, lines, self._elsewhere(again), {"election": "another_check"}, "failed"
+            )
         if answer.outcome in WON:
             lines.append(f"fix it, then run the next line; give up with: {self.give_up}")
         return _about(answer, Exit.FAILED, lines, again, {"election": answer.outcome.value}, "failed")
@@ -247,7 +250,7 @@ class Answers(NamedTuple):
 
     def while_busy(self, answer: Answer, ended: str) -> list[str]:
         """What is said before a wait."""
-        return [ended, *filter(None, [answer.why]), *_you(answer)]
+        return [ended, *filter(None, [answer.why])]
 
     def gave_up_fixing(self, answer: Answer | None, reason: str, code: int, again: str | None) -> Report:
         """The fix command did not help."""
@@ -313,8 +316,13 @@ class Answers(NamedTuple):
             return self.next("wait")
         return self.run_of(state.breakage.check)
 
-    def _other_build(self) -> str:
-        return "other" if self.build == "default" else f"{self.build}-other"
+    def _elsewhere(self, again: str | None) -> str | None:
+        """The same command about another build."""
+        name = "other" if self.build == "default" else f"{self.build}-other"
+        for given in (f"--build {quoted(self.build)}", f"--build={quoted(self.build)}"):
+            if again is not None and given in again and "--build" in self.aim:
+                return again.replace(given, f"--build {quoted(name)}", 1)
+        return _with(again, "--build", name) or again
 
 
 def unavailable(error: Exception) -> Report:
@@ -397,12 +405,12 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
     }
 
 
-def _built(again: str | None, name: str) -> str | None:
-    """The same command about another build."""
-    if again is None or not again.startswith("buildguard ") or "--build" in again:
-        return again
+def _with(again: str | None, option: str, value: str) -> str | None:
+    """One of our commands with one more option, right after its verb; None if it is none of ours."""
+    if again is None or not again.startswith("buildguard "):
+        return None
     program, verb, rest = (*again.split(" ", 2), "")[:3]
-    return f"{program} {verb} --build {quoted(name)} {rest}".rstrip()
+    return f"{program} {verb} {option} {quoted(value)} {rest}".rstrip()
 
 
 def _head_line(head: Head, now: float) -> str:

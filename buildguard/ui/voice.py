@@ -6,7 +6,6 @@ characters, no line of its own, and Rich never as markup.
 
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
@@ -30,6 +29,8 @@ def clean(line: str) -> str:
     """The line with everything escaped that could move a cursor, break a line or turn the reading direction."""
     if line.isascii() and line.isprintable():
         return line
+    import unicodedata  # a passing hook says nothing that needs it
+
     return "".join(
         char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _HIDDEN else char
         for char in line

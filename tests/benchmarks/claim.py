@@ -11,12 +11,10 @@ from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks.guards import guard
 from benchmarks.table import Row, Table, median, percentile
 
-from buildguard.agents.identity import Agent
-from buildguard.claims.guard import Guard
 from buildguard.claims.model import Outcome
-from buildguard.store.sqlite import Store
 
 ROUNDS = {1: 20, 8: 20, 32: 20, 64: 8}
 TARGETS = {32: (10.0, 100.0)}
@@ -76,10 +74,9 @@ def _claim(path: Path, name: str, start: int, opened: int, answer: Connection) -
 
 
 def _claimed(path: Path, name: str, release: bool = False) -> Outcome:
-    store = Store(path)
-    guard = Guard(store, "default", "checkout:.git", lambda: Agent(name, "--agent", None), 900.0, 3600.0)
-    outcome = guard.failed(None).outcome
+    ours = guard(path, name)
+    outcome = ours.failed(None).outcome
     if release:
-        guard.release(None, gave_up=False, reason="")
-    store.close()
+        ours.release(None, gave_up=False, reason="")
+    ours.store.close()
     return outcome

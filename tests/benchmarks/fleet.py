@@ -19,6 +19,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -26,6 +27,8 @@ from benchmarks.fleet_agent import POLICIES, Plan  # noqa: E402
 from testing.support import Checkout, new_repository  # noqa: E402
 
 CHECK_SECONDS = 0.2
+SAYING = ("first form", "buildguard")
+"""The policies that say whether HEAD is good."""
 BOUND = 300.0
 """Seconds after which a fleet that does not end is given up: a hung benchmark is a failed one."""
 CHECK = """
@@ -57,15 +60,16 @@ class Fact:
     what: str
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one policy came to with one number of agents; times in seconds."""
+class Row(NamedTuple):
+    """What one policy came to with one number of agents; times in seconds. `red_passing` is None where nothing is
+    said of HEAD."""
 
     agents: int
     policy: str
     at_once: int
     redundant: int
     waited_for_private: int
+    red_passing: int | None
     until_fix: float
     last_commit: float
     allowed: float
@@ -74,8 +78,8 @@ class Row:
     @property
     def reached(self) -> bool:
         """Whether that is what buildguard is to reach."""
-        counted = (self.at_once, self.redundant, self.waited_for_private)
-        return counted == (1, 0, 0) and self.last_commit <= self.allowed
+        counted = (self.at_once, self.redundant, self.waited_for_private, self.red_passing)
+        return counted == (1, 0, 0, 0) and self.last_commit <= self.allowed
 
 
 def measure(agents: int, policy: str) -> Row:
@@ -88,7 +92,8 @@ def measure(agents: int, policy: str) -> Row:
         _run(policy, places, folder)
         facts = _facts(folder)
         _verify(places)
-        return judged(policy, facts, {name: str(tree.path) for name, tree in places.items()})
+        row = judged(policy, facts, {name: str(tree.path) for name, tree in places.items()})
+        return row._replace(red_passing=red(next(iter(places.values())), facts)) if policy in SAYING else row
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -189,6 +194,17 @@ def _verify(places: dict[str, Checkout]) -> None:
         assert subjects.count(f"{name}: work") == 1, (name, subjects)
 
 
+def red(repository: Checkout, facts: list[Fact]) -> int:
+    """How many commits that were said to be good fail the check in a clean checkout of their own."""
+    said = {fact.what.removeprefix("green ") for fact in facts if fact.what.startswith("green ")}
+    failed = 0
+    for commit in said:
+        place = repository.path.parent / f"clean-{commit}"
+        repository.ok("worktree", "add", "-q", "--detach", str(place), commit)
+        failed += Checkout(place, repository.home).run("sh", "check.sh").status != 0
+    return failed
+
+
 def judged(policy: str, facts: list[Fact], places: dict[str, str]) -> Row:
     """What the log of a run comes to. `places` are the agents' work trees."""
     committed = [fact for fact in facts if fact.what == "committed"]
@@ -201,6 +217,7 @@ def judged(policy: str, facts: list[Fact], places: dict[str, str]) -> Row:
         _most_at_once(facts),
         len(fixes) - 1,
         len(waiting),
+        None,
         fixes[0].at - min(fact.at for fact in facts if fact.what == "starts"),
         max(fact.at for fact in committed) - fixes[0].at,
         CHECK_SECONDS + 1.0 * _longest_row(places, fixes[0].agent),
@@ -250,13 +267,14 @@ def _fails(fact: Fact) -> bool:
 def table(rows: list[Row]) -> str:
     """The rows as a table, as it stands in the README."""
     lines = [
-        "| agents | policy | fixing at once | redundant fixes | waiting for a private failure | start to fix"
-        " | fix to last commit (allowed) | checks |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | --- | ---: |",
+        "| agents | policy | fixing at once | redundant fixes | waiting for a private failure"
+        " | HEAD red while status said passing | start to fix | fix to last commit (allowed) | checks |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
     ]
     for row in rows:
+        red = "" if row.red_passing is None else row.red_passing
         lines.append(
-            f"| {row.agents} | {row.policy} | {row.at_once} | {row.redundant} | {row.waited_for_private}"
+            f"| {row.agents} | {row.policy} | {row.at_once} | {row.redundant} | {row.waited_for_private} | {red}"
             f" | {row.until_fix:.1f} s | {row.last_commit:.1f} s ({row.allowed:.1f} s) | {row.checks} |"
         )
     return "\n".join(lines)

@@ -62,7 +62,8 @@ class Agent:
 
     def run(self, *argv: str, hear: Callable[[str], None] | None = None) -> tuple[int, str]:
         """Run a command in the work tree; its status and all that it said. `hear` gets each line as it comes."""
-        environment = {**os.environ, "BUILDGUARD_AGENT": self.name, "FLEET_AGENT": self.name}
+        # For the check, which notes for whom it ran; who it is the agent itself has to say.
+        environment = {**os.environ, "FLEET_AGENT": self.name}
         lines: list[str] = []
         with subprocess.Popen(
             argv,
@@ -130,8 +131,19 @@ class Agent:
                 raise RuntimeError(f"{self.name}: git {arguments} ended with {status} for long enough:\n{said}")
             time.sleep(0.02)
 
+    def is_committed(self, path: str) -> bool:
+        """Whether HEAD has that file as it lies in the work tree."""
+        return self._is_in(path, "HEAD")
+
     def _is_in(self, path: str, commit: str) -> bool:
         return self.run("git", "diff", "--quiet", commit, "--", path)[0] == 0
+
+    def sample(self, green: Callable[[], bool]) -> None:
+        """Note the HEAD that is said to be good, if it is and did not move while that was asked. Whether it really
+        is good is seen when the fleet has ended."""
+        head = self.run("git", "rev-parse", "HEAD")[1]
+        if green() and head == self.run("git", "rev-parse", "HEAD")[1]:
+            self.log(f"green {head.strip()}")
 
     def mend(self, said: str) -> None:
         """Mend what the check names, for who coordinates without buildguard: what is everybody's first."""
@@ -199,6 +211,7 @@ def _first_form(agent: Agent, database: sqlite3.Connection) -> None:
         passed, said = agent.check()
         if passed:
             database.execute("UPDATE build SET status = 'passing', fixer = NULL, broken_since = NULL")
+            agent.sample(lambda: True)
             return
         now = time.monotonic()
         database.execute("BEGIN IMMEDIATE")
@@ -218,27 +231,26 @@ def _first_form(agent: Agent, database: sqlite3.Connection) -> None:
 
 
 def buildguard(agent: Agent) -> None:
-    """buildguard, as an agent is told to use it: commit through it, and do what it says, nothing else."""
-    _deliver(agent, f"buildguard commit -q -m '{agent.name}: work' -- {agent.own}")
-
-
-def _deliver(agent: Agent, commit: str) -> None:
-    """Bring a commit through: mend what is said to be ours to fix, run the `next:` line as it stands, and commit
-    again after it if it was something else than a commit."""
-    command = commit
+    """buildguard, as an agent is told to use it: commit through it, mend what is said to be one's own to fix, and
+    run each `next:` line as it stands; where there is none, commit again."""
+    own = f"buildguard commit --agent {agent.name} -q -m '{agent.name}: work' -- {agent.own}"
+    command, delivered, fixing = own, False, False
     for _ in agent.rounds():
         status, said = agent.run("sh", "-c", command, hear=lambda line: _note_wait(agent, line))
-        if status == 0 and re.match("(buildguard|git) commit ", command):
-            return
-        if status == 0:
-            command = commit
-            continue
+        delivered = delivered or (status == 0 and command == own)
+        if fixing:
+            agent.sample(lambda: agent.run("buildguard", "status", "--exit-code", "--agent", agent.name)[0] == 0)
+            if agent.is_committed("app.txt"):
+                agent.log("fixed")
+                fixing = False
         following = [line[6:] for line in said.splitlines() if line.startswith("next: ")]
-        if not following:
+        if "buildguard: fix it, then run the next line" in said:
+            fixing = _mend(agent, said, fixing)
+        elif status and not following:
             raise RuntimeError(f"{agent.name} was not told what to do next by `{command}`:\n{said}")
-        if "buildguard: it is yours to fix" in said:
-            _mend(agent, said)
-        command = following[-1]
+        if delivered and not following:
+            return
+        command = following[-1] if following else own
 
 
 def _note_wait(agent: Agent, line: str) -> None:
@@ -247,17 +259,16 @@ def _note_wait(agent: Agent, line: str) -> None:
         agent.log(f"waits {match[1]}")
 
 
-def _mend(agent: Agent, said: str) -> None:
-    """Mend what the check named. Its own file goes with this agent's commit, the others' needs one of its own."""
+def _mend(agent: Agent, said: str, fixing: bool) -> bool:
+    """Mend what the check named; whether this agent is at the shared breakage from now on."""
     named = failures(said)
     if "app" in named:
-        agent.log("fixing")
+        if not fixing:
+            agent.log("fixing")
         agent.edit_app()
     if f"own-{agent.name}" in named:
         agent.edit_own()
-    if "app" in named:
-        _deliver(agent, f"buildguard commit -q -m '{agent.name}: {FIX}' -- app.txt")
-        agent.log("fixed")
+    return fixing or "app" in named
 
 
 POLICIES: dict[str, Callable[[Agent], None]] = {

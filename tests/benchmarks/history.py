@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.guards import guard
 from benchmarks.table import Row, Table, in_turn, milliseconds, percentile
 
-from buildguard.agents.identity import Agent
 from buildguard.claims.guard import Guard
-from buildguard.claims.model import Event, Outcome, Status
-from buildguard.store import codec as schema
-from buildguard.store.sqlite import Store
+from buildguard.claims.model import Event, Kind, Outcome, Status
+from buildguard.store import codec
 
 YEAR = 365 * 24 * 3600.0
 HOUR = 3600.0
@@ -46,62 +45,54 @@ def measure(folder: Path, smallest: bool) -> Table:
 
 def _timed(path: Path, work: Callable[[Guard], object]) -> Callable[[], float]:
     def measure_one() -> float:
-        guard = _guard(path)
+        ours = guard(path, "ann")
 
         def whole() -> None:
-            work(guard)
-            guard.store.close()
+            work(ours)
+            ours.store.close()
 
         took = milliseconds(whole)
-        guard.reset()
-        guard.store.close()
+        ours.reset()
+        ours.store.close()
         return took
 
     return measure_one
 
 
-def _claim(guard: Guard) -> None:
-    assert guard.failed(None).outcome is Outcome.CLAIMED
+def _claim(ours: Guard) -> None:
+    assert ours.failed(None).outcome is Outcome.CLAIMED
 
 
-def _status(guard: Guard) -> None:
-    assert guard.status().view.state.status is Status.PASSING
+def _status(ours: Guard) -> None:
+    assert ours.status(ours.read()).view.state.status is Status.PASSING
 
 
 def _fill(path: Path, events: int, span: float) -> None:
     """A database with that many events, evenly over the last `span` seconds."""
-    guard = _guard(path)
-    guard.failed(None)
-    guard.release(None, gave_up=False, reason="")
-    guard.store.close()
+    ours = guard(path, "ann")
+    ours.failed(None)
+    ours.release(None, gave_up=False, reason="")
+    ours.store.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("DELETE FROM event")
-        db.executemany(schema.INSERT_EVENT, _events(events, span))
+        db.executemany("INSERT INTO event (build, at, value) VALUES (?, ?, ?)", _events(events, span))
 
 
 def _events(many: int, span: float) -> Iterator[tuple[object, ...]]:
     first = time.time() - span - 60
+    claimed = Event(
+        Kind.CLAIMED,
+        "checkout:here",
+        0,
+        "",
+        failures=("tests/test_app.py::test_one", "tests/test_app.py::test_two"),
+        checkout="checkout:here",
+        head="1" * 40,
+        branch="refs/heads/main",
+        after=Status.FIXING,
+    )
+    fixed = claimed._replace(kind=Kind.FIXED, before=Status.FIXING, after=Status.PASSING)
     for number in range(many):
-        kind, before, after = (
-            (Outcome.FIXED, Status.FIXING, Status.PASSING)
-            if number % 2
-            else (Outcome.CLAIMED, Status.PASSING, Status.FIXING)
-        )
-        event = Event(
-            kind,
-            "checkout:.git",
-            before,
-            after,
-            number // 2,
-            f"agent {number % 7}",
-            failures=("tests/test_app.py::test_one", "tests/test_app.py::test_two"),
-            checkout="checkout:.git",
-            head="1" * 40,
-            tree="2" * 40,
-            branch="refs/heads/main",
-        )
-        yield "default", first + span * number / many, *schema.event_values(event)
-
-
-def _guard(path: Path) -> Guard:
-    return Guard(Store(path), "default", "checkout:.git", lambda: Agent("ann", "--agent", None), 900.0, 3600.0)
+        event = (claimed, fixed)[number % 2]._replace(number=number // 2, agent=f"agent {number % 7}")
+        at = first + span * number / many
+        yield "default", at, codec.encode(event._replace(at=at))

@@ -11,11 +11,10 @@ from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from benchmarks.guards import guard
 from benchmarks.table import Row, Table, median, percentile
 
-from buildguard.agents.identity import Agent
-from buildguard.claims.guard import Guard
-from buildguard.store.sqlite import POLL_SECONDS, Store
+from buildguard.store.sqlite import POLL_SECONDS
 
 LONG = 60.0
 """Seconds that a waiter would wait; none ever does."""
@@ -43,7 +42,7 @@ def measure(folder: Path, smallest: bool) -> Table:
 def _wake(path: Path, after: float) -> tuple[float, float, float, float]:
     """Release a claim `after` seconds of waiting. When it was released and when the waiter knew (the same
     monotonic clock), the waiter's processor time and how long it waited, all in seconds."""
-    fixer = _guard(path, "fixer")
+    fixer = guard(path, "fixer")
     fixer.failed(None)
     fixer.store.close()
     mine, theirs = Pipe(duplex=False)
@@ -61,17 +60,13 @@ def _wake(path: Path, after: float) -> tuple[float, float, float, float]:
 
 
 def _wait(path: Path, answer: Connection) -> None:
-    guard = _guard(path, "waiter")
+    waiter, told = guard(path, "waiter"), False
     began, worked = time.monotonic(), time.process_time()
-    for moment in guard.waiting(LONG, "waiter"):
+    for moment in waiter.waiting(LONG):
         if moment.holder is None:
             break
-        if not guard.__dict__.get("told"):
-            guard.__dict__["told"] = True
+        if not told:
+            told = True
             answer.send("waiting")
     woken = time.monotonic()
     answer.send((woken, time.process_time() - worked, woken - began))
-
-
-def _guard(path: Path, name: str) -> Guard:
-    return Guard(Store(path), "default", "checkout:.git", lambda: Agent(name, "--agent", None), 900.0, 3600.0)

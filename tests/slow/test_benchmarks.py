@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from benchmarks import fleet
-from testing.support import PROJECT
+from testing.support import PROJECT, Checkout
 
 ROW = re.compile(r"\| .+ \| [0-9]+\.[0-9]{2} \S.* \| [0-9]+\.[0-9]{2} \| .*\|")
 
@@ -33,7 +33,19 @@ def test_a_benchmark_that_does_not_exist_is_an_error_and_not_an_empty_success() 
 @pytest.mark.timeout(2 * fleet.BOUND)
 def test_a_small_fleet_has_one_fixer_and_nobody_waits_for_a_private_failure() -> None:
     row = fleet.measure(4, "buildguard")
-    assert (row.at_once, row.redundant, row.waited_for_private) == (1, 0, 0), row
+    assert (row.at_once, row.redundant, row.waited_for_private, row.red_passing) == (1, 0, 0, 0), row
+
+
+def test_a_commit_that_was_said_to_be_good_is_checked_in_a_checkout_of_its_own(checkout: Checkout) -> None:
+    checkout.write("check.sh", "! grep -q BROKEN app.txt\n")
+    facts = []
+    for text in ("fine\n", "BROKEN\n", "fine again\n"):
+        checkout.write("app.txt", text)
+        checkout.ok("add", "-A")
+        checkout.ok("commit", "-q", "--no-verify", "-m", text)
+        facts += [fleet.Fact(1.0, "a", f"green {checkout.ok('rev-parse', 'HEAD')}")] * 2
+    assert fleet.red(checkout, facts) == 1
+    assert fleet.red(checkout, [fleet.Fact(1.0, "a", "committed")]) == 0
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,14 @@ def row(value: str) -> str:
     return f"SELECT 'default' AS build, 'x' AS scope, {value} AS value"
 
 
-def foreign(version: int) -> Callable[[Path], None]:
-    """The database of a program that counts its schemas, too."""
+def foreign(*statements: str) -> Callable[[Path], None]:
+    """The database of another program, made so."""
 
     def prepare(path: Path) -> None:
         path.parent.mkdir()
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("CREATE TABLE bookmark (url TEXT)")
-            db.execute(f"PRAGMA user_version = {version}")
+            for statement in statements:
+                db.execute(statement)
 
     return prepare
 
@@ -153,10 +153,13 @@ BAD = [
     Bad("without its state", damaged_by("DROP TABLE build_state"), Fault.DAMAGED,
         "is damaged (no such table: build_state)"),
     Bad("without its history", damaged_by("DROP TABLE event"), Fault.DAMAGED, "is damaged (no such table: event)"),
-    Bad("another program's", foreign(0), Fault.FOREIGN, "is a database of another program or"),
-    Bad("another program's of its 1st schema", foreign(1), Fault.FOREIGN, "is a database of another program or"),
-    Bad("another program's without a table", damaged_by("PRAGMA application_id = 7"), Fault.FOREIGN,
-        "is a database of another program or"),
+    *(Bad(name, foreign(*statements), Fault.FOREIGN, "is a database of another program or of an older buildguard")
+      for name, *statements in (
+        ("another program's", "CREATE TABLE bookmark (url TEXT)"),
+        ("another program's of its 1st schema", "CREATE TABLE bookmark (url TEXT)", "PRAGMA user_version = 1"),
+        ("another program's that is empty", "PRAGMA application_id = 7"),
+        ("another schema's that is empty", "PRAGMA user_version = 1"),
+    )),
     Bad("a folder itself", _a_folder, Fault.UNREACHABLE, NO_FILE, LS),
     Bad("in a folder that cannot be made", _a_file_in_the_way, Fault.UNREACHABLE,
         "cannot be opened (Not a directory)", LS),

@@ -156,7 +156,8 @@ def test_the_file_may_lie_in_a_chain_of_missing_folders_with_odd_names(
     store = opened(at=path)
     store.update("default", writing(FIXING))
     assert store.read("default").state(HERE).status is Status.FIXING
-    assert list(path.parent.iterdir()) == [path]
+    assert [found for found in (tmp_path / "a").rglob("*") if found.is_file()] == [path]
+    assert path.stat().st_size > 0
 
 
 def test_a_relative_path_means_the_same_file_when_the_folder_has_changed(
@@ -250,7 +251,8 @@ def test_names_that_are_no_unicode_are_kept_apart(opened: Callable[..., SqliteSt
 
 
 def test_the_clone_s_own_file_has_no_part_for_a_repository(tmp_path: Path) -> None:
-    with closing(open_store(None, tmp_path, "https://example.org/a.git", 0o660)) as store:
+    tmp_path.chmod(0o2770)
+    with closing(open_store(None, tmp_path, "https://example.org/a.git")) as store:
         store.update("default", writing(FIXING))
         own = tmp_path / "buildguard" / "state.db"
         assert store.where == str(own)
@@ -262,11 +264,11 @@ def test_the_clone_s_own_file_has_no_part_for_a_repository(tmp_path: Path) -> No
 def test_a_file_that_the_settings_name_has_a_part_for_each_repository(tmp_path: Path) -> None:
     named = tmp_path / "named.db"
     with (
-        closing(open_store(named, tmp_path, "a", 0o664)) as store,
+        closing(open_store(named, tmp_path, "a")) as store,
         closing(open_store(named, tmp_path, "b")) as other,
     ):
         store.update("default", writing(FIXING))
-        assert (store.where, modes(named)[0]) == (str(named), 0o664)
+        assert (store.where, modes(named)[0]) == (str(named), 0o600)
         assert store.read("default").states
         assert other.read("default").states == {}
 

@@ -148,11 +148,11 @@ def test_the_verdict_stands_on_a_full_disk(ready: Checkout) -> None:
 
 
 def test_a_claim_that_was_held_before_the_disk_was_full_can_still_be_read(ready: Checkout, tmp_path: Path) -> None:
-    ready.buildguard("claim", agent="ann")
+    ready.buildguard("claim", "--scope", "repo", agent="ann")
     database(ready).rename(tmp_path / "seed.db")
     prefix = on_a_full_disk(database(ready).parent, tmp_path / "seed.db")
     refused(ready.run(*prefix, BUILDGUARD, "release", agent="ann"), "the disk is full")
-    assert ready.run(*prefix, BUILDGUARD, "claim", agent="me").status == 75
+    assert ready.run(*prefix, BUILDGUARD, "claim", "--scope", "repo", agent="me").status == 75
 
 
 def test_a_reason_or_a_check_that_is_no_unicode_is_no_fault_of_the_database(ready: Checkout) -> None:

@@ -74,6 +74,7 @@ COUNT = st.integers(-1, 2**37)
 CONTENTS = st.lists(
     st.builds(Content, PATHS, st.sampled_from(["", "100644", "120000", "160000"]), IDS), max_size=3
 ).map(tuple)
+SOME_IDS = st.lists(IDS, max_size=2).map(tuple)
 CLAIMS = st.builds(
     Claim,
     agent=NAMES,
@@ -92,8 +93,18 @@ BREAKAGES = st.builds(
     began=LINES,
     failures=LINES,
     reason=TEXT,
-    seen=st.dictionaries(NAMES, st.builds(Seen, head=IDS, branch=BRANCHES, files=IDS), max_size=2),
-    landed=st.none() | st.builds(Landed, at=SECONDS, checkout=NAMES, loose=SOME_PATHS),
+    seen=st.dictionaries(NAMES, st.builds(Seen, head=IDS, branch=BRANCHES, files=st.none() | IDS), max_size=2),
+    landed=st.none()
+    | st.builds(
+        Landed,
+        at=SECONDS,
+        checkout=NAMES,
+        loose=SOME_PATHS,
+        head=IDS,
+        branch=BRANCHES,
+        commits=SOME_IDS,
+        contents=CONTENTS,
+    ),
     claim=st.none() | CLAIMS,
 )
 STATES = st.builds(
@@ -123,7 +134,9 @@ EVENTS = st.builds(
     after=st.sampled_from(Status),
     lasted=SPANS,
     fixed_at=SPANS,
-    commits=st.lists(IDS, max_size=2).map(tuple),
+    heads=SOME_IDS,
+    seen=st.lists(NAMES, max_size=2).map(tuple),
+    commits=SOME_IDS,
     contents=CONTENTS,
     about=COUNT,
     id=st.integers(0, 2**37),
@@ -144,5 +157,6 @@ PROOFS = st.builds(
     failed=IDS,
     changed=CONTENTS,
     written=SOME_PATHS,
+    staged=SOME_PATHS,
     at=SECONDS,
 )

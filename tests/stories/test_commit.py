@@ -5,6 +5,8 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def committing(checkout: Checkout, *words: str, **more: str) -> Following:
 
 
 def fixed_by_ann(checkout: Checkout) -> None:
-    """End the breakage, without a commit."""
+    """End the breakage without a commit: go back to what is committed."""
     checkout.write("app.txt", "fine\n")
     assert checkout.buildguard("run", agent="ann").status == 0
 
@@ -83,7 +85,7 @@ def test_time_that_runs_out_is_75_with_the_command_that_repeats_it(checkout: Che
     done = checkout.buildguard("commit", "--timeout", "0.2s", "-m", "it's mine", agent="bob")
     assert done.status == 75
     assert "busy: the wait ran out, nothing was committed: ann is fixing since" in done.out
-    assert done.out.endswith("next: buildguard commit -m 'it'\"'\"'s mine'\n")
+    assert done.out.endswith("next: buildguard commit --agent bob --timeout 0.2s -m 'it'\"'\"'s mine'\n")
 
 
 def test_its_own_failure_is_1_with_the_command_that_repeats_it(checkout: Checkout) -> None:
@@ -91,7 +93,7 @@ def test_its_own_failure_is_1_with_the_command_that_repeats_it(checkout: Checkou
     done = checkout.buildguard("commit", "-am", "x", agent="ann")
     assert done.status == 1
     assert "claimed: you are the fixer" in done.err
-    assert done.both.count("next: buildguard commit -am x\n") == 1
+    assert done.both.count("next: buildguard commit --agent ann -am x\n") == 1
 
 
 AWKWARD = (
@@ -257,11 +259,49 @@ def test_a_commit_message_hook_that_refuses_is_gits_failure(checkout: Checkout) 
     assert "committing again" not in done.err
 
 
-def test_without_a_hook_it_says_that_nothing_was_checked(checkout: Checkout) -> None:
+# Where git would run no buildguard hook
+
+
+def no_hook(checkout: Checkout) -> None:
     (checkout.path / ".git" / "hooks" / "pre-commit").unlink()
-    done = checkout.buildguard("commit", "--allow-empty", "-m", "x", agent="ann")
-    assert done.status == 0
-    assert "no buildguard hook ran: nothing was checked" in done.err
+
+
+def a_hook_that_may_not_run(checkout: Checkout) -> None:
+    (checkout.path / ".git" / "hooks" / "pre-commit").chmod(0o644)
+
+
+def no_hooks_path(checkout: Checkout) -> None:
+    checkout.ok("config", "core.hooksPath", "")
+
+
+def hooks_elsewhere(checkout: Checkout) -> None:
+    checkout.write("../hooks/pre-commit", "#!/bin/sh\nexit 0\n").chmod(0o755)
+    checkout.ok("config", "core.hooksPath", str(checkout.path.parent / "hooks"))
+
+
+@pytest.mark.parametrize("unhooked", [no_hook, a_hook_that_may_not_run, no_hooks_path, hooks_elsewhere])
+def test_where_git_runs_no_hook_of_ours_it_checks_itself(
+    checkout: Checkout, unhooked: Callable[[Checkout], None]
+) -> None:
+    unhooked(checkout)
+    checkout.write("app.txt", "BROKEN\n")
+    red = checkout.buildguard("commit", "-am", "x", agent="ann")
+    assert (red.status, red.out.splitlines()[-1]) == (1, "next: buildguard commit --agent ann -am x"), red
+    assert checkout.ok("log", "--format=%s") == "first", "nothing red is committed"
+    checkout.write("app.txt", "mended\n")
+    green = checkout.buildguard("commit", "-am", "x", agent="ann")
+    assert (green.status, "passed: " in green.both, "nothing was checked" in green.both) == (0, True, False), green
+    assert "fixed: this checkout, claim 1 is over" in green.out
+    assert checkout.ok("log", "--format=%s") == "x\nfirst"
+
+
+def test_what_is_staged_while_it_checks_itself_is_not_committed(checkout: Checkout) -> None:
+    no_hook(checkout)
+    checkout.write(".buildguard.toml", "check = 'echo others > theirs.txt; git add theirs.txt'\n")
+    checkout.ok("add", "-A")
+    done = checkout.buildguard("commit", "-m", "mine", agent="ann")
+    assert (done.status, "what is staged is no longer what you had staged" in done.out) == (75, True), done
+    assert checkout.ok("log", "--format=%s") == "first"
 
 
 def test_term_ends_git_and_the_check(tmp_path: Path) -> None:
@@ -371,8 +411,8 @@ def test_json_tells_what_the_hook_found(checkout: Checkout) -> None:
     assert done.status == 1
     assert (told["outcome"], told["election"]) == ("failed", "claimed")
     assert (told["claim"], told["fixer"], told["mine"]) == (1, "ann", True)
-    assert (told["scope"], told["status"]) == ("checkout:.git", "fixing")
-    assert told["next"] == "buildguard commit -qm x"
+    assert (told["scope"].startswith("checkout:repository-"), told["status"]) == (True, "fixing")
+    assert told["next"] == "buildguard commit --agent ann --json -qm x"
     checkout.write("app.txt", "fine\n")
     checkout.write("more.txt", "more\n")
     checkout.ok("add", "-A")
@@ -386,7 +426,7 @@ def test_json_repeats_the_next_command_of_the_hook(checkout: Checkout) -> None:
     done = checkout.buildguard("commit", "--json", "-m", "mine", agent="ann")
     told = json.loads(done.out)
     assert (done.status, told["outcome"]) == (1, "changed")
-    assert told["next"] == "git commit -m mine -- .buildguard.toml"
+    assert told["next"] == "git commit -mmine -- .buildguard.toml"
     assert f"next: {told['next']}\n" in done.err
 
 
@@ -395,3 +435,171 @@ def test_what_git_itself_refuses_ends_with_a_next_command(checkout: Checkout) ->
     assert done.status == 1
     assert "did not match any file" in done.err
     assert done.out == "buildguard: not committed: git commit ended with 1, and says above why\nnext: git status\n"
+
+
+# Its own options, and git's
+
+
+def test_every_line_repeats_its_own_options_and_gits(checkout: Checkout) -> None:
+    db = str(checkout.path.parent / "state.db")
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("run", "--db", db, agent="ann").status == 1
+    staged_by_bob(checkout)
+    own = ["--build", "default", "--timeout", "0.2s", "--json"]
+    words = ["-m", "it's mine", "--signoff", "--", "mine.txt"]
+    done = checkout.buildguard("commit", "--db", db, "--agent", "bob", *own, *words)
+    told = json.loads(done.out)
+    assert (done.status, told["outcome"]) == (75, "timeout")
+    again = shlex.split(told["next"])
+    assert again[:2] == ["buildguard", "commit"]
+    assert again[-len(words) :] == words
+    given = again[2 : -len(words)]
+    assert given.count("--json") == 1
+    given.remove("--json")
+    assert dict(zip(given[::2], given[1::2], strict=True)) == {
+        "--agent": "bob",
+        "--build": "default",
+        "--db": db,
+        "--timeout": "0.2s",
+    }
+    checkout.write("app.txt", "fine\n")
+    assert checkout.run(*again).status == 0
+    assert checkout.ok("log", "-1", "--format=%s") == "it's mine"
+
+
+def test_a_database_of_its_own_is_the_hooks_too(checkout: Checkout) -> None:
+    (checkout.path / "sub").mkdir()
+    below = Checkout(checkout.path / "sub", checkout.home)
+    checkout.write("app.txt", "BROKEN\n")
+    assert below.buildguard("commit", "--db", "../../state.db", "--agent", "ann", "-am", "x").status == 1
+    there = below.buildguard("status", "--json", "--db", "../../state.db")
+    here = below.buildguard("status", "--json")
+    assert [json.loads(one.out)["fixer"] for one in (there, here)] == ["ann", None]
+
+
+def test_the_options_of_the_git_that_called_it_stand_in_its_lines(checkout: Checkout, tmp_path: Path) -> None:
+    away = Checkout(tmp_path / "away", checkout.home)
+    away.path.mkdir()
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("add", "app.txt")
+    red = away.git("-C", str(checkout.path), "buildguard", "commit", "-qm", "mine", agent="ann")
+    checkout.write("app.txt", "mended\n")
+    checkout.ok("add", "app.txt")
+    assert red.last == f"next: git -C {checkout.path} buildguard commit --agent ann -qm mine"
+    assert away.run("sh", "-c", red.last.removeprefix("next: ")).status == 0
+    assert checkout.ok("log", "-1", "--format=%s") == "mine"
+
+
+UNCHECKED = (
+    ("-n -m x", "-m x"),
+    ("-anm x", "-am x"),
+    ("--no-verify -m x", "-m x"),
+    ("--no-verif -m x", "-m x"),
+    ("-am -n -n", "-am -n"),
+    ("-nqm x -- app.txt", "-qm x -- app.txt"),
+)
+
+
+@pytest.mark.parametrize(("given", "instead"), UNCHECKED, ids=[row[0] for row in UNCHECKED])
+def test_past_the_check_it_commits_nothing_and_says_what_to_run_instead(
+    checkout: Checkout, given: str, instead: str
+) -> None:
+    checkout.write("app.txt", "more\n")
+    checkout.ok("add", "app.txt")
+    done = checkout.buildguard("commit", *given.split(), agent="ann")
+    assert (done.status, done.last) == (2, f"next: buildguard commit --agent ann {instead}"), done
+    assert checkout.ok("log", "--format=%s") == "first"
+    assert checkout.run(*shlex.split(done.last.removeprefix("next: "))).status == 0
+
+
+def test_what_looks_like_no_verify_may_be_a_message(checkout: Checkout) -> None:
+    for words in (("-m", "-n"), ("-m-n",), ("--message=--no-verify",)):
+        assert checkout.buildguard("commit", "--allow-empty", *words, agent="ann").status == 0
+    assert checkout.ok("log", "-3", "--format=%s") == "--no-verify\n-n\n-n"
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--short", "--porcelain", "--long", "--dry", "-z"])
+def test_what_only_shows_is_never_called_committed(checkout: Checkout, option: str) -> None:
+    staged_by_bob(checkout)
+    own = checkout.git("commit", option, BUILDGUARD="0")
+    shown = checkout.buildguard("commit", option, agent="ann")
+    assert (shown.status, shown.out) == (own.status, own.out)
+    told = checkout.buildguard("commit", "--json", option, agent="ann")
+    assert json.loads(told.out)["outcome"] == "git"
+    assert checkout.ok("log", "--format=%s") == "first"
+
+
+def test_a_waiter_whose_message_came_on_stdin_is_told_to_wait(checkout: Checkout) -> None:
+    claimed_by_ann(checkout)
+    staged_by_bob(checkout)
+    line = f"echo mine | {shlex.quote(BUILDGUARD)} commit --timeout 0.2s -F -"
+    done = checkout.run("sh", "-c", line, agent="bob")
+    assert (done.status, done.out.splitlines()[-1]) == (75, "next: buildguard wait --agent bob"), done
+
+
+def test_a_fixer_whose_message_came_on_stdin_is_told_how_to_check(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    done = checkout.run("sh", "-c", f"echo x | {shlex.quote(BUILDGUARD)} commit -aF -", agent="ann")
+    assert (done.status, done.last) == (1, "next: buildguard run --agent ann"), done
+
+
+# Committed is said when HEAD shows it
+
+
+IGNORING = (
+    "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def test_a_parent_that_ignores_its_children_does_not_make_a_refusal_a_commit(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    words = (sys.executable, "-c", IGNORING, BUILDGUARD, "commit", "--json", "-qam", "x")
+    red = checkout.run(*words, agent="ann")
+    assert (red.status, json.loads(red.out)["outcome"]) == (1, "failed")
+    checkout.write("app.txt", "mended\n")
+    green = checkout.run(*words, agent="ann")
+    assert (green.status, json.loads(green.out)["outcome"]) == (0, "committed")
+
+
+def test_an_amend_that_makes_the_same_commit_again_is_committed(checkout: Checkout) -> None:
+    then = {"GIT_COMMITTER_DATE": "@86400 +0000", "GIT_AUTHOR_DATE": "@86400 +0000"}
+    staged_by_bob(checkout)
+    heads = []
+    for words in (("-m", "x"), ("--amend", "-m", "x"), ("--amen", "--no-edit")):
+        done = checkout.buildguard("commit", "--json", *words, agent="ann", **then)
+        assert (done.status, json.loads(done.out)["outcome"]) == (0, "committed"), done
+        heads.append(checkout.ok("rev-parse", "HEAD"))
+    assert len(set(heads)) == 1
+
+
+def test_a_fix_that_a_waiter_saw_first_is_told_to_whoever_committed_it(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("commit", "-am", "x", agent="ann").status == 1
+    hook = checkout.path / ".git" / "hooks" / "post-commit"
+    hook.write_text(f"#!/bin/sh\nexec {shlex.quote(BUILDGUARD)} status --agent bob\n")
+    hook.chmod(0o755)
+    checkout.write("app.txt", "mended\n")
+    done = checkout.buildguard("commit", "-am", "x", agent="ann")
+    assert (done.status, "fixed: this checkout, claim 1 is over" in done.out) == (0, True), done
+
+
+def test_the_fix_of_the_build_that_the_hook_guards_is_told(checkout: Checkout) -> None:
+    hook = checkout.path / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!/bin/sh\nexec {shlex.quote(BUILDGUARD)} hook --build lint\n")
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("commit", "-am", "x", agent="ann").status == 1
+    checkout.write("app.txt", "mended\n")
+    done = checkout.buildguard("commit", "-am", "x", agent="ann")
+    assert (done.status, "fixed: this checkout, claim 1 is over" in done.out) == (0, True), done
+
+
+def test_an_empty_message_stays_one_in_the_line_that_repeats_the_commit(checkout: Checkout) -> None:
+    checkout.write(
+        ".buildguard.toml", "check = 'test -e theirs.txt || { echo x > theirs.txt; git add theirs.txt; }'\n"
+    )
+    checkout.ok("add", "-A")
+    done = checkout.git("commit", "--allow-empty-message", "-m", "", agent="ann")
+    assert done.status == 1
+    assert checkout.run(*shlex.split(done.last.removeprefix("next: ")), agent="ann").status == 0
+    assert checkout.ok("log", "-1", "--format=%B") == ""
+    assert checkout.ok("show", "--format=", "--name-only", "HEAD") == ".buildguard.toml"

@@ -1,14 +1,17 @@
 """What is around us may be broken: closed streams, no room for temporary files, a row that nobody wrote."""
 
+import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testing.support import BUILDGUARD, Checkout, ended, eventually
-
-from buildguard.git import commandline as again
+from store.faulty import OBEYING
+from testing.support import BUILDGUARD, Checkout, Done, ended, eventually, with_variables
 
 
 @pytest.mark.parametrize("temporary", ["/nonexistent", "/dev/null/file"])
@@ -48,28 +51,130 @@ def test_a_row_that_nobody_wrote_takes_away_no_green_verdict(checkout: Checkout)
     assert checkout.buildguard("claim", agent="ann").status == 0
     database = sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")
     with database:
-        database.execute("UPDATE build_state SET revision = 0")
+        database.execute("UPDATE build_state SET value = json_set(value, '$.number', 'one')")
     database.close()
     done = checkout.buildguard("run", "--", "true", agent="ann")
     assert done.status == 0
     assert "coordination is unavailable" in done.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["-F", "-"], True),
-        (["-aF", "-"], True),
-        (["-F-"], True),
-        (["--file=-"], True),
-        (["-m", "see PDF-"], False),
-        (["-m", "-"], False),
-        (["-am", "-F-"], False),
-        (["-m", "x", "--", "-"], False),
-    ],
+BUGS = (
+    "buildguard.claims.guard:Guard.read",
+    "buildguard.claims.guard:Guard.passed",
+    "buildguard.claims.guard:Guard.failed",
+    "buildguard.claims.guard:Guard.history",
+    "buildguard.git.files:look",
+    "buildguard.git.files:watched",
+    "buildguard.checks.failures:failure_ids",
+    "buildguard.commands.landing:ask",
+    "buildguard.commands.elsewhere:handed_on",
 )
-def test_only_a_commit_that_reads_stdin_is_taken_for_one(arguments: list[str], expected: bool) -> None:
-    assert again.reads_stdin(arguments) is expected
+
+
+@pytest.mark.parametrize("where", BUGS)
+def test_a_bug_inside_coordination_leaves_the_verdict(checkout: Checkout, tmp_path: Path, where: str) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    module, name = where.split(":")
+    (site / "sitecustomize.py").write_text(
+        f"import {module} as module\n"
+        "def _broken(*_, **__):\n    raise RuntimeError('on purpose')\n"
+        f"module.{name} = _broken\n"
+    )
+    checkout.buildguard("run", agent="ann")
+    faulty = with_variables(checkout, {"PYTHONPATH": str(site), "TMPDIR": str(tmp_path)})
+    good = faulty.git("commit", "--allow-empty", "-m", "good", agent="ann")
+    assert good.status == 0, good
+    checkout.write("app.txt", "BROKEN\n")
+    bad = faulty.git("commit", "-am", "bad", agent="ann")
+    assert (bad.status, checkout.ok("log", "-1", "--format=%s")) == (1, "good")
+    assert faulty.buildguard("run", "--", "true", agent="ann").status == 0
+    assert faulty.buildguard("run", "--", "false", agent="ann").status == 1
+    told = re.search(r"coordination is unavailable: a bug in buildguard; report: (\S+)", good.err + bad.err)
+    assert told, bad
+    assert "RuntimeError: on purpose" in Path(told[1]).read_text()
+
+
+CANNOT_START = {
+    "missing": "git is not installed, or not on PATH",
+    "not executable": "git cannot be run: Permission denied",
+    "of another machine": "git cannot be run: Exec format error",
+}
+
+
+@pytest.mark.parametrize("git", CANNOT_START)
+def test_a_git_that_cannot_start_leaves_the_verdict(checkout: Checkout, tmp_path: Path, git: str) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("true", "false"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if git != "missing":
+        (programs / "git").write_bytes(b"\x7fELF of another machine")
+        (programs / "git").chmod(0o644 if git == "not executable" else 0o755)
+    for check, status in (("true", 0), ("false", 1)):
+        done = checkout.buildguard("run", "--", check, agent="ann", PATH=str(programs))
+        assert done.status == status, done
+        assert done.err.count(f"buildguard: coordination is unavailable: {CANNOT_START[git]}\n") == 1
+        assert "Traceback" not in done.both
+
+
+@pytest.mark.parametrize("then", ["exit 128", pytest.param("exec sleep 300", marks=pytest.mark.slow)])
+def test_a_git_that_does_not_answer_at_the_end_leaves_the_verdict_and_is_told(
+    checkout: Checkout, tmp_path: Path, then: str
+) -> None:
+    programs, reached, go = tmp_path / "programs", tmp_path / "reached", tmp_path / "go"
+    programs.mkdir()
+    real = shlex.quote(str(shutil.which("git")))
+    (programs / "git").write_text(
+        f'#!/bin/sh\nif [ -e {shlex.quote(str(go))} ]; then {then}; fi\nexec {real} "$@"\n'
+    )
+    (programs / "git").chmod(0o755)
+    hook = checkout.path / ".git" / "hooks" / "pre-commit"
+    # Git puts its own folder first on a hook's PATH.
+    hook.write_text(f"#!/bin/sh\nPATH={shlex.quote(str(programs))}:$PATH exec {shlex.quote(BUILDGUARD)} hook\n")
+    check = f"touch {shlex.quote(str(reached))}; while [ ! -e {shlex.quote(str(go))} ]; do sleep 0.02; done"
+    checkout.write("mine.txt", "mine\n")
+    checkout.ok("add", "mine.txt")
+    mine = checkout.start("git", "commit", "-m", "x", agent="ann", BUILDGUARD_CHECK=check)
+    eventually(reached.exists, "the check runs")
+    checkout.write("theirs.txt", "theirs\n")
+    checkout.ok("add", "theirs.txt")
+    go.touch()
+    done = ended(mine)
+    assert done.status == 0, done
+    assert "commit safety could not be checked: " in done.err
+
+
+@pytest.fixture
+def read_only(checkout: Checkout) -> Iterator[Checkout]:
+    """A repository whose .git can only be read, as in the sandbox of some coding agents; ann holds a claim."""
+    checkout.buildguard("claim", agent="ann")
+    git = checkout.path / ".git"
+    kept = {path: path.stat().st_mode for path in (git, *git.rglob("*"))}
+    for path, mode in kept.items():
+        path.chmod(mode & ~0o222)
+    yield checkout
+    for path, mode in kept.items():
+        path.chmod(mode)
+
+
+def obeying(checkout: Checkout, *words: str) -> Done:
+    """Let bob run buildguard without root's right to write everywhere."""
+    return checkout.run(sys.executable, "-c", OBEYING, BUILDGUARD, *words, agent="bob")
+
+
+def test_where_git_can_only_be_read_the_verdict_stands(read_only: Checkout) -> None:
+    good, bad = (obeying(read_only, "run", "--", check) for check in ("true", "false"))
+    assert (good.status, bad.status) == (0, 1), (good, bad)
+    for done in (good, bad):
+        assert done.err.count("coordination is unavailable") == 1
+        assert "Traceback" not in done.both
+
+
+def test_where_git_can_only_be_read_one_still_sees_who_fixes(read_only: Checkout) -> None:
+    for words in (("status",), ("wait", "--timeout", "0.1s"), ("log",)):
+        done = obeying(read_only, *words)
+        assert "ann" in done.out, done
 
 
 def test_without_arguments_it_shows_its_help(checkout: Checkout) -> None:

@@ -20,6 +20,8 @@ def plain(text: str) -> str:
     text = ESCAPE.sub("", text).replace("\r\n", "\n")
     text = re.sub(r"\d\d:\d\d", "HH:MM", text)
     text = re.sub(r"\d+(\.\d+)? s\b", "N s", text)
+    text = re.sub(r"checkout repository-\w+", "CHECKOUT", text)
+    text = re.sub(r"\b[0-9a-f]{7}\b", "COMMIT", text)
     text = re.sub(r"[\w.-]+@[\w.-]+:\d+-\d+", "USER@HOST:PROCESS", text)
     return re.sub(r"process (\S+) \d+", "process NAME PID", text)
 
@@ -79,47 +81,48 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
     broken(checkout)
     assert told(checkout, "git", "commit", "-m", "x") == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
-        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann "
-        "(from BUILDGUARD_AGENT)\n"
-        "buildguard: it is yours to fix, then run the next line; others wait for you; "
-        "give up with: buildguard release --gave-up\n"
-        "next: buildguard commit -m x\n"
+        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann\n"
+        "buildguard: fix it, then run the next line; "
+        "give up with: buildguard release --gave-up --reason ... --agent ann\n"
+        "next: buildguard commit --agent ann -m x\n"
     )
     assert told(checkout, "git", "commit", "-am", "y", agent="bob") == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
         "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\n"
+        "buildguard: you are bob\n"
         "buildguard: not waiting in the hook: this commit holds the index lock: "
         "waiting here would keep others from committing in this checkout\n"
-        "next: buildguard commit -am y\n"
+        "next: buildguard commit --agent bob -am y\n"
     )
     assert told(checkout, BUILDGUARD, "status", agent="bob") == (
         "buildguard: fixing: build default, this checkout\n"
         "buildguard: broken since HH:MM (N s ago)\n"
         "buildguard: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\n"
         "buildguard: last check HH:MM (N s ago)\n"
-        "buildguard: you are bob (from BUILDGUARD_AGENT)\n"
-        "next: buildguard wait\n"
+        "buildguard: HEAD COMMIT: not checked\n"
+        "buildguard: you are bob\n"
+        "next: buildguard wait --agent bob\n"
     )
     assert told(checkout, BUILDGUARD, "wait", "--timeout", "0.1s", agent="bob") == (
-        "buildguard: the wait ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\n"
-        "next: buildguard wait\n"
-        "buildguard: waiting: ann is fixing since HH:MM, claim 1 (up to N s more)\n"
+        "buildguard: the wait ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago; "
+        "you are bob\n"
+        "next: buildguard wait --agent bob\n"
+        "buildguard: waiting: ann is fixing since HH:MM, claim 1; you are bob (up to N s more)\n"
     )
     checkout.write("app.txt", "fixed\n")
     checkout.ok("add", "app.txt")
     said = checkout.git("commit", "-qm", "x", agent="ann")
     assert (said.out, plain(said.err)) == (
         "",
-        "buildguard: passed: ! grep -q BROKEN app.txt (N s)\n"
-        "buildguard: fixed: this checkout is passing again, claim 1 is over\n",
+        "buildguard: passed: ! grep -q BROKEN app.txt (N s)\nbuildguard: this commit has what makes it pass\n",
     )
     assert told(checkout, BUILDGUARD, "release") == (
         "buildguard: nothing to release: you hold no claim on build default, this checkout\n"
     )
     assert told(checkout, BUILDGUARD, "log") == (
-        "buildguard: HH:MM checkout:.git claim 1: ann claimed it\n"
-        "buildguard: HH:MM checkout:.git claim 1: bob waited N s for ann\n"
-        "buildguard: HH:MM checkout:.git claim 1: ann fixed it after N s\n"
+        "buildguard: HH:MM CHECKOUT claim 1: ann claimed it\n"
+        "buildguard: HH:MM CHECKOUT claim 1: bob waited N s for ann\n"
+        "buildguard: HH:MM CHECKOUT claim 1: ann fixed it after N s\n"
     )
 
 
@@ -135,8 +138,10 @@ def test_what_an_agent_reads_while_it_waits_and_is_woken(checkout: Checkout) -> 
     assert plain(done.err) == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
         "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\n"
-        "buildguard: waiting: ann is fixing since HH:MM, claim 1 (up to 5 min more)\n"
-        "buildguard: HH:MM checkout:.git claim 1: ann fixed it after N s\n"
+        "buildguard: you are bob\n"
+        "buildguard: waiting: ann is fixing since HH:MM, claim 1; you are bob (up to 5 min more)\n"
+        "buildguard: HH:MM CHECKOUT claim 1: ann fixed it after N s (by going back to COMMIT)\n"
+        "buildguard: HH:MM CHECKOUT claim 1: bob waited N s for ann\n"
         "buildguard: committing again\n"
         "buildguard: passed: ! grep -q BROKEN app.txt (N s)\n"
     )
@@ -157,11 +162,10 @@ def test_what_a_person_sees_of_the_first_failure(terminal: Terminal) -> None:
     assert "\x1b[31mfailed: " in seen, "red"
     assert plain(seen) == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
-        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann "
-        "(from BUILDGUARD_AGENT)\n"
-        "buildguard: it is yours to fix, then run the next line; others wait for you; "
-        "give up with: buildguard release --gave-up\n"
-        "next: buildguard commit -m x\n"
+        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann\n"
+        "buildguard: fix it, then run the next line; "
+        "give up with: buildguard release --gave-up --reason ... --agent ann\n"
+        "next: buildguard commit --agent ann -m x\n"
     )
 
 
@@ -170,12 +174,18 @@ def test_what_a_person_sees_of_the_status(terminal: Terminal) -> None:
     status, seen = terminal.shows(BUILDGUARD, "status", agent="bob")
     assert (status, "\x1b[33m" in seen) == (0, True), "yellow while somebody fixes"
     top, *body, bottom, following, end = re.sub("─+", "─", re.sub(" +│", " │", plain(seen))).split("\n")
-    assert (top, bottom, following, end) == ("╭─ buildguard: fixing ─╮", "╰─╯", "next: buildguard wait", "")
+    assert (top, bottom, following, end) == (
+        "╭─ buildguard: fixing ─╮",
+        "╰─╯",
+        "next: buildguard wait --agent bob",
+        "",
+    )
     assert body == [
         "│ fixing: build default, this checkout │",
         "│ broken since HH:MM (N s ago) │",
         "│ ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago │",
-        "│ you are bob (from BUILDGUARD_AGENT) │",
+        "│ HEAD COMMIT: not checked │",
+        "│ you are bob │",
     ]
 
 
@@ -186,8 +196,8 @@ def test_what_a_person_sees_of_the_history(terminal: Terminal) -> None:
     rows = [re.sub(" +", " ", line).strip() for line in plain(seen).splitlines()]
     assert rows == [
         "when where claim what",
-        "HH:MM checkout:.git 1 ann claimed it",
-        "HH:MM checkout:.git 1 ann gave up: too hard",
+        "HH:MM CHECKOUT 1 ann claimed it",
+        "HH:MM CHECKOUT 1 ann gave up: too hard",
     ]
 
 
@@ -195,11 +205,13 @@ def test_what_a_person_sees_of_a_wait(terminal: Terminal) -> None:
     terminal.checkout.buildguard("claim", agent="ann")
     status, seen = terminal.shows(BUILDGUARD, "wait", "--timeout", "1.5s", agent="bob")
     assert status == 75
-    assert re.search(r"buildguard: ann is fixing since \d\d:\d\d, claim 1 \(up to 0:01 more\)", seen)
-    assert re.search(r"buildguard: ann is fixing since \d\d:\d\d, claim 1 \(up to 0:00 more\)", seen), "it counts"
+    for left in ("0:01", "0:00"):
+        words = r"buildguard: ann is fixing since \d\d:\d\d, claim 1; you are bob \(up to " + left
+        assert re.search(words, seen), "it counts"
     assert (seen.count("\x1b[?25l"), seen.count("\x1b[?25h")) == (1, 1), "the cursor comes back"
     assert plain(seen).rpartition("buildguard: the wait")[2] == (
-        " ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago\nnext: buildguard wait\n"
+        " ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago; you are bob\n"
+        "next: buildguard wait --agent bob\n"
     )
 
 
@@ -207,15 +219,14 @@ def test_what_a_person_sees_of_a_fix_and_a_release(terminal: Terminal) -> None:
     terminal.checkout.write("app.txt", "BROKEN\n")
     _, seen = terminal.shows(BUILDGUARD, "run", "--fix", "echo fine > app.txt")
     assert plain(seen) == (
-        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann "
-        "(from BUILDGUARD_AGENT)\n"
+        "buildguard: claimed: you are the fixer of build default, this checkout, claim 1, as ann\n"
         "buildguard: fixing with: echo fine > app.txt\n"
         "buildguard: passed: ! grep -q BROKEN app.txt (N s)\n"
-        "buildguard: fixed: this checkout is passing again, claim 1 is over\n"
+        "buildguard: fixed: this checkout, claim 1 is over (by going back to COMMIT)\n"
     )
     terminal.shows(BUILDGUARD, "claim")
     assert plain(terminal.shows(BUILDGUARD, "release")[1]) == (
-        "buildguard: released claim 2: build default, this checkout is passing\n"
+        "buildguard: released claim 2: build default, this checkout counts as fixed by your word\n"
     )
 
 
@@ -273,18 +284,21 @@ def test_hostile_text_is_inert_at_a_terminal(terminal: Terminal) -> None:
 
 
 def test_a_hostile_session_is_inert_at_a_terminal(terminal: Terminal) -> None:
-    _, seen = terminal.shows(BUILDGUARD, "claim", agent=None, CLAUDE_CODE_SESSION_ID="a\x1b[31m\nb[red]")
-    assert "\x1b" not in seen
-    assert r"a\x1b[31m\nb[red]" in seen
+    for hostile in ("a\x1b[31m\nb[red]", "c\u202ed"):
+        _, seen = terminal.shows(BUILDGUARD, "claim", agent=None, CLAUDE_CODE_SESSION_ID=hostile)
+        assert not any(hiding in seen for hiding in HIDING)
+        assert re.search(r" [0-9a-f]{32} \(from CLAUDE_CODE_SESSION_ID\)", seen), "its digest stands for it"
 
 
 def test_a_long_reason_is_folded_and_not_cut_in_a_narrow_terminal(checkout: Checkout) -> None:
     reason = "".join(chr(ord("a") + number % 26) for number in range(150))
     checkout.buildguard("claim", agent="ann")
     checkout.buildguard("release", "--gave-up", "--reason", reason, agent="ann")
-    for verb in ("status", "log"):
+    for verb, column in (("status", "│"), ("log", "what")):
         _, seen = Terminal(checkout, 24, 40).shows(BUILDGUARD, verb)
-        assert reason in re.sub(r"[\s│]+", "", ESCAPE.sub("", seen))
+        lines = ESCAPE.sub("", seen).splitlines()
+        begins = next(line.index(column) for line in lines if column in line)
+        assert reason in re.sub(r"[\s│]+", "", "".join(line[begins:] for line in lines))
 
 
 def test_the_check_itself_sees_no_terminal_to_ask_at(terminal: Terminal) -> None:
@@ -295,4 +309,4 @@ def test_the_check_itself_sees_no_terminal_to_ask_at(terminal: Terminal) -> None
 def test_output_that_cannot_be_encoded_is_escaped(checkout: Checkout) -> None:
     done = checkout.buildguard("claim", agent="änn", PYTHONIOENCODING="ascii")
     assert done.status == 0, done
-    assert r"as \xe4nn (from BUILDGUARD_AGENT)" in done.out
+    assert r"as \xe4nn" in done.out

@@ -52,10 +52,29 @@ def fix(checkout: Checkout, **more: str) -> None:
     checkout.ok("commit", "-q", "-m", "fix", agent="alice")
 
 
+TIMES = {
+    "build_state": (
+        "$.last_check",
+        "$.breakage.since",
+        "$.breakage.landed.at",
+        "$.breakage.claim.claimed_at",
+        "$.breakage.claim.seen_at",
+    ),
+    "event": ("$.at",),
+    "proof": ("$.at",),
+}
+"""Where the store has times."""
+
+
 def later(checkout: Checkout, seconds: float) -> None:
     """Let all that has happened lie further back."""
     with closing(sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")) as db, db:
-        db.execute("UPDATE event SET at = at - ?", (seconds,))
+        for table, places in TIMES.items():
+            for place in places:
+                moved = f"UPDATE {table} SET value = json_set(value, ?, json_extract(value, ?) - ?)"
+                db.execute(f"{moved} WHERE json_extract(value, ?) IS NOT NULL", (place, place, seconds, place))
+        for table in ("event", "proof"):
+            db.execute(f"UPDATE {table} SET at = at - ?", (seconds,))
 
 
 def status(checkout: Checkout, agent: str) -> dict[str, object]:

@@ -21,15 +21,15 @@ class MemoryStore:
         self._states: dict[str, dict[str, State]] = defaultdict(dict)
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._proofs: dict[str, list[Proof]] = defaultdict(list)
+        self._highest: dict[str, int] = defaultdict(int)
         self._ids = 0
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build."""
         with self._changed:
             states, events = dict(self._states[build]), self._events[build]
-            highest = max((event.number for event in events), default=0)
             last = events[-1].id if events else 0
-            return Snapshot(states, tuple(self._proofs[build]), last, self._clock(), highest)
+            return Snapshot(states, tuple(self._proofs[build]), last, self._clock(), self._highest[build])
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the state until what it decided could be written."""
@@ -63,6 +63,7 @@ class MemoryStore:
         now = self._clock()
         for state in step.states:
             self._states[build][state.scope] = state._replace(revision=state.revision + 1)
+            self._highest[build] = max(self._highest[build], state.number)
         events = []
         for event in step.events:
             self._ids += 1

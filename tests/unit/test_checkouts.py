@@ -33,8 +33,8 @@ def name(checkout: Checkout) -> str:
     return checkouts.name_of(here(checkout))
 
 
-def gone(checkout: Checkout, name: str) -> bool:
-    return checkouts.gone(here(checkout).common_dir, name)
+def gone(checkout: Checkout, name: str, shared: bool = False) -> bool:
+    return checkouts.gone(here(checkout).common_dir, name, shared)
 
 
 def test_a_checkout_is_named_after_its_folder_and_keeps_its_name(checkout: Checkout) -> None:
@@ -134,6 +134,18 @@ def test_a_copied_repository_gets_a_name_of_its_own_and_the_copied_one_is_gone_t
     assert gone(copy, old)
 
 
+def test_in_a_database_that_both_use_the_original_of_a_copy_is_not_gone(checkout: Checkout) -> None:
+    old, linked = name(checkout), checkout.work_tree("linked")
+    removed = name(linked)
+    checkout.ok("worktree", "remove", "--force", str(linked.path))
+    copy = Checkout(checkout.path.with_name("copy"), checkout.home)
+    subprocess.run(["cp", "-a", checkout.path, copy.path], check=True)
+    assert (gone(checkout, removed, shared=True), gone(copy, removed, shared=True)) == (True, False)
+    own = name(copy.work_tree("own"))
+    copy.ok("worktree", "remove", "--force", str(copy.path.parent / "own"))
+    assert (gone(copy, old, shared=True), gone(copy, own, shared=True)) == (False, True)
+
+
 @pytest.mark.parametrize(
     "text", ["", "work-1\n", "../../x\n{}\n", ".\n{}\n", "a/b\n{}\n", "{}\n", "x" * 5000, "\0"]
 )
@@ -162,7 +174,7 @@ def test_a_link_or_a_pipe_in_the_place_of_the_note_is_replaced(checkout: Checkou
 
 
 @pytest.mark.parametrize(
-    "text", ["", "..\n", "worktrees/..\n", "worktrees/\n", "/\n", "worktrees/a/../..\n", "\0\n"]
+    "text", ["", "..\n", "worktrees/..\n", "worktrees/\n", "/\n", "worktrees/a/../..\n", "objects/info\n", "\0\n"]
 )
 def test_only_what_is_registered_soundly_is_gone(checkout: Checkout, text: str) -> None:
     name(checkout)

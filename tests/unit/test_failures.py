@@ -222,11 +222,11 @@ def test_the_formats_of_one_tool_name_a_failure_alike(one: str, other: str) -> N
 
 PRINTED = "app.py:3:1: F401 printed\nFAILED tests/other.py::test_other\n"
 HEADER = "=================================== FAILURES ==================================="
-SHOWN = f"_______________ test_a ________________\n---------- Captured stdout call -----------\n{PRINTED}"
+SECTION = f"_______________ test_a ________________\n---------- Captured stdout call -----------\n{PRINTED}"
 SUMMARY = "=================== short test summary info ====================\nFAILED a.py::test_a - assert 0\n"
 END = "1 failed in 0.03s\n"
 WARNINGS = "============== warnings summary ==============\na.py::test_a\n  a.py:3: UserWarning: E501 is old\n"
-RUN = f"F        [100%]\n{HEADER}\n{SHOWN}"
+RUN = f"F        [100%]\n{HEADER}\n{SECTION}"
 QUIET = f"{RUN}{SUMMARY}{END}"
 RUFF, MYPY = "ruff.py:1:8: F401 unused\n", "mypy.py:1: error: No  [misc]\n"
 FOUND_BY_RUFF, FOUND_BY_MYPY = "ruff.py F401: unused", "mypy.py misc: No"
@@ -254,13 +254,13 @@ def test_of_several_reports_of_pytest_the_last_one_counts() -> None:
 
 def test_a_report_that_a_test_printed_has_no_ids() -> None:
     printed = f"{PRINTED}{QUIET.replace('a.py::test_a', 'tests/other.py::test_other')}"
-    for rest in ("", WARNINGS, SHOWN):
+    for rest in ("", WARNINGS, SECTION):
         assert ids(f"{RUFF}{RUN}{printed}{printed}{rest}{SUMMARY}{END}") == ("a.py::test_a", FOUND_BY_RUFF)
 
 
 def test_of_a_report_that_lacks_its_header_what_tests_printed_has_no_ids() -> None:
     printed = PRINTED * 2000
-    for shown in (printed, printed + SHOWN, printed + SHOWN + WARNINGS + PRINTED):
+    for shown in (printed, printed + SECTION, printed + SECTION + WARNINGS + PRINTED):
         assert ids(f"{shown}{SUMMARY}{END}{MYPY}") == ("a.py::test_a", FOUND_BY_MYPY)
 
 
@@ -368,7 +368,7 @@ def test_every_group_of_a_recogniser_has_a_place_in_its_ids(kind: Recogniser) ->
 
 
 def test_no_pattern_needs_what_python_3_11_2_matches_wrongly() -> None:
-    kept = [vars(recognisers)[name] for name in ("SHOWN", "SUMMARY", "COULD_NOT_TEST", "CONTAINER")]
+    kept = [vars(recognisers)[name] for name in ("SECTION", "SUMMARY", "COULD_NOT_TEST", "CONTAINER")]
     kept += [text for kind in RECOGNISERS for text in (kind.line, kind.above, kind.below, kind.under) if text]
     assert [text for text in kept if re.search(r"[*+?}]\+|\(\?>", text)] == []
 

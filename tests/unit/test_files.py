@@ -1,7 +1,9 @@
 """The files of a run: one tree id for what git would commit if everything were added."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,8 @@ SITUATIONS = {
     "a fourth version of the index": "git update-index --index-version 4; echo x >> a.txt; echo y > new",
     "an untracked cache": "git update-index --force-untracked-cache; git status -s; echo x > new; echo y >> a.txt",
     "a sparse checkout": "git sparse-checkout set --no-cone /a.txt /.gitignore; echo x >> a.txt; echo y > new.txt",
+    "a file in the place of a folder that is not checked out": """
+        git sparse-checkout set --no-cone /a.txt /.gitignore; rm -rf folder; echo x > folder""",
     "a sparse index": "git sparse-checkout set --cone --sparse-index folder; echo x >> folder/one; rm a.txt",
     "a clean filter": """
         git config filter.up.clean 'tr a-z A-Z'; git config filter.up.smudge 'tr A-Z a-z'
@@ -188,13 +192,18 @@ def test_files_are_not_known_of_more_submodules_than_git_reads_quickly(checkout:
 def test_files_are_not_known_of_more_paths_than_git_reads_quickly(checkout: Checkout) -> None:
     for number in range(files.MOST_PATHS + 1):
         (checkout.path / f"n{number}").touch()
-    assert "paths" in seen(checkout).why
+    found = seen(checkout)
+    assert "paths" in found.why
+    assert len(found.loose) == len(found.untracked) == files.MOST_PATHS + 1
     (checkout.path / "n0").unlink()
     assert seen(checkout).why == ""
 
 
 def test_files_are_not_known_where_git_takes_too_long(checkout: Checkout) -> None:
-    assert "did not answer" in files.look(here(checkout), 0.0).why
+    shell(checkout, "echo '*.txt filter=slow' > .gitattributes; touch a.txt")
+    checkout.ok("config", "filter.slow.clean", "echo $$ > ../pid; exec sleep 600")
+    assert "did not answer" in files.look(here(checkout), 0.5).why
+    os.kill(int(checkout.path.with_name("pid").read_text()), signal.SIGKILL)
 
 
 def test_a_repository_within_is_left_out(checkout: Checkout) -> None:
@@ -426,6 +435,7 @@ def test_swept_trees_are_not_known_any_more(checkout: Checkout) -> None:
     files.sweep(place, older=-1.0)
     assert files.changed(place, failed, passed) is None
     assert not copy.exists()
+    assert list((checkout.path / ".git" / "buildguard" / "objects").iterdir()) == []
     assert known(checkout) == passed
 
 

@@ -11,7 +11,7 @@ from testing.support import PROJECT, Checkout, lives
 
 from buildguard.errors import Distrusted, GitFault
 from buildguard.git import changes, process
-from buildguard.git.repository import EMPTY_TREES, MOST_COMMITS, Repository, find_repository
+from buildguard.git.repository import APPLY, EMPTY_TREES, MOST_COMMITS, Repository, find_repository
 
 
 @pytest.fixture
@@ -110,6 +110,23 @@ def test_a_folder_with_a_line_break_is_refused_in_one_line(checkout: Checkout, n
         here(moved)
 
 
+def test_a_line_break_is_seen_where_git_says_less_or_only_once(checkout: Checkout) -> None:
+    bare = Checkout(checkout.path.with_name("a\nbare"), checkout.home)
+    checkout.ok("clone", "-q", "--bare", ".", str(bare.path))
+    apart = Checkout(checkout.path.with_name("a\nwork"), checkout.home)
+    checkout.ok("clone", "-q", "--separate-git-dir", str(checkout.path.with_name("plain")), ".", str(apart.path))
+    for one in (bare, apart):
+        with pytest.raises(GitFault, match="has a line break in it"):
+            here(one)
+
+
+def test_of_a_head_that_is_not_here_only_its_name_is_known(checkout: Checkout) -> None:
+    checkout.write(".git/refs/heads/main", "1" * 40 + "\n")
+    place = here(checkout)
+    assert (place.head, place.branch, place.tree) == ("1" * 40, "refs/heads/main", "")
+    assert place.has_files
+
+
 def test_outside_of_a_repository_no_command_is_offered(checkout: Checkout, tmp_path: Path) -> None:
     with pytest.raises(GitFault, match=r"^not a git repository") as fault:
         find_repository(tmp_path, checkout.env())
@@ -201,6 +218,20 @@ def test_the_commits_that_touch_a_path_are_told_oldest_first_without_merges(chec
     assert place.commits_touching(first, "", ["b.txt"]) == []
 
 
+def test_no_commit_is_told_before_its_parent_whatever_the_clocks_said(checkout: Checkout) -> None:
+    late = Checkout(checkout.path, checkout.home, {"GIT_COMMITTER_DATE": "2040-01-01T00:00:00Z"})
+    early = Checkout(checkout.path, checkout.home, {"GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z"})
+    first = committed(late, "late", "b.txt")
+    checkout.ok("switch", "-q", "-c", "side")
+    second = committed(early, "early", "b.txt")
+    checkout.ok("switch", "-q", "main")
+    other = committed(checkout, "other", "c.txt")
+    checkout.ok("merge", "-q", "--no-edit", "side")
+    found = here(checkout).commits_touching("", "HEAD", ["b.txt", "c.txt"])
+    assert set(found) == {first, second, other}
+    assert found[0] == first
+
+
 def test_of_many_commits_the_newest_are_told(checkout: Checkout) -> None:
     first = checkout.ok("rev-parse", "HEAD")
     made = [committed(checkout, str(number), "b.txt") for number in range(MOST_COMMITS + 2)]
@@ -274,7 +305,7 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
 
 def test_a_git_that_failed_has_failed_though_a_parent_ignores_ended_children(checkout: Checkout) -> None:
     asked = """
-import os, pathlib, threading
+import os, pathlib, signal, threading
 from buildguard.errors import GitFault
 from buildguard.git import process
 def told():
@@ -282,22 +313,25 @@ def told():
         print(process.answer(["nothing-like-it"], os.environ, pathlib.Path.cwd()))
     except GitFault as fault:
         print("failed:", fault)
+print(process.run_commit(["--nothing-like-it"], os.environ, pathlib.Path.cwd(), 2), flush=True)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 aside = threading.Thread(target=told)
 aside.start()
 aside.join()
 told()
-print(process.run_commit(["--nothing-like-it"], os.environ, pathlib.Path.cwd(), 2))
 """
     done = checkout.run(sys.executable, "-c", _IGNORING, asked, PYTHONPATH=str(PROJECT))
     lines = done.out.splitlines()
-    assert [line.startswith("failed: ") for line in lines] == [True, True, False], done
-    assert lines[2] == "129"
+    assert lines[0] == "129"
+    assert [line.startswith("failed: ") for line in lines] == [False, True, True], done
 
 
 def test_a_terminal_git_ends_as_a_shell_says_it(checkout: Checkout) -> None:
     environment = checkout.env(GIT_EDITOR="true")
     assert process.run_commit(["-q", "--allow-empty", "-m", "x"], environment, checkout.path) == 0
     assert process.run_commit(["-q", "--allow-empty"], environment, checkout.path, stdout=2) == 1
+    killed = checkout.env(GIT_EDITOR="kill -9 $PPID #")
+    assert process.run_commit(["-q", "--allow-empty"], killed, checkout.path) == 137
     with pytest.raises(GitFault, match="does not exist any more"):
         process.run_commit([], environment, checkout.path / "gone")
 
@@ -348,4 +382,23 @@ def test_a_commit_that_does_not_go_in_is_refused(checkout: Checkout) -> None:
     committed(checkout, "other", "a.txt")
     with pytest.raises(GitFault, match="does not go in cleanly"):
         changes.of(here(checkout), fix)
+    assert checkout.ok("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("how", ["--no-sparse-index", "--sparse-index"])
+def test_what_a_sparse_checkout_leaves_out_stays_out_when_the_index_is_changed(
+    checkout: Checkout, how: str
+) -> None:
+    first, fix = checkout.ok("rev-parse", "HEAD"), committed(checkout, "fix", "lib/a.txt", "app/b.txt", "*")
+    checkout.ok("sparse-checkout", "set", "--cone", how, "app")
+    place = here(checkout)
+    assert changes.left_out(place, ["lib/a.txt", "app/b.txt", "*", "gone"]) == ["lib/a.txt"]
+    checkout.ok("reset", "-q", "--hard", committed(checkout, "more", "app/b.txt"))
+    patch = place.patch(first, fix, "lib/a.txt")
+    place.write(*APPLY, "--cached", "--reverse", "-", stdin=patch)
+    place.write(*APPLY, "--cached", "-", stdin=patch)
+    assert changes.left_out(place, ["lib/a.txt"]) == []
+    changes.leave_out(place, ["lib/a.txt", "gone"])
+    changes.leave_out(place, [])
+    assert changes.left_out(place, ["lib/a.txt"]) == ["lib/a.txt"]
     assert checkout.ok("status", "--porcelain") == ""

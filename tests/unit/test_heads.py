@@ -57,6 +57,13 @@ def test_a_branch_that_points_to_another_is_followed(checkout: Checkout) -> None
     assert read(checkout) == (checkout.ok("rev-parse", "HEAD"), "refs/heads/main")
 
 
+def test_a_ref_of_the_work_tree_alone_is_found_there(checkout: Checkout) -> None:
+    linked = checkout.work_tree("linked")
+    linked.ok("update-ref", "refs/worktree/mine", "HEAD")
+    linked.ok("symbolic-ref", "HEAD", "refs/worktree/mine")
+    assert read(linked) == (linked.ok("rev-parse", "HEAD"), "refs/worktree/mine")
+
+
 UNTOLD = {
     "before the first commit": "git switch -q --orphan new",
     "with refs that are not files": "echo 'ref: refs/heads/.invalid' > .git/HEAD",

@@ -19,15 +19,13 @@ from hypothesis import strategies as st
 from buildguard.agents.identity import (
     SHELL_MARGIN,
     checked_id,
-    claim_is_dead,
     coding_agent,
-    dies_with,
-    identify,
     identify_cheaply,
     in_ci,
     shell_limit,
     time_left,
 )
+from buildguard.agents.lineage import claim_is_dead, dies_with, identify
 from buildguard.agents.processes import known_dead, token_of
 
 ROOT = Path(__file__).parents[2]
@@ -224,17 +222,17 @@ def test_ci_is_recognised(environment: dict[str, str], expected: bool) -> None:
 # The program that a real agent runs, at whatever depth: it writes its caller's id into a named pipe.
 WHO = """
 import os, sys
-from buildguard.agents import identity
+from buildguard.agents import lineage
 from buildguard.errors import Unidentified
 kept = {name: os.environ[name] for name in ("GIT_INDEX_FILE", "CLAUDE_CODE_SESSION_ID") if name in os.environ}
 match sys.argv[1:]:
     case ["above", agent, token]:
-        found = identity.above_us(agent, token or None)
+        found = lineage.above_us(agent, token or None)
         answer = f"{found.process.pid} {found.shell_with_terminal}" if found else "nobody"
     case ["parent"]:
-        answer = identity.parent_token(kept)
+        answer = lineage.parent_token(kept)
     case _:
-        answer = identity.identify(None, kept, "tree").id
+        answer = lineage.identify(None, kept, "tree").id
 with open(os.environ["ANSWERS"], "w") as answers:
     print(answer, file=answers)
 """
@@ -503,7 +501,7 @@ def test_alone_in_a_container_nobody_is_identified() -> None:
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("no pid namespaces to be had here")
     script = (
-        "from buildguard.agents.identity import identify, parent_token\n"
+        "from buildguard.agents.lineage import identify, parent_token\n"
         "from buildguard.errors import Unidentified\n"
         "print(parent_token({}))\n"
         "try:\n    identify(None, {}, 'tree')\n"

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildguard.agents import processes
+from buildguard.agents.calling import calling_git
 
 ROOT = Path(__file__).parents[2]
 ANSWER_DEADLINE = 60.0
@@ -25,8 +26,9 @@ ANSWER_DEADLINE = 60.0
 PROBE = """
 import os, socket, sys
 from buildguard.agents import processes
+from buildguard.agents.calling import calling_git
 line = socket.socket(fileno=int(os.environ["PROBE_FD"]))
-caller = processes.calling_git()
+caller = calling_git()
 loaded = "psutil" in sys.modules
 while line.recv(1):
     answer = (caller.pid, caller.lives(), caller.argv, loaded) if caller else None
@@ -362,11 +364,9 @@ def test_the_calling_git_is_found_without_proc(monkeypatch: pytest.MonkeyPatch, 
 def test_no_git_above_is_no_caller() -> None:
     if any(processes.is_git(process) for process in processes.ancestors()):
         pytest.skip("these tests run below a git")
-    assert processes.calling_git() is None
+    assert calling_git() is None
 
 
 def test_importing_the_modules_does_not_import_psutil() -> None:
-    script = (
-        "import sys, buildguard.agents.processes, buildguard.agents.identity; sys.exit('psutil' in sys.modules)"
-    )
+    script = "import sys, buildguard.agents.processes, buildguard.agents.lineage; sys.exit('psutil' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

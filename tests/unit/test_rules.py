@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from testing.documents import code, rows, section
 from testing.heart import (
     ALL,
     ANN,
@@ -35,6 +36,7 @@ from testing.heart import (
     only,
     view_of,
 )
+from testing.support import PROJECT
 
 from buildguard.claims import rules
 from buildguard.claims.model import (
@@ -47,6 +49,7 @@ from buildguard.claims.model import (
     Landed,
     Landing,
     Outcome,
+    Run,
     Seen,
     State,
     Status,
@@ -54,6 +57,7 @@ from buildguard.claims.model import (
     View,
 )
 
+RULES = PROJECT / "docs" / "rules.md"
 SILENT = ANN._replace(seen_at=NOW - 900.0)
 STATES = {
     "passing": PASSING,
@@ -188,6 +192,16 @@ def told(view: View, step: Step) -> str:
 def test_every_cell_of_the_table(event: str, state: str) -> None:
     view = view_of(STATES[state])
     assert told(view, EVENTS[event](view)) == TABLE[event][state]
+
+
+def test_the_document_tells_the_same_table() -> None:
+    told = {
+        row[0]: dict(zip(STATES, (code(cell)[0] for cell in row[1:]), strict=True))
+        for row in rows(section(RULES, "The table"))
+    }
+    assert told == {
+        event: {state: cell.partition(":")[0] for state, cell in cells.items()} for event, cells in TABLE.items()
+    }
 
 
 @pytest.mark.parametrize(("event", "state"), CELLS)
@@ -335,6 +349,31 @@ def test_a_fixer_whose_check_fails_again_keeps_the_claim_and_the_attempt_is_coun
     assert after.last_check == NOW
 
 
+@pytest.mark.parametrize("run", [RUN, None])
+@pytest.mark.parametrize(
+    ("claimed_by", "renewed_by", "told"),
+    [
+        ("one", "another", True),
+        ("one", "one", False),
+        (None, "another", False),
+        ("one", None, False),
+        (None, None, False),
+    ],
+)
+def test_a_renewal_by_another_process_of_the_session_is_told(
+    claimed_by: str | None, renewed_by: str | None, told: bool, run: Run | None
+) -> None:
+    view = view_of(fixing(MINE._replace(process=claimed_by)))
+    step = rules.failed(view, ME._replace(process=renewed_by), run)
+    said = "renewed by this session 100 s ago; if that was another sub-agent, use --agent"
+    assert (step.outcome, step.why) == (Outcome.RENEWED, said if told else "")
+
+
+def test_a_renewal_in_the_future_was_just_now() -> None:
+    view = view_of(fixing(MINE._replace(process="one", seen_at=NOW + 50)))
+    assert rules.failed(view, ME, RUN).why.startswith("renewed by this session 0 s ago")
+
+
 def test_a_renewal_cannot_change_the_terms_of_the_claim() -> None:
     claim = held(only(rules.failed(view_of(STATES["mine"]), ME._replace(stale_after=9e5, max_claim=9e5), RUN)))
     assert (claim.stale_after, claim.max_claim) == (900.0, 3600.0)
@@ -399,6 +438,12 @@ def test_a_claim_by_hand_in_another_checkout_joins_it() -> None:
 def test_who_claims_by_hand_while_another_fixes_has_shown_nothing() -> None:
     step = rules.failed(view_of(STATES["live"]), ME._replace(checkout=THERE), None)
     assert step == Step(Outcome.BUSY, HERE)
+
+
+def test_what_was_claimed_by_hand_and_given_up_can_be_claimed_by_hand_again() -> None:
+    given_up = breakage(only(rules.failed(view_of(PASSING), ME, None)), claim=None)
+    after = only(rules.failed(view_of(given_up), ME._replace(agent="bob"), None))
+    assert breakage(after, claim=None) == given_up._replace(number=9)
 
 
 def test_a_claim_by_hand_learns_from_its_first_run_what_fails() -> None:
@@ -528,6 +573,13 @@ def test_checkouts_that_are_gone_leave_when_it_fails_again() -> None:
     view = view_of(shared)._replace(gone=frozenset({THIRD}))
     assert set(of(only(rules.failed(view, BOB, THERE_RUN))).seen) == {HERE, THERE}
     assert set(of(only(rules.failed(view, ME._replace(agent="ann"), RUN))).seen) == {HERE}
+
+
+def test_a_checkout_that_joins_alone_since_the_others_are_gone_makes_it_nobody_else_s() -> None:
+    left_behind = breakage(STATES["live"], seen={THIRD: FAILED_HERE})
+    step = rules.failed(view_of(left_behind)._replace(gone=frozenset({THIRD})), BOB, THERE_RUN)
+    assert of(only(step)).seen == {THERE: FAILED_THERE}
+    assert step.events == ()
 
 
 @pytest.mark.parametrize("files", ["files of the run", "others", ""])
@@ -694,6 +746,18 @@ def test_a_fix_without_commits_went_back() -> None:
 def test_nothing_else_went_back(landing: Landing) -> None:
     (event,) = rules.passed(view_of(STATES["mine"]), "me", PASS._replace(landings=(landing,))).events
     assert event.reason == ""
+
+
+def test_what_landed_without_a_commit_of_its_own_has_not_gone_back() -> None:
+    (event,) = rules.passed(
+        view_of(STATES["mine"]), "me", PASS._replace(landings=(SOME._replace(commits=()),))
+    ).events
+    assert (event.kind, event.reason) == (Kind.LANDED, "")
+
+
+def test_a_fix_of_what_was_claimed_by_hand_has_not_gone_back() -> None:
+    (event,) = rules.passed(view_of(BY_HAND), "me", PASS._replace(landings=())).events
+    assert (event.kind, event.reason) == (Kind.FIXED, "")
 
 
 def test_before_the_first_commit_there_is_nothing_to_go_back_to() -> None:

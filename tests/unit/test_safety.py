@@ -1,6 +1,5 @@
 """Commit safety: what git commits is what was checked, or the commit is refused."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,7 @@ def test_a_commit_that_stays_as_it_was_costs_no_git_process(checkout: Checkout) 
 
 
 MOVES = {
-    "a commit of somebody else": ("git commit -qm x -- b.txt --allow-empty", None),
+    "a commit of somebody else": ("echo z >> b.txt; git commit -qm x -- b.txt", None),
     "another branch": ("git switch -qc other", ("main", "other")),
     "no branch": ("git switch -q --detach", ("main", "detached HEAD")),
     "no commit any more": ("git update-ref -d HEAD", None),
@@ -79,9 +78,7 @@ MOVES = {
 @pytest.mark.parametrize(("script", "told"), MOVES.values(), ids=MOVES.keys())
 def test_a_head_that_moved_is_told(checkout: Checkout, script: str, told: tuple[str, str] | None) -> None:
     before = checkout.ok("rev-parse", "--short=7", "HEAD")
-    found = harm(
-        checkout, script.replace("git commit", "echo z >> b.txt; git commit").replace(" --allow-empty", "")
-    )
+    found = harm(checkout, script)
     after = checkout.git("rev-parse", "--short=7", "--verify", "-q", "HEAD").out.strip() or "no commit"
     assert found == safety.Moved(*(told or (before, after)))
 
@@ -116,11 +113,17 @@ def test_during_a_merge_no_paths_are_named(checkout: Checkout) -> None:
     assert (found.foreign, found.staged) == (("new",), ())
 
 
+SPLIT = """
+touch -d '1 hour ago' *.txt; git update-index --refresh; touch -d '1 minute ago' .git/index
+git update-index --split-index
+"""
+"""Old enough for git to move all entries to the shared part."""
+
 DELETIONS = {"deleted": "rm .git/index", "emptied": "git read-tree --empty"}
 
 
 @pytest.mark.parametrize("script", DELETIONS.values(), ids=DELETIONS.keys())
-@pytest.mark.parametrize("split", ["git update-index --split-index", "true"], ids=["split", "whole"])
+@pytest.mark.parametrize("split", [SPLIT, "true"], ids=["split", "whole"])
 def test_an_index_without_files_over_a_head_with_files_is_refused(
     checkout: Checkout, script: str, split: str
 ) -> None:
@@ -163,7 +166,7 @@ def test_a_copy_of_the_index_is_gone_after_its_use_and_lies_elsewhere_if_it_has_
         assert Path(copy).stat().st_mtime_ns == index.path.stat().st_mtime_ns
         assert Path(copy).stat().st_mode & 0o777 == 0o600
         Path(f"{copy}.lock").touch()
-    assert os.listdir(checkout.path / ".git" / "buildguard") == []
+    assert list((checkout.path / ".git" / "buildguard").iterdir()) == []
     (checkout.path / ".git" / "buildguard").rmdir()
     (checkout.path / ".git" / "buildguard").touch()
     elsewhere = checkout.path.with_name("temporary")

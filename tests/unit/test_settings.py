@@ -1,12 +1,16 @@
 """Settings: where each comes from, which one wins, and what a wrong one gets."""
 
 import json
+import os
+import tomllib
+from itertools import product
 from pathlib import Path
 
 import pytest
 from testing.support import Checkout, Done
 
-from buildguard.settings import Settings, SettingsError, duration, load, off
+from buildguard.errors import SettingsError
+from buildguard.settings import Settings, duration, load, off, plain, suggested_check
 
 
 def settings(root: Path, own: str = "", project: str = "", **environment: str) -> Settings:
@@ -185,11 +189,39 @@ def test_a_bad_variable_is_one_line_and_2(checkout: Checkout, variable: str, val
         (("status", "--scope", "nowhere"), "--scope"),
         (("release", "--claim", "one"), "--claim"),
         (("log", "-n", "0"), "-n"),
+        (("run", "--timeout", "10m", "--", "true"), "--timeout"),
+        (("run", "--timeout=10m", "true"), "--timeout"),
+        (("hook", "--timeout", "10m", "--", "true"), "--timeout"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
 )
 def test_a_bad_option_is_one_line_and_2(checkout: Checkout, words: tuple[str, ...], name: str) -> None:
     refused(checkout.buildguard(*words, agent="ann"), name)
+
+
+def test_a_line_read_without_a_parser_says_what_toml_makes_of_it() -> None:
+    names = ("check", " a-b", "a.b", "a_b", '"a"', "", "-", "1", "[x", "#x", " # x", "é", "\tx")
+    quotes, inner = ("'", '"', '"""', ""), ("", "a b", "11", "#", "é", "\\", "\\n", "'", '"', "\t", "\x7f")
+    read = 0
+    for words in product(names, (" = ", "=", " "), quotes, inner, quotes, ("", " ", "\t", "\r", "\x0c", " # c")):
+        line = "".join(words)
+        table = plain(line)
+        assert table is None or table == tomllib.loads(line), line
+        read += table is not None
+    assert read > 100
+
+
+def test_what_toml_forbids_or_goes_on_beyond_a_line_is_left_to_a_parser() -> None:
+    assert plain('check = "a"\ncheck = "b"\n') is None
+    assert plain('check = """\n"""\n') is None
+    assert plain("[tool.buildguard]\n") is None
+
+
+def test_the_usual_settings_file_needs_no_parser() -> None:
+    assert plain("# our check\n\ncheck = \"pytest -q 'a b'\"\nbuild = 'c=\"d\"'\n") == {
+        "check": "pytest -q 'a b'",
+        "build": 'c="d"',
+    }
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
@@ -207,6 +239,71 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / ".buildguard.toml").mkdir()
     with pytest.raises(SettingsError, match=r"\.buildguard\.toml: cannot be read \(Is a directory\)"):
         load({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("file", [".buildguard.toml", "pyproject.toml"])
+def test_a_pipe_is_no_settings_file_and_nobody_waits_for_it(checkout: Checkout, file: str) -> None:
+    (checkout.path / ".buildguard.toml").unlink()
+    os.mkfifo(checkout.path / file)
+    for verb in ("run", "hook"):
+        refused(checkout.buildguard(verb, agent="ann"), file, "is not a regular file")
+
+
+@pytest.mark.parametrize("file", [".buildguard.toml", "pyproject.toml"])
+def test_a_link_to_a_device_is_no_settings_file(checkout: Checkout, file: str) -> None:
+    (checkout.path / ".buildguard.toml").unlink()
+    (checkout.path / file).symlink_to("/dev/zero")
+    refused(checkout.buildguard("run", agent="ann"), file, "is not a regular file")
+
+
+def test_a_file_that_is_too_large_to_be_settings_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\.buildguard\.toml: is larger than 1 MiB"):
+        settings(tmp_path, own="#" * ((1 << 20) + 1))
+
+
+def test_a_link_that_leads_nowhere_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").symlink_to("nowhere")
+    assert load({}, {}, tmp_path) == Settings()
+
+
+@pytest.mark.parametrize("file", [".buildguard.toml", "pyproject.toml"])
+def test_a_byte_order_mark_and_the_line_ends_of_windows_are_read(tmp_path: Path, file: str) -> None:
+    section = "[tool.buildguard]\r\n" if file == "pyproject.toml" else ""
+    (tmp_path / file).write_bytes(b"\xef\xbb\xbf" + f'{section}check = "true"\r\nwait = "7s"\r\n'.encode())
+    found = load({}, {}, tmp_path)
+    assert found.check is not None
+    assert (found.check.text, found.wait) == ("true", 7.0)
+
+
+def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").write_bytes('check = "true"\n'.encode("utf-16"))
+    with pytest.raises(SettingsError, match=r"\.buildguard\.toml: is not UTF-8 \(byte 0\)"):
+        load({}, {}, tmp_path)
+
+
+SIGNS: tuple[tuple[dict[str, str], str | None], ...] = (
+    ({"package.json": '{"scripts": {"lint": "x", "test": "vitest"}}'}, "npm test"),
+    ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, None),
+    ({"package.json": '{"name": "test"}'}, None),
+    ({"Cargo.toml": "[package]\n"}, "cargo test"),
+    ({"go.mod": "module x\n"}, "go test ./..."),
+    ({"Makefile": "all:\n\ntest: all\n\ttrue\n"}, "make test"),
+    ({"Makefile": "test := x\nlatest:\n"}, None),
+    ({"pyproject.toml": "[tool.pytest.ini_options]\n"}, "pytest -q"),
+    ({"pyproject.toml": "[project]\n"}, None),
+    ({"pytest.ini": "[pytest]\n"}, "pytest -q"),
+    ({"package.json": '{"scripts": {"test": "jest"}}', "pyproject.toml": "pytest"}, "npm test"),
+    ({}, None),
+)
+
+
+@pytest.mark.parametrize(("files", "check"), SIGNS, ids=repr)
+def test_the_suggested_check_is_the_projects_own_or_none(
+    tmp_path: Path, files: dict[str, str], check: str | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert suggested_check(tmp_path) == check
 
 
 def test_settings_in_both_files_are_refused(tmp_path: Path) -> None:
@@ -255,7 +352,7 @@ def test_what_switches_it_off(environment: dict[str, str], reason: str | None) -
 def test_another_database_serves_several_clones_apart(checkout: Checkout, tmp_path: Path) -> None:
     shared = str(tmp_path / "shared" / "state.db")
     checkout.buildguard("claim", agent="ann", BUILDGUARD_DB=shared)
-    assert not (checkout.path / ".git" / "buildguard").exists()
+    assert not (checkout.path / ".git" / "buildguard" / "state.db").exists()
     other = json.loads(checkout.buildguard("status", "--db", shared, "--json", agent="bob").out)
     assert other["fixer"] == "ann"
     clone = Checkout(tmp_path / "clone", checkout.home)

@@ -4,10 +4,15 @@ from hypothesis import settings
 from testing.memory import MemoryStore
 from testing.stories import Stories
 
+from buildguard.claims.store import Store
+
 
 class InMemory(Stories):
-    opened = MemoryStore
+    """The heart alone."""
+
+    def opened(self) -> Store:
+        return MemoryStore(self.clock)
 
 
 TestStories = InMemory.TestCase
-TestStories.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
+TestStories.settings = settings(max_examples=150, stateful_step_count=30, deadline=None, database=None)

@@ -1,0 +1,28 @@
+"""A guard over one file, called by a named agent whose world stands still: what a verb itself costs."""
+
+from pathlib import Path
+
+from buildguard.agents.identity import Agent
+from buildguard.claims.guard import Guard, Terms
+from buildguard.store.sqlite import SqliteStore
+
+
+class _Still:
+    """Nobody has died, no checkout is gone."""
+
+    def __init__(self, name: str) -> None:
+        self._agent = Agent(name, "--agent", None)
+
+    def identify(self) -> Agent:
+        return self._agent
+
+    def dead(self, agent: str, process: str) -> bool:
+        return False
+
+    def gone(self, checkout: str) -> bool:
+        return False
+
+
+def guard(path: Path, name: str) -> Guard:
+    """The guard of this agent, for a build and a checkout that are always the same."""
+    return Guard(SqliteStore(path), "default", "checkout:here", _Still(name), Terms(900.0, 3600.0))
