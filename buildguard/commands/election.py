@@ -22,7 +22,7 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     if tried.snapshot is None:
         return None
     snapshot = tried.snapshot
-    landing.look_round(session, tried)
+    landing.look_round(session, tried.known)
     history = session.coordinate(lambda guard: guard.history())
     known = Known(history or (), snapshot.now + tried.result.seconds)
     report = session.coordinate(lambda _: turn.not_ours(tried, known))
