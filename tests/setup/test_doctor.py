@@ -1,5 +1,6 @@
 """`buildguard doctor`: each finding provoked for real, with its mending command, and nothing changed by it."""
 
+import json
 import os
 import shlex
 import shutil
