@@ -10,8 +10,9 @@ from buildguard.commands.turn import Turn
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
+from buildguard.ui.answers import WON
 from buildguard.ui.phrases import superseded
-from buildguard.ui.reports import WON, Report
+from buildguard.ui.reports import Report
 
 
 def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | None:

@@ -12,7 +12,8 @@ from buildguard import settings
 from buildguard.claims.model import Event, Kind, Outcome, Snapshot, Status
 from buildguard.cli import cli
 from buildguard.errors import Exit
-from buildguard.ui.reports import Head, Report, _head_facts, event_facts, facts
+from buildguard.ui.facts import Head, event_facts, facts
+from buildguard.ui.reports import Report, _head_facts
 from buildguard.ui.voice import Voice
 
 SCENES = {
