@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildguard.checks.runner import Command
-from buildguard.claims.guard import Answer, Moment
+from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, State, Status, View
 from buildguard.errors import Exit
 from buildguard.git.safety import pathspec

@@ -67,6 +67,7 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
 
 
 def head_facts(head: Head) -> dict[str, Any]:
+    """What is known of HEAD."""
     known = head.passed is not None
     return {
         "commit": head.commit or None,
