@@ -10,7 +10,7 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.session import FAULTS, Session
 from buildguard.ui import phrases
-from buildguard.ui.facts import Head
+from buildguard.ui.keys import Head
 from buildguard.ui.reports import Report
 
 

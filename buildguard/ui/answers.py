@@ -10,7 +10,7 @@ from buildguard.errors import Exit
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, quoted, shortened, some, span
 from buildguard.ui import phrases
-from buildguard.ui.facts import Head, facts, head_facts
+from buildguard.ui.keys import Head, facts, head_facts
 from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:

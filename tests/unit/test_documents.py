@@ -12,7 +12,7 @@ from buildguard import settings
 from buildguard.claims.model import Event, Kind, Outcome, Snapshot, Status
 from buildguard.cli import cli
 from buildguard.errors import Exit
-from buildguard.ui.facts import Head, event_facts, facts, head_facts
+from buildguard.ui.keys import Head, event_facts, facts, head_facts
 from buildguard.ui.reports import Report
 from buildguard.ui.voice import Voice
 
