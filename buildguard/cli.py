@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from buildguard.agents.identity import in_ci, time_left
 from buildguard.agents.calling import calling_git
+from buildguard.agents.identity import in_ci, time_left
 from buildguard.claims.guard import Guard
 from buildguard.commands.hook import commit_hook
 from buildguard.errors import Exit, SettingsError

@@ -16,7 +16,8 @@ from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
 from buildguard.text import command, quoted
-from buildguard.ui.reports import Answers, Report, unavailable
+from buildguard.ui.answers import Answers
+from buildguard.ui.reports import Report, unavailable
 from buildguard.ui.voice import Voice
 
 T = TypeVar("T")

@@ -44,7 +44,7 @@ echo "1 test passed"
 _GOOD, _BAD = 'greet() { echo "Hello, $1"; }\n', 'greet() { echo "Helo, $1"; }\n'
 # What a hook, a framework or the user's shell says of another repository, and to another buildguard.
 _FOREIGN = ("GIT_", "BUILDGUARD", "SKIP", "PRE_COMMIT", "PREK_", "LEFTHOOK", "HUSKY")
-_COLOURS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
+_OF_ACTORS = {"demo": "\033[2m", FIXER: "\033[36m", WAITER: "\033[35m"}
 
 
 def demo(seconds: float = SECONDS) -> int:
@@ -102,8 +102,8 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
 
 def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
     """What the history, git's log and the check itself do not show."""
-    with closing(open_store(None, repository / ".git")) as store:
-        events, states = store.history("default", 100), store.read("default").states.values()
+    with closing(open_store(None, repository / ".git")) as kept:
+        events, states = kept.history("default", 100), kept.read("default").states.values()
     commits = answer(["log", "--reverse", "--format=%s"], environment, repository).splitlines()
     check = Command.from_shell(f"exec >/dev/null 2>&1; {_CHECK}")
     ended = run(check, environment=environment, cwd=repository, timeout=5.0)
@@ -150,8 +150,8 @@ class _Play:
         """Make the repository, break the build, and let both agents work until they are done."""
         _git("init", "--quiet", "--initial-branch=main", "--template=")
         settings = {".buildguard.toml": f'check = "{_CHECK}"\n', "greet.sh": _GOOD, "test.sh": _TEST}
-        for name, text in {**settings, f"{FIXER}.md": "", f"{WAITER}.md": ""}.items():
-            Path(name).write_text(text)
+        for name, words in {**settings, f"{FIXER}.md": "", f"{WAITER}.md": ""}.items():
+            Path(name).write_text(words)
         _git("add", "--all")
         _git("commit", "--quiet", "--message", "First")
         for path, words in (("../bin/buildguard", '"$@"'), (".git/hooks/pre-commit", "hook")):
@@ -189,19 +189,19 @@ class _Play:
         exit status, and the command that it named as the next one."""
         self._say(name, f"$ {line}")
         following = None
-        with Popen(["/bin/sh", "-c", line], stdout=PIPE, stderr=STDOUT, errors="backslashreplace") as process:
-            for said in process.stdout or ():
+        with Popen(["/bin/sh", "-c", line], stdout=PIPE, stderr=STDOUT, errors="backslashreplace") as child:
+            for said in child.stdout or ():
                 self._say(name, said.rstrip("\n"))
                 if name == WAITER and said.startswith(f"buildguard: waiting: {FIXER}"):
                     self._waits.set()
                 if said.startswith("next: "):
                     following = said.removeprefix("next: ").rstrip("\n")
-        return process.returncode, following
+        return child.returncode, following
 
     def _say(self, name: str, line: str) -> None:
         """One line after the speaker's name, written at once: two agents speak into the same pipe."""
-        text = f"{_COLOURS[name]}{name:7} |\033[0m" if self._colour else f"{name:7} |"
-        os.write(1, f"{text} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
+        said = f"{_OF_ACTORS[name]}{name:7} |\033[0m" if self._colour else f"{name:7} |"
+        os.write(1, f"{said} {clean(line)[:400]}\n".encode(errors="backslashreplace"))
 
 
 def _git(*arguments: str) -> str:

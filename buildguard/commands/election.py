@@ -10,8 +10,9 @@ from buildguard.commands.turn import Turn
 from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
+from buildguard.ui.answers import WON
 from buildguard.ui.phrases import superseded
-from buildguard.ui.reports import WON, Report
+from buildguard.ui.reports import Report
 
 
 def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | None:
@@ -22,7 +23,7 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     if tried.snapshot is None:
         return None
     snapshot = tried.snapshot
-    landing.look_round(session, tried)
+    landing.look_round(session, tried.known)
     history = session.coordinate(lambda guard: guard.history())
     known = Known(history or (), snapshot.now + tried.result.seconds)
     report = session.coordinate(lambda _: turn.not_ours(tried, known))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from buildguard.claims.guard import Answer
 from buildguard.claims.model import Landing, Outcome, Proof, Run, Seen, Snapshot, State
-from buildguard.commands.attempt import Attempt, follows, landing
+from buildguard.commands.showing import follows, held
 from buildguard.errors import GitFault, Unavailable
 from buildguard.git.checkouts import git_dir_of
 from buildguard.git.heads import head_and_branch
@@ -54,10 +54,9 @@ def ask(session: Session, snapshot: Snapshot, place: Place | None = None) -> Ans
     return told[0]._replace(agent=guard.me_if_known) if told else None
 
 
-def look_round(session: Session, failed: Attempt) -> None:
+def look_round(session: Session, known: Snapshot | None) -> None:
     """After a failure, look whether a fix has landed meanwhile that nobody has told: here, or where somebody else
     is fixing."""
-    known = failed.known
     if known is not None:
         session.coordinate(lambda _: Watch(session).look(known))
 
@@ -144,7 +143,7 @@ def _looked_at_again(repository: Repository, snapshot: Snapshot, seen: Seen, pro
     clean = _tree_of(repository, here.head) == proof.files
     landings: tuple[Landing, ...] = ()
     if proof.failed and proof.failed == seen.files:
-        found = landing(repository, proof.failed, proof.changed, seen.head, here.head)
+        found = held(repository, proof.failed, proof.changed, seen.head, here.head)
         landings = (found._replace(loose=()) if clean else found,)
     # A pass before the commit says nothing of what a claim by hand had in mind, unless the commit is just that.
     head = here.head if clean or proof.failed else proof.head

@@ -10,7 +10,8 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.session import FAULTS, Session
 from buildguard.ui import phrases
-from buildguard.ui.reports import Head, Report
+from buildguard.ui.keys import Head
+from buildguard.ui.reports import Report
 
 
 def status(session: Session, everything: bool, gate: bool) -> Report:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 from buildguard.agents.identity import coding_agent, in_ci
 from buildguard.claims.model import Event, Status
 from buildguard.text import clock, span
+from buildguard.ui.keys import event_facts, facts
 from buildguard.ui.phrases import happened, history_line, place
-from buildguard.ui.reports import Report, event_facts, facts
+from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:
     from rich.console import Console

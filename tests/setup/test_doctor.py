@@ -2,33 +2,14 @@
 
 import json
 import os
-import re
 import shlex
 import shutil
 import sqlite3
-from collections.abc import Mapping
 
 import pytest
-from test_install import state
+from testing.doctor import AGENT, findings
 from testing.support import BUILDGUARD, SCRIPTS, Checkout
 from testing.tools import named, need, node_modules
-
-AGENT = "tester"
-
-
-def findings(checkout: Checkout, **variables: str) -> Mapping[str, Mapping[str, str]]:
-    """What doctor finds, by name; its status and its next command agree with that, and nothing has changed but for
-    coordination's own files."""
-    before = state(checkout.path)
-    done = checkout.buildguard("doctor", "--json", agent=AGENT, **variables)
-    assert state(checkout.path) == before
-    told = json.loads(done.out)
-    serious = [finding for finding in told["findings"] if finding["weight"] == "in the way"]
-    assert (done.status, told["next"]) == ((1, serious[0]["next"]) if serious else (0, None)), done
-    found = {finding["name"]: finding for finding in told["findings"]}
-    assert len(found) == len(told["findings"])
-    assert not [finding for finding in found.values() if re.search(r"\brm\b", str(finding))]
-    return found
 
 
 def with_git(checkout: Checkout, version: str) -> Checkout:

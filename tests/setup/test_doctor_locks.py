@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from test_doctor import AGENT, findings
+from testing.doctor import AGENT, findings
 from testing.support import BUILDGUARD, Checkout, ended, eventually, new_repository
 
 ALL = "ps -A -o pid,user,etime,args"

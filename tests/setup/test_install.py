@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from testing.doctor import state
 from testing.support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, Done, new_repository
 
 from buildguard.setup import hookfile
@@ -27,17 +28,6 @@ def bare_of_hooks(tmp_path: Path) -> Checkout:
 def hooks_of(checkout: Checkout) -> Path:
     """The folder of hooks that git itself names."""
     return Path(checkout.ok("rev-parse", "--path-format=absolute", "--git-path", "hooks"))
-
-
-def state(folder: Path) -> dict[str, tuple[str, bytes, int]]:
-    """Every file below a folder but coordination's own: its name, bytes and mode."""
-    return {
-        str(path.relative_to(folder)): (str(path.readlink()), b"", 0)
-        if path.is_symlink()
-        else ("", path.read_bytes(), path.stat().st_mode)
-        for path in folder.rglob("*")
-        if (path.is_symlink() or path.is_file()) and not path.is_relative_to(folder / ".git/buildguard")
-    }
 
 
 def guarded(checkout: Checkout) -> bool:

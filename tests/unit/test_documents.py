@@ -12,7 +12,8 @@ from buildguard import settings
 from buildguard.claims.model import Event, Kind, Outcome, Snapshot, Status
 from buildguard.cli import cli
 from buildguard.errors import Exit
-from buildguard.ui.reports import Head, Report, _head_facts, event_facts, facts
+from buildguard.ui.keys import Head, event_facts, facts, head_facts
+from buildguard.ui.reports import Report
 from buildguard.ui.voice import Voice
 
 SCENES = {
@@ -138,7 +139,7 @@ def test_the_keys_that_only_some_commands_add_are_ones_that_the_program_has() ->
     of_a_scope = facts(Snapshot().view("repo"), 0.0, None, "default")
     assert next(iter(of_a_scope)) == "build"
     assert list(of_a_scope)[-1] == "not_committed"
-    assert {"passed", "by", "at"} == set(_head_facts(Head(""))) - {"commit"}
+    assert {"passed", "by", "at"} == set(head_facts(Head(""))) - {"commit"}
 
 
 def test_the_outcomes_of_reports_are_all_told() -> None:
