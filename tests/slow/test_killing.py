@@ -55,7 +55,7 @@ def begin(arguments):
         os.dup2(devnull, stream)
     sys.argv = ["buildguard", *arguments]
     try:
-        buildguard.main.main()
+        buildguard.main.start()
     except SystemExit as end:
         os._exit(end.code or 0)
     finally:

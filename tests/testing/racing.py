@@ -32,7 +32,7 @@ for number in range(first, first + racers):
             os.dup2(devnull, stream)
         sys.argv = ["buildguard", words[0], "--agent", f"racer-{number}", *words[1:]]
         try:
-            buildguard.main.main()
+            buildguard.main.start()
         except SystemExit as end:
             os._exit(end.code or 0)
         finally:
