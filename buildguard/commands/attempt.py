@@ -275,8 +275,8 @@ def _output_file(repository: Repository, check: str) -> Path:
     # Not from `hashlib`: a passing hook would load OpenSSL for the name of a file.
     from zlib import adler32, crc32
 
-    text = check.encode(errors="replace")
-    return repository.git_dir / "buildguard" / f"{_OUTPUT}-{crc32(text):08x}{adler32(text):08x}"
+    named = check.encode(errors="replace")
+    return repository.git_dir / "buildguard" / f"{_OUTPUT}-{crc32(named):08x}{adler32(named):08x}"
 
 
 def _keep_output(repository: Repository, check: str, output: bytes) -> None:
