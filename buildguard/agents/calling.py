@@ -1,7 +1,6 @@
 """The git that called this hook: whether it still waits for us, and its command line."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +33,8 @@ class CallingGit(NamedTuple):
 def calling_git() -> CallingGit | None:
     """The nearest git above us, or None. Costs one read where git is our parent and `/proc` tells names."""
     parent = os.getppid()
-    with suppress(OSError):
-        if Path(f"/proc/{parent}/comm").read_bytes() == b"git\n":
-            return CallingGit(parent, "")
+    if _name(parent) == "git":
+        return CallingGit(parent, "")
     # Not above: a passing hook whose parent is git pays for none of it.
     from buildguard.agents.processes import ancestors, is_git
 
@@ -44,3 +42,11 @@ def calling_git() -> CallingGit | None:
         if is_git(process):
             return CallingGit(process.pid, "" if process.pid == parent else process.token)
     return None
+
+
+def _name(pid: int) -> str:
+    """The name of a process; empty where `/proc` does not tell."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""

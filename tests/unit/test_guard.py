@@ -164,6 +164,16 @@ def test_a_failure_that_another_has_says_why_it_is_theirs(store: MemoryStore) ->
     assert answer.event.kind is Kind.SHARED
 
 
+def test_a_renewal_by_another_process_of_the_session_says_so(store: MemoryStore) -> None:
+    class Elsewhere(World):
+        def identify(self) -> Me:
+            return Me("me", "another process")
+
+    fails(store, "me", HERE, "test_a")
+    again = Guard(store, BUILD, HERE, Elsewhere("me"), Terms(900.0, 3600.0)).failed(run_at(store, HERE, "test_a"))
+    assert (again.outcome, again.why[:23]) == (Outcome.RENEWED, "renewed by this session")
+
+
 def test_a_failure_in_the_scope_that_was_asked_for_stays_there(store: MemoryStore) -> None:
     fails(store, "ann", THERE, "test_a")
     answer = guard(store, asked=REPO).failed(run_at(store, HERE, "test_a"))

@@ -355,7 +355,11 @@ def test_the_calling_git_is_found_without_proc(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(
         HOOKS,
         "no proc",
-        HOOKS["direct"].replace("\nline", "\nprocesses._read = lambda path: ''\nprocesses.ON_LINUX = False\nline"),
+        HOOKS["direct"].replace(
+            "\nline",
+            "\nimport buildguard.agents.calling\nbuildguard.agents.calling._name = lambda pid: ''"
+            "\nprocesses._read = lambda path: ''\nprocesses.ON_LINUX = False\nline",
+        ),
     )
     with committing(repository, "no proc") as (git, line):
         assert asked(line) == (git.pid, True, ("git", "commit", "-q", "-m", "a message"), True)
