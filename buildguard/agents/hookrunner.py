@@ -20,8 +20,7 @@ class Stash(NamedTuple):
 
 
 def stash(environment: Mapping[str, str], git_dir: Path) -> Stash | None:
-    """The stash in effect right now: a patch that a process above us made, and not older than that process.
-    None without a runner; costs a walk up the process tree, so only a failing hook asks. Never raises."""
+    """The stash in effect right now: a patch that a process above us made. Walks the process tree; never raises."""
     for process in ancestors():
         for runner, folder, pattern in _kept(process, environment, git_dir):
             with suppress(OSError):
@@ -33,8 +32,7 @@ def stash(environment: Mapping[str, str], git_dir: Path) -> Stash | None:
 
 
 def private_prefix(prefix: str) -> str | None:
-    """The virtual environment that a hook framework made for us alone, if that is where we run: what the check
-    needs is in the user's, not in this."""
+    """The prefix, if a hook framework made that environment for us alone: the check needs the user's."""
     folder = Path(prefix)
     return prefix if any((folder / mark).exists() for mark in _PRIVATE_MARKS) else None
 
@@ -42,11 +40,8 @@ def private_prefix(prefix: str) -> str | None:
 def _kept(process: Process, environment: Mapping[str, str], git_dir: Path) -> Iterator[tuple[str, Path, str]]:
     """Where that process keeps what it hides, if it is a runner: its name, the folder, a pattern for the patch."""
     cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or os.sep) / ".cache")
-    yield (
-        "pre-commit",
-        Path(environment.get("PRE_COMMIT_HOME") or cache / "pre-commit"),
-        f"patch[0-9]*-{process.pid}",
-    )
+    home = environment.get("PRE_COMMIT_HOME") or cache / "pre-commit"
+    yield "pre-commit", Path(home), f"patch[0-9]*-{process.pid}"
     yield "prek", Path(environment.get("PREK_HOME") or cache / "prek") / "patches", f"[0-9]*-{process.pid}.patch"
     # Here, because a passing hook that only asks for `private_prefix` does without.
     from buildguard.agents.ancestry import names
@@ -55,8 +50,8 @@ def _kept(process: Process, environment: Mapping[str, str], git_dir: Path) -> It
     called = [plain_name(word) for word in names(process)]
     if any(name.startswith("lefthook") for name in called):
         common = git_dir.parents[1] if (git_dir / "commondir").exists() else git_dir
-        yield "lefthook", common / "info", f"lefthook-unstaged.{git_dir.name}.patch"
-        yield "lefthook", common / "info", "lefthook-unstaged.patch"
+        for name in (f".{git_dir.name}", ""):
+            yield "lefthook", common / "info", f"lefthook-unstaged{name}.patch"
     if "lint-staged" in called:
         yield "lint-staged", git_dir, "lint-staged_unstaged.patch"
         yield "lint-staged", git_dir, "lint-staged/*/unstaged.patch"  # since version 17

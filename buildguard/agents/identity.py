@@ -1,8 +1,5 @@
-"""Who is calling: one stable id for each agent, and what its environment tells about its shell.
-
-An id outlives the command that asks for it: the caller gave it, or a coding agent or a CI job publishes it, or
-it names the first process above us that can stand for an agent.
-"""
+"""Who is calling: one stable id for each agent, and what its environment tells about its shell. An id outlives the
+command that asks for it."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ class Agent(NamedTuple):
 
     id: str
     source: str
-    """Where the id comes from, in words: `--agent`, `CLAUDE_CODE_SESSION_ID`, `process zsh 4242`."""
+    """In words: `--agent`, `CLAUDE_CODE_SESSION_ID`, `process zsh 4242`."""
     process: str | None
     """The `Process.token` that the id stands and falls with; None where no process does."""
 
@@ -47,11 +44,10 @@ class Agent(NamedTuple):
 
 
 class Ancestor(NamedTuple):
-    """An agent that is a process above us."""
+    """An agent that is a process above us. If somebody types into it, the caller may well be the same person."""
 
     process: Process
     shell_with_terminal: bool
-    """True if somebody types into it: then the caller may well be the same person, under another id."""
 
 
 class ShellLimit(NamedTuple):
@@ -62,11 +58,8 @@ class ShellLimit(NamedTuple):
 
 
 def identify(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent:
-    """The agent that calls: by `--agent`, `BUILDGUARD_AGENT`, session, CI job or process, first match.
-
-    `checkout` is the checkout's name: one session that works in two of them is two agents. Raises ValueError
-    for an illegal id that was given, Unidentified where no process can stand for an agent.
-    """
+    """The agent that calls: by `--agent`, `BUILDGUARD_AGENT`, session (with the name of the checkout), CI job or
+    process, first match. Raises ValueError for an illegal id, Unidentified where no process can stand for one."""
     return identify_cheaply(option, environment, checkout) or _by_process(environment)
 
 
@@ -80,19 +73,15 @@ def identify_cheaply(option: str | None, environment: Mapping[str, str], checkou
 
 def parent_token(environment: Mapping[str, str]) -> str | None:
     """The token of the first process above us that can stand for an agent, whatever our id is; None without one.
-
-    Two calls of one session with different tokens may come from two sub-agents that share it.
-    """
+    Two calls of one session with different tokens may come from two sub-agents that share it."""
     process = agent_among(_above(environment))
     return process.token if process else None
 
 
 def dies_with(agent_id: str, token: str) -> bool:
     """True if the id names the very process that `token` does, and not only an agent that called through it."""
-    match token.split(" "):
-        case [pid, start, _]:
-            return agent_id.endswith(f":{pid}-{start}")
-    return False
+    words = token.split(" ")
+    return len(words) == 3 and agent_id.endswith(f":{words[0]}-{words[1]}")
 
 
 def claim_is_dead(agent_id: str, token: str | None) -> bool:
@@ -102,9 +91,7 @@ def claim_is_dead(agent_id: str, token: str | None) -> bool:
 
 def above_us(agent_id: str, token: str | None) -> Ancestor | None:
     """The ancestor of this process that the agent is; None if it is none. `token` is the process of its claim.
-
-    Nobody must wait for an ancestor: it may be waiting for us. Walks up the process tree. Never raises.
-    """
+    Nobody must wait for an ancestor: it may be waiting for us. Never raises."""
     for process in ancestors():
         # Without a token (the claim was made with `--agent` and a process's id) the id has to tell it all.
         same = process.token == token if token else _id_of(process) == agent_id
@@ -117,9 +104,8 @@ def checked_id(text: str, where: str) -> str:
     """`text` as an agent's id, without blanks around it. Raises ValueError with one line that names `where`."""
     if len(text) > LONGEST_ID:
         raise ValueError(f"{where}: {len(text)} characters; at most {LONGEST_ID}")
-    for place, character in enumerate(text, 1):
-        if not character.isprintable():
-            raise ValueError(f"{where}: character {place} is U+{ord(character):04X}, which cannot be printed")
+    if not text.isprintable():
+        raise ValueError(f"{where}: {text!a} has characters that cannot be printed")
     if not text.strip():
         raise ValueError(f"{where}: {'blank' if text else 'empty'}; it needs a name")
     return text.strip()
@@ -141,8 +127,8 @@ def shell_limit(environment: Mapping[str, str]) -> ShellLimit | None:
 
 
 def time_left(environment: Mapping[str, str], spent: float) -> float | None:
-    """Seconds that a command which has run for `spent` may still wait, so that the calling coding agent's shell
-    keeps `SHELL_MARGIN`; zero or less where it is too late, None where no limit is known."""
+    """Seconds for which a command that has run for `spent` may still wait, less `SHELL_MARGIN`; at most zero where
+    it is too late, None where no limit of the calling coding agent's shell is known."""
     limit = shell_limit(environment)
     return limit.seconds - spent - SHELL_MARGIN if limit else None
 
@@ -203,13 +189,8 @@ def _id_of(process: Process) -> str:
 
 
 def _legal(text: str) -> str:
-    """An id from outside as `checked_id` takes it: as it is, or else its digest, which is as distinct."""
-    try:
-        return checked_id(text, "")
-    except ValueError:
-        import hashlib
-
-        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]
+    """An id from outside as `checked_id` takes it, and its end, which tells two apart."""
+    return "".join(filter(str.isprintable, text)).strip()[-LONGEST_ID:].strip()
 
 
 def _coding_agents(environment: Mapping[str, str]) -> Iterator[CodingAgent]:

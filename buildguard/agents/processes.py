@@ -1,8 +1,7 @@
 """The process table: who is above us, who still lives, who is in a session.
 
-The only module that imports psutil, and only inside functions: importing it costs 25 ms, which a passing
-hook must not pay. On Linux the start of a process comes from `/proc`, in clock ticks since boot: psutil's
-`create_time` moves with the clock, and a claim must not be lost to an adjusted clock.
+The only module that imports psutil, and only inside functions: importing it costs 25 ms, which a passing hook must
+not pay. Starts come from `/proc`, since psutil's move with the clock. Off Linux nobody is ever known to be dead.
 """
 
 from __future__ import annotations
@@ -15,20 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import psutil
-
-ON_LINUX: bool = sys.platform == "linux"
-
-START_TOLERANCE: Final = 2.0
-"""How far two readings of one start may lie apart: seconds off Linux, where a clock that is set may move them (by
-more than a second, and the boot is unknown); on Linux ticks, in which no process number comes again."""
 
 # Patterns as text: a passing hook uses none of them, and compiling them took a thirtieth of what it adds.
 SCRIPT_SUFFIX: Final = r"\.(?:py|pyz|js|cjs|mjs|ts|rb|pl|sh)$"
 
-_TELLS: Final = r"([1-9][0-9]{0,8}) ([0-9]+(?:\.[0-9]+)?) (\S+)"
+ON_LINUX: bool = sys.platform == "linux"
+
+_TELLS: Final = r"([1-9][0-9]{0,8}) ([0-9]+) (\S+)"
 
 
 class Process(NamedTuple):
@@ -110,75 +103,46 @@ def is_git(process: Process) -> bool:
 
 
 def ancestors() -> list[Process]:
-    """Every process above us that can be seen, our parent first, pid 1 last. Never raises.
-
-    Pid 1 is in the list: in a container it may be the calling git. A vanished ancestor ends the list.
-    """
+    """Every process above us that can be seen, our parent first, pid 1 last (in a container it may be the calling
+    git). A vanished ancestor ends the list. Never raises."""
     import psutil
 
     found: list[Process] = []
-    try:
+    with suppress(psutil.Error, OSError):
         process: psutil.Process | None = psutil.Process(os.getppid())
         while process is not None:
             found.append(_described(process))
             process = process.parent()
-    except (psutil.Error, OSError):
-        pass
     return found
 
 
 def token_of(pid: int) -> str | None:
     """The token of the process that has this number now; None when there is none to be seen."""
     life = _life(pid)
-    return f"{pid} {life[0]:.12g} {_here()}" if life else None
+    return f"{pid} {life[0]} {_here()}" if life else None
 
 
 def known_dead(token: str) -> bool:
-    """True if the process that `token` names is certainly gone (a zombie is). False in any doubt.
-
-    Doubt is: not a token, another boot, another pid namespace, or a process that we may not look at.
-    """
+    """True if the process that `token` names is certainly gone (a zombie is). False in any doubt: no token, another
+    boot or pid namespace, a process that we may not look at."""
     named = re.fullmatch(_TELLS, token, re.ASCII)
     if named is None or named[3] != _here():
         return False
-    pid, start = int(named[1]), float(named[2])
-    life = _life(pid)
-    if life is None:
-        return _gone(pid)
-    now, zombie = life
-    return zombie or abs(now - start) > START_TOLERANCE
+    life = _life(int(named[1]))
+    return _gone(int(named[1])) if life is None else life != (int(named[2]), False)
 
 
 def run_members(session: int) -> list[int]:
     """The pids of all live processes in a session, ourselves never among them."""
     import psutil
 
-    # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
-    found = [pid for pid in psutil.pids() if pid != os.getpid() and _session(pid) == session > 0]
-    return [pid for pid in found if (life := _life(pid)) and not life[1]]
-
-
-def gits_in(folders: Sequence[Path]) -> list[int]:
-    """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
-    buildguard`, nor of those that live on beside an editor and take no lock."""
-    import psutil
-
-    found, lasting = [], {"cat-file", "fsmonitor--daemon"}
-    for process in psutil.process_iter():
-        # What has ended meanwhile, or does not let us look, is not seen.
-        with suppress(psutil.Error, OSError):
-            if process.name() == "git" and process.pid != os.getppid() and lasting.isdisjoint(process.cmdline()):
-                place = Path(process.cwd())
-                if any(place.is_relative_to(folder.resolve()) for folder in folders):
-                    found.append(process.pid)
+    found = []
+    for pid in psutil.pids():
+        with suppress(OSError):
+            # Kernel threads and foreign namespaces are in session 0, and so would be ours if it were unknown.
+            if os.getsid(pid) == session > 0 and pid != os.getpid() and (life := _life(pid)) and not life[1]:
+                found.append(pid)
     return found
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return 0
 
 
 def _described(process: psutil.Process) -> Process:
@@ -194,22 +158,22 @@ def _described(process: psutil.Process) -> Process:
         raise psutil.NoSuchProcess(process.pid)
     # psutil looks the terminal up under /dev, where a container does not have its caller's.
     stat = _stat(process.pid)
-    terminal = int(stat[4]) != 0 if stat else process.terminal() is not None
+    terminal = stat[4] != "0" if stat else process.terminal() is not None
     # psutil counts from a boot time in whole seconds.
     return Process(process.pid, process.name(), argv, terminal, process.create_time() - 1.0, token)
 
 
-def _life(pid: int) -> tuple[float, bool] | None:
-    """When it began (ticks since boot on Linux, else seconds since the epoch), and whether it is a zombie; None
-    when it is not to be seen."""
+def _life(pid: int) -> tuple[int, bool] | None:
+    """When it began (ticks since boot; off Linux seconds), and whether it is a zombie; None if not to be seen."""
+    if stat := _stat(pid):
+        return int(stat[19]), stat[0] in ("Z", "X")
     if ON_LINUX:
-        stat = _stat(pid)
-        return (float(stat[19]), stat[0] in ("Z", "X")) if stat else None
+        return None
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return process.create_time(), process.status() == psutil.STATUS_ZOMBIE
+        return int(process.create_time()), process.status() == psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return None
 
@@ -230,19 +194,12 @@ def _gone(pid: int) -> bool:
 
 
 def _here() -> str:
-    """Boot and namespaces, in which a pid and a start mean what they mean to us; empty if they cannot be told."""
-    if not ON_LINUX:
-        import psutil
-
-        return f"{os.uname().nodename}:{psutil.boot_time():.0f}"
+    """Boot and pid namespace, in which a pid and a start mean what they mean to us; empty if not to be told."""
     boot = _read("/proc/sys/kernel/random/boot_id").strip()
     try:
         # A /proc that was mounted for another pid namespace tells of other processes by the same numbers.
-        if not boot or Path("/proc/self").readlink() != Path(str(os.getpid())):
-            return ""
-        # A time namespace shifts the start times that are read in it; older kernels have none.
-        kinds = [kind for kind in ("pid", "time") if os.path.lexists(f"/proc/self/ns/{kind}")]
-        return boot + "".join(str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in kinds)
+        same = Path("/proc/self").readlink() == Path(str(os.getpid()))
+        return f"{boot}{Path('/proc/self/ns/pid').readlink()}" if boot and same else ""
     except OSError:
         return ""
 
