@@ -48,15 +48,13 @@ _OTHER = (Fault.UNREACHABLE, "cannot be opened ({error})")
 class Database:
     """The file at `path`. Where it cannot serve, every method raises `Unavailable` and nothing else of its own.
 
-    `bound` is how many seconds a call goes on trying while others hold the lock, `shared_mode` the mode of a new
-    file that others than its maker may write, too.
+    `bound` is how many seconds a call goes on trying while others hold the lock.
     """
 
-    def __init__(self, path: Path, bound: float, shared_mode: int | None = None) -> None:
+    def __init__(self, path: Path, bound: float) -> None:
         self._path = path.absolute()
         self.where = str(self._path)
         self._bound = self._patience = bound
-        self._shared_mode = shared_mode
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -99,16 +97,15 @@ class Database:
 
     def _created(self) -> sqlite3.Connection:
         """The connection to a new and empty file. Others may make it, or its folder, at the same time."""
-        mode, folder = self._shared_mode, self._path.parent
+        folder = self._path.parent
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
-            if mode is not None:
-                # Who may read may enter, and what anybody makes there is the group's.
-                folder.chmod(stat.S_ISGID | mode | (mode & 0o444) >> 2)
+            if _shared(folder.parent):
+                folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode))
         with suppress(FileExistsError):
             file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            if mode is not None:
-                os.fchmod(file, mode)
+            if _shared(folder):
+                os.fchmod(file, folder.stat().st_mode & 0o664)
             os.close(file)
         connection = self._opened()
         if connection is None:
@@ -162,6 +159,11 @@ class Database:
         names = {"path": self.where, "folder": str(self._path.parent)}
         command = [word.format_map(names) for word in _NEXT.get(fault, _ASIDE)]
         return Unavailable(fault, self.where, detail, join(command))
+
+
+def _shared(folder: Path) -> bool:
+    """Whether it is as git makes one that a group shares (`core.sharedRepository`)."""
+    return folder.stat().st_mode & (stat.S_ISGID | stat.S_IWGRP) == stat.S_ISGID | stat.S_IWGRP
 
 
 def _commit(db: sqlite3.Connection, deadline: float) -> None:

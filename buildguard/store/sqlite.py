@@ -64,7 +64,7 @@ class _RaceLost(Exception):
 
 class SqliteStore:
     """A `claims.store.Store` in one file, in which each `repository` has its own part. `clock` gives seconds since
-    the epoch; `lock_bound` and `shared_mode` are those of `Database`."""
+    the epoch; `lock_bound` is that of `Database`."""
 
     def __init__(
         self,
@@ -72,9 +72,8 @@ class SqliteStore:
         repository: str = "",
         clock: Callable[[], float] = time.time,
         lock_bound: float = LOCK_BOUND,
-        shared_mode: int | None = None,
     ) -> None:
-        self._database = Database(path, lock_bound, shared_mode)
+        self._database = Database(path, lock_bound)
         self.where = self._database.where
         self._repository = repository
         self._clock = clock
