@@ -1,6 +1,7 @@
 """A check that calls buildguard or commits: the run above coordinates, and there is no recursion."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,23 @@ def test_in_the_hook_neither_and_a_head_that_it_moved_is_no_longer_the_one_that_
     assert "refused: HEAD moved" in done.err
     assert runs(committing) == 1
     assert committing.ok("log", "--format=%s").splitlines() == ["from-the-check", "first"]
+
+
+def test_where_git_does_not_answer_there_is_no_recursion_either(tmp_path: Path) -> None:
+    # It ends by itself: where this test fails, the machine would else be full of hooks.
+    few = 'echo ran >> ../runs; [ "$(wc -l < ../runs)" -gt 3 ] || git commit -q --allow-empty -m from-the-check'
+    checkout = new_repository(tmp_path / "repository", tmp_path / "home", few)
+    real = Path(checkout.ok("--exec-path"))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for path in real.iterdir():
+        (programs / path.name).symlink_to(path)
+    (programs / "git").unlink()
+    mute = f'#!/bin/sh\ncase "$*" in *rev-parse*) exit 1;; esac\nexec {shlex.quote(str(real / "git"))} "$@"\n'
+    (programs / "git").write_text(mute)
+    (programs / "git").chmod(0o755)
+    checkout.git("commit", "--allow-empty", "-m", "mine", agent="ann", GIT_EXEC_PATH=str(programs))
+    assert runs(checkout) == 1
 
 
 def test_the_same_words_in_another_repository_are_another_check(committing: Checkout, tmp_path: Path) -> None:
