@@ -10,7 +10,8 @@ wants.
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -164,7 +165,7 @@ def _try(session: Session, repository: Repository, commit: str) -> Pick:
         try:
             repository.write("update-ref", "-m", log, "HEAD", made, repository.head)
         except GitFault:
-            _take_out(session, repository, short, brought)
+            _take_out(session, repository, short, change, brought)
             raise
     if repository.where()[0] != made:
         raise GitFault(f"the branch is not at {made[:12]}, whatever git said")
@@ -197,20 +198,26 @@ def _commit(repository: Repository, original: Original, tree: str) -> str:
         raise GitFault(f"{error}; nothing was changed", why) from None
 
 
-class Brought(NamedTuple):
-    """The paths in which a change was applied to the index and to the work tree. `outside` are those that a sparse
-    checkout leaves out of the work tree."""
+class Part(NamedTuple):
+    """What a change does to some paths. The patch is made at once: what nobody has committed may be pruned."""
 
-    change: Change
-    staged: Sequence[str]
-    written: Sequence[str]
+    paths: Sequence[str]
+    patch: str
+
+
+class Brought(NamedTuple):
+    """What was applied to the index and to the work tree. `outside` are the paths that a sparse checkout leaves out
+    of the work tree."""
+
+    staged: Part
+    written: Part
     outside: Sequence[str]
 
     def stage(self, repository: Repository, *options: str) -> None:
         """Apply (or `--reverse`) what is staged. Raises `GitFault`."""
-        if not self.staged:
+        if not self.staged.paths:
             return
-        repository.write(*APPLY, "--cached", *options, "-", stdin=_patch(repository, self.change, self.staged))
+        repository.write(*APPLY, "--cached", *options, "-", stdin=self.staged.patch)
         kept = _in_index(repository, self.outside)
         if kept:
             # Without their mark, which `git apply` drops, they would count as deleted.
@@ -219,13 +226,8 @@ class Brought(NamedTuple):
 
     def write(self, repository: Repository, *options: str) -> None:
         """Apply (or `--reverse`) what is written. Raises `GitFault`."""
-        if self.written:
-            repository.write(*APPLY, *options, "-", stdin=_patch(repository, self.change, self.written))
-
-    def without(self, paths: Collection[str]) -> "Brought":
-        """The same but for these paths."""
-        staged, written = ([path for path in one if path not in paths] for one in (self.staged, self.written))
-        return self._replace(staged=staged, written=written)
+        if self.written.paths:
+            repository.write(*APPLY, *options, "-", stdin=self.written.patch)
 
 
 def _bring(repository: Repository, short: str, change: Change) -> Brought:
@@ -236,7 +238,8 @@ def _bring(repository: Repository, short: str, change: Change) -> Brought:
     outside = [path for path, tag in there.items() if tag == "S" and not os.path.lexists(top / utf8(path))]
     inside = [path for path in change.paths if path not in outside]
     staged = _lacking(repository, short, change, change.paths, "--cached")
-    brought = Brought(change, staged, _lacking(repository, short, change, inside), outside)
+    written = _lacking(repository, short, change, inside)
+    brought = Brought(_part(repository, change, staged), _part(repository, change, written), outside)
     brought.stage(repository)
     try:
         brought.write(repository)
@@ -244,10 +247,6 @@ def _bring(repository: Repository, short: str, change: Change) -> Brought:
         brought.stage(repository, "--reverse")
         raise
     return brought
-
-
-def _patch(repository: Repository, change: Change, paths: Sequence[str]) -> str:
-    return repository.patch(change.base, change.wanted, *paths)
 
 
 def _in_index(repository: Repository, paths: Sequence[str]) -> dict[str, str]:
@@ -258,12 +257,16 @@ def _in_index(repository: Repository, paths: Sequence[str]) -> dict[str, str]:
     return {row[2:]: row[0] for row in rows if row}
 
 
+def _part(repository: Repository, change: Change, paths: Sequence[str]) -> Part:
+    return Part(paths, repository.patch(change.base, change.wanted, *paths) if paths else "")
+
+
 def _lacking(repository: Repository, short: str, change: Change, paths: Sequence[str], *where: str) -> list[str]:
     """Those of the paths that index or work tree lack of the change. Raises `Edited` for those where it does not go
     in."""
     lacking, edited = [], []
     for path in paths:
-        patch = _patch(repository, change, [path])
+        patch = repository.patch(change.base, change.wanted, path)
         if repository.applies(patch, *where):
             lacking.append(path)
         elif not repository.applies(patch, "--reverse", *where):
@@ -273,13 +276,18 @@ def _lacking(repository: Repository, short: str, change: Change, paths: Sequence
     return lacking
 
 
-def _take_out(session: Session, repository: Repository, short: str, brought: Brought) -> None:
+def _take_out(session: Session, repository: Repository, short: str, change: Change, brought: Brought) -> None:
     """Make index and work tree again what they were, but for what somebody's commit has taken meanwhile. Raises
     `GitFault`."""
     deadline = time.monotonic() + TAKING_OUT
-    lacking = repository.differing(brought.change.wanted, repository.where()[0] or brought.change.base)
-    left = brought.without(set(brought.change.paths).difference(lacking))
-    for take_out in (left.write, left.stage):
+    with suppress(GitFault):  # pruned: so nobody has committed it
+        loose = set(repository.differing(change.wanted, repository.where()[0] or change.base))
+        staged, written = (
+            _part(repository, change, [path for path in one.paths if path in loose])
+            for one in (brought.staged, brought.written)
+        )
+        brought = Brought(staged, written, brought.outside)
+    for take_out in (brought.write, brought.stage):
         while True:
             lock.await_free(repository, deadline, session.voice.say_once)
             try:
