@@ -632,6 +632,13 @@ def test_a_waiter_waits_for_the_scope_that_was_found_busy(store: MemoryStore) ->
     assert moments[-1].holder is None
 
 
+def test_what_holds_a_waiter_up_concerns_it_more_than_its_own_claim_elsewhere(store: MemoryStore) -> None:
+    fails(store, "me", THERE, "test_b")
+    fails(store, "ann", HERE, "test_a")
+    moments = looks(guard(store), PATIENCE, releases(store, "ann"))
+    assert [moment.concerning.state.scope for moment in moments] == [HERE, THERE]
+
+
 def test_who_asked_for_a_scope_waits_for_that_one(store: MemoryStore) -> None:
     fails(store, "ann", HERE, "test_a")
     (moment,) = looks(guard(store, asked=REPO), PATIENCE)
