@@ -1,7 +1,4 @@
-"""Which of the processes above a hook can stand for an agent: one that lives as long as the agent does. Pure.
-
-The programs that cannot stand in tables.
-"""
+"""Which of the processes above a hook can stand for an agent: one that lives as long as the agent does. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -19,22 +16,17 @@ _SHELLS: Final = _named("sh bash rbash dash ash zsh ksh mksh yash fish csh tcsh 
 # By these names alone they are known wherever they are installed, also as the script of an interpreter.
 _TOOLS: Final = _named(
     "buildguard pre-commit pre-merge-commit prepare-commit-msg commit-msg post-commit pre-push pre-rebase "
-    "prek lefthook husky lint-staged overcommit simple-git-hooks commitizen git-cz "
-    "npm npx yarn yarn-berry pnpm pnpx corepack bunx turbo lerna concurrently cross-env "
-    "uv uvx poetry pdm hatch pipenv tox nox invoke rake bundle bundler"
+    "prek lefthook husky lint-staged overcommit simple-git-hooks commitizen git-cz npm npx yarn pnpm pnpx corepack "
+    "bun bunx deno turbo lerna concurrently uv uvx poetry pdm hatch pipenv tox nox invoke rake bundle bundler"
 )
 
-# Words that also name somebody's script, `task.py` or `watch.js`: believed only of an installed command.
+# Words that also name somebody's script, `task.py` or `watch.js`: believed only of an installed command. The last
+# lines belong to the machine or to one connection: two agents may share them, or one command may be all of it.
 _WRAPPERS: Final = _named(
-    "git make gmake ninja cmake meson cargo rustup go bazel bazelisk just task mise direnv asdf rtx conda "
-    "env timeout gtimeout nice ionic ionice nohup setsid stdbuf time chronic parallel xargs find flock watch "
-    "watchexec entr script unbuffer expect strace ltrace caffeinate busybox sudo su doas runuser setpriv "
-    "chpst chroot unshare nsenter bwrap firejail fakeroot proot sandbox-exec apply-seccomp "
-    "codex-linux-sandbox"
-)
-
-# They belong to the machine or to one connection: two agents may share them, or one command may be all of it.
-_HOSTS: Final = _named(
+    "git make gmake ninja cmake meson cargo rustup go bazel just task mise direnv asdf env timeout nice ionice "
+    "nohup setsid stdbuf time chronic parallel xargs find flock watch watchexec entr script unbuffer expect strace "
+    "caffeinate busybox sudo su doas runuser setpriv chroot unshare nsenter bwrap firejail sandbox-exec "
+    "apply-seccomp codex-linux-sandbox "
     "init systemd launchd tini dumb-init docker-init catatonit s6-svscan runit conmon containerd login getty "
     "agetty sshd sshd-session dropbear mosh-server tmux screen zellij cron crond anacron atd supervisord"
 )
@@ -46,11 +38,8 @@ _PACKAGE: Final = r"node_modules/((?:@[^/]+/)?[^/]+)/"
 
 
 def agent_among(ancestors: Sequence[Process]) -> Process | None:
-    """The nearest of `ancestors` (parent first) that lives as long as an agent does; None if none does.
-
-    Passed over are git, hook runners, package managers, wrappers, buildguard, shells that run a script or
-    have no terminal, and what belongs to the machine: several agents share it.
-    """
+    """The nearest of `ancestors` (parent first) that lives as long as an agent does; None if none does. Passed over
+    are the tables' programs, and shells that run a script or have no terminal."""
     return next((process for process in ancestors if _stands_for_an_agent(process)), None)
 
 
@@ -68,8 +57,6 @@ def names(process: Process) -> list[str]:
 def _stands_for_an_agent(process: Process) -> bool:
     if process.pid <= 2 or any(_passed_over(word) for word in names(process)):
         return False
-    if plain_name(process.words[0]) in ("bun", "deno") and any("." not in word for word in _command(process)[:1]):
-        return False  # a package's script or a subcommand, and not a file
     return is_typed_into(process) or not _is_shell(process)
 
 
@@ -80,17 +67,14 @@ def _is_shell(process: Process) -> bool:
 def _command(process: Process) -> list[str]:
     """What it runs, with its arguments: of an interpreter the script or module, nothing for code on its input."""
     words = list(process.words)
-    program = plain_name(words[0])
-    if program in ("bun", "deno"):
-        return _interpreted([word for word in words if word != "run"])
-    return _interpreted(words) if program in _INTERPRETERS else words
+    return _interpreted(words) if plain_name(words[0]) in _INTERPRETERS else words
 
 
 def _passed_over(word: str) -> bool:
     name = plain_name(word)
     if name in _TOOLS or re.search(SCRIPT_SUFFIX, word):
         return name in _TOOLS
-    return name in _WRAPPERS or name in _HOSTS or name.startswith(("git-", "containerd-shim"))
+    return name in _WRAPPERS or name.startswith(("git-", "containerd-shim"))
 
 
 def _interpreted(words: Sequence[str]) -> list[str]:

@@ -31,11 +31,9 @@ CODING_AGENTS: Final = (
     CodingAgent("Claude Code", ("CLAUDECODE",), "CLAUDE_CODE_SESSION_ID", 120, "BASH_DEFAULT_TIMEOUT_MS"),
     # github.com/openai/codex, codex-rs: protocol/src/shell_environment.rs, core/src: spawn.rs, exec.rs
     CodingAgent("Codex", ("CODEX_THREAD_ID", "CODEX_SANDBOX"), "CODEX_THREAD_ID", 10),
-    # Closed source, so not verified: what other public tools go by.
+    # Closed source, so not verified, these three: what other public tools go by.
     CodingAgent("Copilot CLI", ("COPILOT_CLI",), "COPILOT_AGENT_SESSION_ID"),
-    # Closed source, so not verified: what other public tools go by.
     CodingAgent("Cursor", ("CURSOR_AGENT",), "CURSOR_CONVERSATION_ID", 30),
-    # Closed source, so not verified: what other public tools go by.
     CodingAgent("Amp", ("AGENT=amp",), "AMP_CURRENT_THREAD_ID"),
     # github.com/google-gemini/gemini-cli, packages/core/src/services/shellExecutionService.ts
     CodingAgent("Gemini CLI", ("GEMINI_CLI",), "", 300),
@@ -44,7 +42,7 @@ CODING_AGENTS: Final = (
 )
 
 CI_SYSTEMS: Final = (
-    # docs.github.com, "Variables reference". The jobs of a matrix share all but the runner, and no job changes it.
+    # docs.github.com, "Variables reference". The jobs of a matrix share all but the runner.
     CISystem("github", ("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME")),
     # docs.gitlab.com, "Predefined CI/CD variables reference"
     CISystem("gitlab", ("CI_JOB_ID",)),

@@ -1,12 +1,9 @@
 """Ids of what failed, so that two runs can be seen to break on the same thing.
 
 An id is the same for the same failure in every run and in every work tree of a repository. It carries its container
-(folder, package, crate, module), and it is fit to be printed: it has no line number, duration, address or absolute
-path, no colour, control character or bidi mark.
-
-Ids come from a JUnit XML report, else from what the check printed, by the rows of `recognisers.py`. Where nothing
-is recognised there are none, and the check as a whole is what failed: a missing id costs a coarser answer, a wrong
-one makes somebody wait for the wrong fix.
+(folder, package, crate, module), and is fit to be printed. Ids come from a JUnit XML report, else from what the
+check printed, by the rows of `recognisers.py`. Where nothing is recognised there are none: a missing id costs a
+coarser answer, a wrong one makes somebody wait for the wrong fix.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ import stat
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from buildguard.checks.recognisers import CONTAINER, COULD_NOT_TEST, RECOGNISERS, SECTION, SUMMARY, Recogniser
+from buildguard.checks.recognisers import COULD_NOT_TEST, FOLDER, RECOGNISERS, SECTION, SUMMARY, Recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,12 +36,9 @@ _TEMPORARY: Final = r"(?:/private)?/(?:tmp|var/tmp|var/folders/\w+/\w+/T|dev/shm
 def failure_ids(
     output: bytes, junit: Path | None = None, not_before: float | None = None, root: Path | None = None
 ) -> tuple[str, ...]:
-    """The ids of what failed, sorted and distinct; none if nothing is recognised. Never raises.
-
-    `output` is the check's output or its end. The report `junit` is preferred to it, if it names a failure
-    and was written at `not_before` (seconds since the epoch) or later: an older one tells of another run.
-    `root` is the work tree's absolute path.
-    """
+    """The ids of what failed, sorted and distinct; none if nothing is recognised. Never raises. The report `junit`
+    is preferred to the check's `output`, if it names a failure and was written at `not_before` (seconds since the
+    epoch) or later: an older one tells of another run. `root` is the work tree's absolute path."""
     ids = _report_ids(junit, not_before, root) if junit is not None else set()
     return tuple(sorted(_leaves(ids or _output_ids(output, root)))[:MAX_IDS])
 
@@ -84,10 +78,10 @@ def _lines(output: bytes, root: Path | None) -> list[str]:
 
 
 def _placed(lines: Iterable[str], root: Path | None) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each line with the folder or the package that the tool which printed it works in, as far as it was told."""
-    container, place = re.compile(CONTAINER), dict[str, str]()
+    """Each line with the folder that the tool which printed it works in, as far as it was told."""
+    of_folder, place = re.compile(FOLDER), dict[str, str]()
     for line in lines:
-        if hit := container.match(line):
+        if hit := of_folder.match(line):
             place = _groups(hit)
             # The tool may work for a folder above: all that it names lies there, and each work tree's is another.
             if f"{root}/".startswith(f"{place.get('folder', '?')}/"):
@@ -130,10 +124,8 @@ def _filled(templates: Iterable[str], fields: dict[str, str]) -> str:
             text = template.format_map(steady)
         except KeyError:
             continue
-        folder, workspace = steady.get("folder", ""), steady.get("workspace", "")
-        if folder and not text.startswith(f"{folder}/"):
-            text = f"{folder}/{text}"
-        return _presentable(f"{text} ({workspace})" if workspace else text)
+        folder = steady.get("folder", "")
+        return _presentable(f"{folder}/{text}" if folder and not text.startswith(f"{folder}/") else text)
     return ""
 
 
@@ -186,8 +178,6 @@ def _presentable(text: str) -> str:
 
 def _report_ids(report: Path, not_before: float | None, root: Path | None) -> set[str]:
     """The ids of the test cases that failed; none of a report that is stale, too large or no XML."""
-    from xml.parsers.expat import ExpatError
-
     try:
         status = report.stat()
         stale = not_before is not None and status.st_mtime < not_before - _CLOCK_GRAIN
@@ -195,24 +185,17 @@ def _report_ids(report: Path, not_before: float | None, root: Path | None) -> se
         if stale or not stat.S_ISREG(status.st_mode) or status.st_size > MAX_REPORT:
             return set()
         cases = list(_failed_cases(report.read_bytes()))
-    except (OSError, ValueError, LookupError, ExpatError, SyntaxError):
+    except (OSError, ValueError, LookupError, SyntaxError):
         return set()
     given = [{name: _without(root, value).strip() for name, value in case.items()} for case in cases]
     return {_case_id(case) for case in given} - {""}
 
 
 def _failed_cases(content: bytes) -> Iterator[dict[str, str]]:
-    """The attributes of the test cases that failed, with the file of their suite. Raises what the parsers raise."""
+    """The attributes of the test cases that failed, with the file of their suite. Raises what the parser raises."""
     from xml.etree import ElementTree as ET
-    from xml.parsers import expat
 
-    def refuse(*_: object) -> None:
-        raise ValueError("no report needs a DOCTYPE, whose entities turn a small file into gigabytes")
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.Parse(content, True)
-    tree = ET.fromstring(content)  # noqa: S314 - without a DOCTYPE there are no entities to attack with
+    tree = ET.fromstring(content)  # noqa: S314 - expat bounds what entities may grow to
     for suite in (tree, *tree.iterfind(".//{*}testsuite")):
         for case in suite.iterfind("{*}testcase"):
             if case.find("{*}failure") is not None or case.find("{*}error") is not None:

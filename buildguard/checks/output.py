@@ -23,18 +23,14 @@ def ready(descriptors: Iterable[int], seconds: float, event: int = select.POLLIN
 
 
 class Output:
-    """What the check prints, on its way to the descriptors for its stdout and its stderr.
-
-    `over` says that nobody waits for it any more; what can be read from `wake` tells to look.
-    """
+    """What the check prints, on its way to the descriptors for its stdout and its stderr. `over` says that nobody
+    waits for it any more; what can be read from `wake` tells to look."""
 
     def __init__(self, check: Popen[bytes], sinks: tuple[int, int], wake: int, over: Callable[[], bool]) -> None:
         self.tail = bytearray()
         self._wake, self._over = wake, over
         sources = [file.fileno() for file in (check.stdout, check.stderr) if file]
-        self._sinks = dict(zip(sources, sinks, strict=False))
-        # The check's stderr is ours, too; its stdout only where both are one file.
-        self._ours, self._our_sink, self._midline = sources[-1], sinks[1], False
+        self._sinks, self._our_sink = dict(zip(sources, sinks, strict=False)), sinks[1]
         for source in sources:
             os.set_blocking(source, False)
 
@@ -52,8 +48,8 @@ class Output:
             room = TAIL_BYTES
             while room > 0 and (length := self._pass_on(source)):
                 room -= length
-        # Else our own next line would begin in the middle of the check's last one.
-        if self._midline and ready([self._our_sink], 0, select.POLLOUT):
+        # Else our own next line may begin in the middle of the check's last one.
+        if self.tail and not self.tail.endswith(b"\n") and ready([self._our_sink], 0, select.POLLOUT):
             with suppress(OSError):
                 os.write(self._our_sink, b"\n")
 
@@ -65,8 +61,6 @@ class Output:
             return 0
         self.tail += piece
         del self.tail[: -2 * TAIL_BYTES]
-        if piece and source == self._ours:
-            self._midline = not piece.endswith(b"\n")
         rest, sink = piece, self._sinks[source] if piece else self._sinks.pop(source)
         while rest and sink >= 0:
             # In portions that cannot block: a reader that stands still must not keep us from ending.

@@ -11,8 +11,6 @@ _ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
 _CRATE: Final = r"test result: |\s+(?:Running .*[/\\]|Doc-tests )(?P<crate>\w+)(?:-[0-9a-f]{16}(?:\.exe)?\))?$"
 _OF_RUST: Final = r"(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)?"
 _REMARK: Final = r"(?:\[\*\] )?(?P<message>\S.*)"  # what ruff can mend is marked in some of its formats
-# Up to a colon that is not in code. Possessive quantifiers would be shorter, but Python 3.11.2 gets them wrong.
-_SAID: Final = r"[^`:]*(?:(?:`[^`]*(?:`|$)|:(?! ))[^`:]*)*"
 # A parameter may have ` - ` in it: before the first one that an exception follows; if none does, before the last.
 _PARAMETERS: Final = r"\[(?:.*?\](?= - (?:assert |[^\W\d][\w.]*(?:: |$)))|.*\](?= - |$)|.*)"
 
@@ -22,28 +20,24 @@ SUMMARY: Final = r"=+ short test summary info =+$"
 """Where pytest begins to name what failed."""
 COULD_NOT_TEST: Final = (
     r"(?:^|\n)(?:(?:=+ )?(?:no tests ran|(?:\d+ (?:passed|skipped|deselected|xfailed|xpassed|warnings?)(?:, )?)+)"
-    r" in [\d.]+s(?: \([\d:]+\))?(?: =+)?(?:\nERROR: file or directory not found: .*)?"
-    r"|  inifile: .*\n  rootdir: .*)$"
+    r" in [\d.]+s.*(?:\nERROR: file or directory not found: .*)?|  inifile: .*\n  rootdir: .*)$"
 )
 """How pytest ends that did not fail, and did not get to its tests or through them."""
-CONTAINER: Final = (
-    r"(?:rootdir: ?|g?make(?:\[\d+\])?: Entering directory [`'])(?P<folder>[^,']*)"
-    r"|g?make(?:\[\d+\])?: Leaving directory|> (?P<workspace>@?[\w./-]+)@\d\S* \S"
+FOLDER: Final = (
+    r"(?:rootdir: ?|g?make(?:\[\d+\])?: Entering directory [`'])(?P<folder>[^,']*)|g?make(?:\[\d+\])?: Leaving"
 )
-"""How pytest, make and npm tell in which folder or package the following lines come about."""
+"""How pytest and make tell in which folder the following lines come about."""
 
 
 class Recogniser(NamedTuple):
     """How one kind of output tells what failed.
 
-    `line` is the pattern of a line that names a failure, matched from the line's start. Its named groups fill
-    the first of the templates `ids` for which there are enough. More groups come from another line: the
-    nearest one before that matches `above` (without one, `line` names nothing) or the nearest one after that
-    matches `below` (without one, they are missing), where at most `reach` other lines stand between.
-    The nearest line before that matches `under`, however far, adds its groups, where there is such a line.
+    `line` matches a line that names a failure, from its start. Its named groups fill the first of the templates
+    `ids` for which there are enough. More groups come from other lines: the nearest before that matches `above`
+    (without one, `line` names nothing) or the nearest after that matches `below` (without one, they are missing),
+    with at most `reach` lines between; and the nearest before that matches `under`, however far.
 
-    Positions and absolute paths go out of the groups `file` and `message`; a `file` that does not look like
-    one counts as missing. Every pattern must be linear in its line, since anything may stand in an output.
+    Every pattern must be linear in its line, since anything may stand in an output.
     """
 
     name: str
@@ -77,19 +71,7 @@ RECOGNISERS: Final = (
         ("{package} [{reason}]",),
     ),
     Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):\d+:\d+: (?P<message>.+)"),
-    Recogniser(
-        "cargo test",
-        rf"test (?P<test>\S.*?){_OF_RUST} \.\.\. FAILED$",
-        ("{crate} {test}",),
-        under=_CRATE,
-    ),
-    Recogniser(
-        "cargo test -q",
-        rf"(?P<test>(?:\w+::)+\w+|\S+\.rs - .*?){_OF_RUST} --- FAILED$",
-        ("{crate} {test}", "{test}"),
-        below=r"error: (?:doc)?test failed, to rerun pass `(?:-p (?P<crate>[\w-]+))?",
-        reach=FAR,
-    ),
+    Recogniser("cargo test", rf"test (?P<test>\S.*?){_OF_RUST} \.\.\. FAILED$", ("{crate} {test}",), under=_CRATE),
     Recogniser(
         "jest",
         r"\s*● (?!Console$)(?P<test>.+)",
@@ -115,10 +97,6 @@ RECOGNISERS: Final = (
         above=r"error(?:\[(?P<code>[\w:-]+)\])?: (?P<message>.+)",
     ),
     Recogniser(
-        "rustc in short, where the label of the place follows the message",
-        _FILE + _PLACE + rf": error\[(?P<code>\w+)\]: (?P<message>{_SAID}(?:: {_SAID})*?)(?:: {_SAID})?$",
-    ),
-    Recogniser(
         "ruff in full, the place in the next line",
         _ARROW,
         above=r"(?!(?:error|warning|note|help)\b)(?P<code>[A-Z]{1,9}\d+(?= )|[a-z][a-z-]*(?=: )):? " + _REMARK,
@@ -142,10 +120,5 @@ RECOGNISERS: Final = (
         reach=2,
     ),
     Recogniser("tsc, of the project", r"error (?P<code>TS\d+): (?P<message>.+)", ("{code}: {message}",)),
-    Recogniser(
-        "ld",
-        r"(?:.*\bld: )?(?P<file>[^\s:()]+):(?:\d+|\([^)\s]*\)): "
-        r"(?P<message>(?:undefined reference to|multiple definition of) [^\s;]+)",
-    ),
 )
 """The kinds of output that are understood."""

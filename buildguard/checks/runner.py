@@ -14,8 +14,6 @@ from buildguard.checks.output import LOOK_EVERY, TAIL_BYTES, Output
 
 HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 """Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
-INTERNAL_VARIABLES: Final = frozenset({HANDOFF_VARIABLE})
-"""What buildguard tells only itself."""
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
 """Has the tokens of all runs around a process, the outermost first."""
 ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
@@ -70,12 +68,10 @@ class Result(NamedTuple):
 def scrubbed(
     environment: Mapping[str, str], local_names: Collection[str], private_prefix: str | None
 ) -> dict[str, str]:
-    """The environment for a check: a copy without what was set for the hook alone.
-
-    `local_names` is what `git rev-parse --local-env-vars` prints; what a user configures by the
-    `GIT_CONFIG_COUNT` set stays. `private_prefix`: the virtual environment that a hook framework made, if any.
-    """
-    removed = {*local_names, *_OF_THE_COMMIT, *INTERNAL_VARIABLES} - {"GIT_CONFIG_COUNT"}
+    """The environment for a check: a copy without what was set for the hook alone. `local_names` is what
+    `git rev-parse --local-env-vars` prints; `private_prefix` the virtual environment that a hook framework made."""
+    # What a user configures by `GIT_CONFIG_COUNT` stays.
+    removed = {*local_names, *_OF_THE_COMMIT, HANDOFF_VARIABLE} - {"GIT_CONFIG_COUNT"}
     kept = {name: value for name, value in environment.items() if name not in removed}
     if private_prefix is not None:
         private, programs = (os.path.realpath(f"{private_prefix}{part}") for part in ("", "/bin"))
@@ -93,10 +89,8 @@ def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> 
 
 
 def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
-    """Whether a run of this check (of any, if None) in the repository is above us.
-
-    A commit that a check makes must not run the same check again: there would be no end of it.
-    """
+    """Whether a run of this check (of any, if None) in the repository is above us. A commit that a check makes must
+    not run the same check again: there would be no end of it."""
     lines = environment.get(ACTIVE_VARIABLE, "").split("\n")
     if check_text is None:
         return any(line.startswith(f"{common_dir!a} ") for line in lines)
@@ -116,12 +110,9 @@ def run(
     tick_every: float = 30.0,
     caller_lives: Callable[[], bool] = lambda: True,
 ) -> Result:
-    """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`.
-
-    What it leaves behind by then is left alone. `timeout` and `tick_every` are seconds. INT, TERM and HUP to
-    us (in the main thread, and unless they were ignored) end it, and so does `caller_lives` saying False.
-    What keeps it from starting is *inconclusive*. Raises what `tick` and `caller_lives` raise, after ending it.
-    """
+    """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`. What
+    it leaves behind is left alone. `timeout` and `tick_every` are seconds. INT, TERM and HUP to us, unless ignored,
+    end it, and so does `caller_lives` saying False. Raises what the callbacks raise, after ending it."""
     began = looked = ticked = time.monotonic()
     cut: tuple[Verdict, str] | None = None
 
@@ -188,10 +179,9 @@ def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[
 
 
 def _not_started(command: Command, error: Exception) -> tuple[int | None, str]:
-    name = command.argv[0] if command.argv else ""
-    if isinstance(error, FileNotFoundError) and error.filename == name:
+    if not isinstance(error, OSError):
+        return None, f"cannot start: {error}"
+    name = error.filename or command.argv[0]
+    if isinstance(error, FileNotFoundError) and name == command.argv[0]:
         return 127, f"command not found: {name}"
-    if isinstance(error, OSError):
-        what = "not executable" if error.filename == name else "cannot start"
-        return 126, f"{what}: {error.filename or name}: {error.strerror}"
-    return None, f"cannot start: {name!r}: {error}"
+    return 126, f"cannot start: {name}: {error.strerror}"

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from buildguard.errors import GitFault
 from buildguard.git.index import holding
-from buildguard.git.process import utf8
 from buildguard.git.repository import APPLY, Repository
 
 
@@ -31,26 +30,6 @@ def of(repository: Repository, commit: str) -> Change:
             raise GitFault(f"{commit[:12]} does not go in cleanly here; nothing was changed") from None
         wanted = repository.write("write-tree", GIT_INDEX_FILE=scratch)
     return Change(base, wanted, repository.differing(base, wanted))
-
-
-def left_out(repository: Repository, paths: Sequence[str]) -> list[str]:
-    """Those of the paths that a sparse checkout leaves out of the work tree. Raises `GitFault`."""
-    return [path for mark, path in _listed(repository, paths) if mark == "S"]
-
-
-def leave_out(repository: Repository, paths: Sequence[str]) -> None:
-    """Mark them so again, if they are still there: `git apply` takes the mark off, and the next `commit -a` would
-    delete them. Raises `GitFault`."""
-    there = "".join(f"{path}\0" for _, path in _listed(repository, paths))
-    if there:
-        repository.write("update-index", "--skip-worktree", "-z", "--stdin", stdin=there)
-
-
-def _listed(repository: Repository, paths: Sequence[str]) -> list[tuple[str, str]]:
-    if not paths:
-        return []
-    asked = ("--literal-pathspecs", "ls-files", "-z", "-t", "--", *(utf8(path) for path in paths))
-    return [(row[0], row[2:]) for row in repository.git(*asked).split("\0") if row]
 
 
 def _patch(repository: Repository, before: str, commit: str, base: str) -> str:

@@ -6,6 +6,7 @@ holds it: a copy of the repository has another one, and gets a name of its own.
 
 import fcntl
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,14 +17,19 @@ from buildguard.git.repository import Repository
 def name_of(repository: Repository) -> str:
     """The name of this checkout, made and registered if it has none yet. Where nothing can be written: one that is
     the same at every call, and never gone."""
+    git_dir = repository.git_dir
     with suppress(OSError):
-        if name := _kept(repository.git_dir):
+        if name := _kept(git_dir):
             return name
-    folder = _safe((repository.top or repository.git_dir).name)
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "-", (repository.top or git_dir).name).strip("-.")
+    folder = plain[:40] or "checkout"
     try:
         return _made(repository, folder)
     except OSError:
-        return f"{folder}-{_place(repository.git_dir)}"
+        import hashlib  # What a passing hook does not need.
+
+        place = f"{os.uname().nodename}\0{git_dir}\0{git_dir.stat().st_ino}"
+        return f"{folder}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
 
 
 def gone(common_dir: Path, name: str, shared: bool = False) -> bool:
@@ -66,19 +72,15 @@ def _made(repository: Repository, folder: str) -> str:
 
 
 def _registered(common_dir: Path, name: str) -> tuple[Path | None, bool]:
-    """The git dir that the name was given to, and whether that was registered in another repository, of which this
-    one is a copy."""
+    """The git dir that the name was given to, and whether another repository gave it, of which this one is a
+    copy."""
     try:
         text, inode = private.read(common_dir / "buildguard" / "checkouts" / name) if _sound(name) else ("", 0)
     except OSError:
         return None, False
     where, _, rest = text.partition("\n")
-    copied = rest != f"{inode}\n"
-    if where == ".":
-        return common_dir, copied
-    parent, _, work_tree = where.partition("/")
-    linked = parent == "worktrees" and "/" not in work_tree and work_tree not in ("", ".", "..")
-    return (common_dir / parent / work_tree if linked else None), copied
+    known = re.fullmatch(r"\.|worktrees/(?!\.\.?$)[^/]+", where)
+    return (common_dir / where if known else None), rest != f"{inode}\n"
 
 
 def _lives(git_dir: Path, common_dir: Path, name: str) -> bool:
@@ -96,25 +98,5 @@ def _lives(git_dir: Path, common_dir: Path, name: str) -> bool:
     return True
 
 
-def _safe(folder: str) -> str:
-    """That folder's name as a part of a file's name, in any locale."""
-    return "".join(char if _legal(char) else "-" for char in folder).strip("-.")[:40] or "checkout"
-
-
 def _sound(name: str) -> bool:
-    return 0 < len(name) <= 80 and name[0] != "." and all(map(_legal, name))
-
-
-def _legal(char: str) -> bool:
-    return char.isascii() and (char.isalnum() or char in "_.-")
-
-
-def _place(git_dir: Path) -> str:
-    """Which git dir on which machine that is, in twelve digits."""
-    import hashlib
-
-    machine = os.uname().nodename
-    with suppress(OSError):
-        machine = private.read(Path("/etc/machine-id"))[0]
-    told = f"{machine}\0{git_dir}\0{git_dir.stat().st_ino}"
-    return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:12]
+    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,79}", name) is not None

@@ -2,31 +2,30 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from buildguard.text import command
 
 _GIT_TAKES_A_VALUE = {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
-_TAKES_A_VALUE = {
-    *(
-        "--message",
-        "--file",
-        "--author",
-        "--date",
-        "--trailer",
-        "--reuse-message",
-        "--reedit-message",
-        "--template",
-    ),
-    *("--fixup", "--squash", "--cleanup", "--pathspec-from-file"),
-}
+_TAKES_A_VALUE = (
+    *("--message", "--file", "--author", "--date", "--trailer", "--reuse-message", "--reedit-message"),
+    *("--template", "--fixup", "--squash", "--cleanup", "--pathspec-from-file"),
+)
 _LETTERS_WITH_A_VALUE = "mFCct"
 _LETTERS_WITH_MORE = "Su"
 """Short options whose value, if they have one, is the rest of the same word."""
-_LETTERS = _LETTERS_WITH_A_VALUE + _LETTERS_WITH_MORE
 _ONLY_SHOWS = ("--dry-run", "--short", "--porcelain", "--long", "--null")
 _GOES_ON = ("cherry-pick", "revert", "rebase", "am")
-_DROPPED = re.compile(r"--all|--include|--only|--patch|--interactive|--pathspec-.*")
-"""Options that say what to commit: that is what the paths are for."""
+_SAYS_WHAT = re.compile(r"|--|-[aiop]|--all|--include|--only|--patch|--interactive|--pathspec-.*")
+"""The options of the words that name what to commit (a path has an empty one), which other paths replace."""
+
+
+class _Word(NamedTuple):
+    """An option with its value, or another word (`option` is empty); `repeated` are the words that say the same."""
+
+    option: str
+    value: str | None
+    repeated: tuple[str, ...]
 
 
 def split(argv: Sequence[str]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
@@ -40,9 +39,7 @@ def split(argv: Sequence[str]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
 def is_amend(argv: Sequence[str]) -> bool:
     """Whether this commit rewrites the one that HEAD names."""
     _, name, arguments = split(argv)
-    return name == "commit" and any(
-        len(option) > 3 and "--amend".startswith(option) for option, _ in _options(arguments)
-    )
+    return name == "commit" and any(_shortens(option, "--amend", 4) for option, _ in _options(arguments))
 
 
 def skips_hooks(arguments: Sequence[str]) -> bool:
@@ -52,32 +49,19 @@ def skips_hooks(arguments: Sequence[str]) -> bool:
 
 def with_hooks(arguments: Sequence[str]) -> list[str]:
     """The same commit, but such that it runs its hooks."""
-    kept: list[str] = []
-    rest = iter(arguments)
-    for word in rest:
-        if word == "--":
-            return [*kept, word, *rest]
-        letters = word if word.startswith("-") and not word.startswith("--") else ""
-        # A letter that takes a value has all that follows for it.
-        at = next((at for at, letter in enumerate(letters) if letter in _LETTERS), len(letters))
-        takes = word[at:] in tuple(_LETTERS_WITH_A_VALUE) or ("=" not in word and _takes_a_value(word))
-        if not _is_no_verify(word):
-            kept += [word[:at].replace("n", "") + word[at:], *([next(rest, "")] if takes else [])]
-    return kept
+    return [part for word in _words(arguments) if not _is_no_verify(word.option) for part in word.repeated]
 
 
 def only_shows(arguments: Sequence[str]) -> bool:
     """Whether git would commit nothing and only show what it would."""
     given = [option for option, _ in _options(arguments)]
-    return "-z" in given or any(len(one) > 4 and known.startswith(one) for one in given for known in _ONLY_SHOWS)
+    return "-z" in given or any(_shortens(one, known, 5) for one in given for known in _ONLY_SHOWS)
 
 
 def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:
     """The pathspecs after `--` of a commit that takes nothing else that is staged; none of one that does."""
-    if "--" not in arguments:
-        return ()
-    takes_more = any(option in ("--include", "-i") for option, _ in _options(arguments))
-    return () if takes_more else tuple(arguments[arguments.index("--") + 1 :])
+    words = {word.option: word.repeated for word in _words(arguments)}
+    return () if words.keys() & {"--include", "-i"} else words.get("--", ())[1:]
 
 
 def reads_stdin(arguments: Sequence[str]) -> bool:
@@ -107,7 +91,7 @@ def only(argv: Sequence[str], paths: Sequence[str]) -> str:
     options, name, arguments = split(argv)
     if not paths or name != "commit" or reads_stdin(arguments):
         return "git status --short"
-    kept = [word for option, value in _options(arguments) for word in _kept(option, value)]
+    kept = [part for word in _words(arguments) if not _SAYS_WHAT.fullmatch(word.option) for part in word.repeated]
     return command(["git", *options, "commit", *kept, "--", *paths]) or "git status --short"
 
 
@@ -121,45 +105,47 @@ def _program(options: Sequence[str]) -> tuple[str, ...]:
     return ("git", *options, "buildguard") if options else ("buildguard",)
 
 
-def _kept(option: str, value: str | None) -> tuple[str, ...]:
-    """An option of a commit as it is repeated for other paths."""
-    if _DROPPED.fullmatch(option) or option in ("-a", "-i", "-o", "-p"):
-        return ()
-    if value is None:
-        return (option,)
-    if option.startswith("--"):
-        return (f"{option}={value}",)
-    # An empty one would take the next word.
-    return (f"{option}{value}",) if value else (option, "")
+def _options(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
+    return [(word.option, word.value) for word in _words(arguments) if word.option]
 
 
-def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """The options of `git commit` before `--`, each with its value, short ones apart."""
+def _words(arguments: Sequence[str]) -> Iterator[_Word]:
+    """The words of `git commit`, each option with its value, short ones apart; `--` with all that follows it."""
     rest = iter(arguments)
     for word in rest:
         if word == "--":
+            yield _Word(word, None, (word, *rest))
             return
-        name, equals, value = word.partition("=")
         if word.startswith("--"):
-            yield name, value if equals else next(rest, "") if _takes_a_value(name) else None
+            name, equals, value = word.partition("=")
+            if not equals and any(_shortens(name, known, 6) for known in _TAKES_A_VALUE):
+                value = next(rest, "")
+                yield _Word(name, value, (name, value))
+            else:
+                yield _Word(name, value if equals else None, (word,))
         elif word.startswith("-") and word != "-":
             yield from _letters(word[1:], rest)
+        else:
+            yield _Word("", None, (word,))
 
 
-def _takes_a_value(name: str) -> bool:
-    return any(known == name or (len(name) > 5 and known.startswith(name)) for known in _TAKES_A_VALUE)
+def _letters(letters: str, rest: Iterator[str]) -> Iterator[_Word]:
+    for at, letter in enumerate(letters):
+        option, value = f"-{letter}", letters[at + 1 :]
+        if letter in _LETTERS_WITH_A_VALUE:
+            value = value or next(rest, "")
+            yield _Word(option, value, (option, value))
+            return
+        if letter in _LETTERS_WITH_MORE:
+            yield _Word(option, value or None, (f"{option}{value}",))
+            return
+        yield _Word(option, None, (option,))
+
+
+def _shortens(option: str, known: str, least: int) -> bool:
+    """Whether git takes it for that long option, of which `least` characters tell it apart."""
+    return option == known or (len(option) >= least and known.startswith(option))
 
 
 def _is_no_verify(option: str) -> bool:
-    return option == "-n" or (len(option) > 6 and "--no-verify".startswith(option))
-
-
-def _letters(word: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
-    for at, letter in enumerate(word):
-        if letter in _LETTERS_WITH_A_VALUE:
-            yield f"-{letter}", word[at + 1 :] or next(rest, "")
-            return
-        if letter in _LETTERS_WITH_MORE:
-            yield f"-{letter}", word[at + 1 :] or None
-            return
-        yield f"-{letter}", None
+    return option == "-n" or _shortens(option, "--no-verify", 7)

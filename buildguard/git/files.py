@@ -6,7 +6,7 @@ It is the same for the same content, whatever is staged or committed. No lock is
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,10 +42,10 @@ _HELD = (0, stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
 
 
 class Files(NamedTuple):
-    """The files of a checkout at one moment. `tree` is empty where they are not known, and `why` says why not.
-    In the paths of `staged` the commit's index differs from HEAD, in those of `loose` the work tree from that index
-    (edited, deleted, untracked, unmerged); git does not track `untracked`. `marks` are time (ns), size and inode of
-    each loose path, `listed` is HEAD and git's words about tracked files: the same words, the same files."""
+    """The files of a checkout at one moment. `tree` is empty where they are not known, and `why` says why not. In
+    `staged` paths the commit's index differs from HEAD, in `loose` ones the work tree from that index (also if
+    `untracked`, or unmerged). `marks` are time (ns), size and inode of each loose path, `listed` is HEAD and git's
+    words about tracked files."""
 
     tree: str
     why: str = ""
@@ -57,17 +57,17 @@ class Files(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """Whether tracked files stayed as they were during a run, and the untracked paths that differ since: the
-    check's own writing."""
+    """Whether tracked files stayed as they were during a run, and the untracked paths that did not: the check's own
+    writing."""
 
     steady: bool
     written: frozenset[str]
 
 
 def look(repository: Repository, patience: float = PATIENCE_SECONDS) -> Files:
-    """The files as they are now. One git process if nothing is loose or staged, else up to three; not known if git
-    lists nothing within `patience` seconds."""
-    before = _mark(os.fsencode(index.path(repository)))[0]
+    """The files as they are now, by one git process if nothing is loose or staged, else up to three; not known if
+    git lists nothing within `patience` seconds."""
+    before = _mark(index.path(repository))[0]
     files = _listed(repository, patience)
     try:
         return files if files.why else files._replace(tree=_tree(repository, files, before))
@@ -94,13 +94,13 @@ def changed(repository: Repository, failed: str, passed: str) -> tuple[Content, 
     """What lies in the one tree and not so in the other, as it `passed`; None where a tree is not here any more."""
     asked = ("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none")
     try:
-        told = repository.git(
-            *asked, "--end-of-options", failed, passed, **_alternates(repository, _objects(repository))
-        )
+        told = repository.git(*asked, "--end-of-options", failed, passed, **_ours(repository))
     except GitFault:
         return None
     parts = told.split("\0")
-    return tuple(_content(head, path) for head, path in zip(parts[::2], parts[1::2], strict=False))
+    # Each row is `:mode mode id id letter`, of what was and what is.
+    rows = ((head.split(" "), path) for head, path in zip(parts[::2], parts[1::2], strict=False))
+    return tuple(Content(path, row[1], row[3]) if row[4] != "D" else Content(path, "", "") for row, path in rows)
 
 
 def has(repository: Repository, tree: str, patch: str, loose: bool) -> bool:
@@ -109,7 +109,7 @@ def has(repository: Repository, tree: str, patch: str, loose: bool) -> bool:
     if loose and repository.applies(patch, "--reverse"):
         return True
     try:
-        with index.holding(repository, tree, **_alternates(repository, _objects(repository))) as scratch:
+        with index.holding(repository, tree, **_ours(repository)) as scratch:
             return repository.applies(patch, "--reverse", "--cached", GIT_INDEX_FILE=scratch)
     except GitFault:
         return False
@@ -118,44 +118,30 @@ def has(repository: Repository, tree: str, patch: str, loose: bool) -> bool:
 def not_held(repository: Repository, tree: str, contents: Sequence[Content]) -> tuple[str, ...]:
     """The paths that a commit (or a tree) does not hold as they passed; all of them where git cannot tell."""
     held: set[Content] = set()
-    ours = _alternates(repository, _objects(repository))
+    asked = ("--literal-pathspecs", "ls-tree", "-z", "--full-tree", "--", tree)
     try:
         for at in range(0, len(contents), _ARGUMENTS):
-            batch = contents[at : at + _ARGUMENTS]
-            named = [utf8(content.path) for content in batch]
-            told = repository.git("--literal-pathspecs", "ls-tree", "-z", "--full-tree", "--", tree, *named, **ours)
-            there = {path: head.split(" ") for head, _, path in (row.partition("\t") for row in told.split("\0"))}
-            for path, _, _ in batch:
+            paths = [content.path for content in contents[at : at + _ARGUMENTS]]
+            rows = repository.git(*asked, *map(utf8, paths), **_ours(repository)).split("\0")
+            there = {path: head.split(" ") for head, _, path in (row.partition("\t") for row in rows)}
+            for path in paths:
                 mode, kind, blob = there.get(path, ("", "", ""))
                 # A folder in the place of a file: that file is gone.
                 held.add(Content(path, mode, blob) if kind != "tree" else Content(path, "", ""))
     except GitFault:
-        return tuple(content.path for content in contents)
+        held.clear()
     return tuple(content.path for content in contents if content not in held)
 
 
 def sweep(repository: Repository, older: float = KEPT_SECONDS) -> None:
     """Delete the trees that nobody has looked for in `older` seconds, and copies of an index that a killed process
     left. Called while no breakage is open; what is still needed after all is then not known."""
+    before = time.time() - older
     with suppress(OSError):
-        _delete(private.folder(repository.common_dir, "objects"), "", time.time() - older)
-        _delete(private.folder(repository.git_dir), index.COPY, time.time() - older)
-
-
-def _delete(folder: Path, prefix: str, before: float) -> None:
-    with os.scandir(folder) as found:
-        for entry in found:
-            if entry.is_dir(follow_symlinks=False):
-                if not prefix:
-                    _delete(Path(entry), prefix, before)
-                    with suppress(OSError):  # there are younger ones in it
-                        Path(entry).rmdir()
-            elif entry.name.startswith(prefix) and entry.stat(follow_symlinks=False).st_mtime <= before:
-                Path(entry).unlink(missing_ok=True)
-
-
-def _objects(repository: Repository) -> Path:
-    return repository.common_dir / "buildguard" / "objects"
+        trees = private.folder(repository.common_dir, "objects").glob("??/*")
+        for left in (*trees, *private.folder(repository.git_dir).glob(f"{index.COPY}*")):
+            if not left.parent.is_symlink() and left.lstat().st_mtime <= before:
+                left.unlink(missing_ok=True)
 
 
 def _listed(repository: Repository, patience: float) -> Files:
@@ -190,35 +176,30 @@ def _submodules(top: Path) -> int:
     except OSError:
         return 0
     pairs = (line.partition("=") for line in lines)
-    return sum(_mark(_full(top, f"{path.strip()}/.git"))[1] != 0 for key, _, path in pairs if key.strip() == "path")
+    return sum(_mark(f"{top}/{utf8(path.strip())}/.git")[1] != 0 for key, _, path in pairs if key.strip() == "path")
 
 
 def _marks(top: Path, loose: Sequence[str]) -> tuple[dict[str, Mark], str]:
     """The marks of these paths; why their content cannot be known, if it cannot."""
     if len(loose) > MOST_PATHS:
         return {}, f"more than {MOST_PATHS} paths are edited or untracked"
-    marks, why, size = {}, "", 0
-    for path in loose:
-        marks[path], kind = _mark(_full(top, path))
-        if kind not in _HELD:
-            why = f"{path} is no file, link or folder"
-        size += marks[path][1] if stat.S_ISREG(kind) else 0
-    if size > MOST_BYTES:
+    found = {path: _mark(f"{top}/{utf8(path)}") for path in loose}
+    if odd := [path for path, (_, kind) in found.items() if kind not in _HELD]:
+        why = f"{odd[0]} is no file, link or folder"
+    elif sum(mark[1] for mark, kind in found.values() if kind == stat.S_IFREG) > MOST_BYTES:
         why = f"what is edited or untracked is larger than {MOST_BYTES >> 20} MiB"
-    return marks, why
+    else:
+        why = ""
+    return {path: mark for path, (mark, _) in found.items()}, why
 
 
-def _mark(path: bytes) -> tuple[Mark, int]:
+def _mark(path: str | Path) -> tuple[Mark, int]:
     """Time, size and inode of what lies there, and what it is; 0 where nothing does."""
     try:
         found = os.lstat(path)
     except OSError:
         return (0, 0, 0), 0
     return (found.st_mtime_ns, found.st_size, found.st_ino), stat.S_IFMT(found.st_mode)
-
-
-def _full(top: Path, path: str) -> bytes:
-    return os.fsencode(top) + b"/" + path.encode(errors="surrogateescape")
 
 
 def _tree(repository: Repository, files: Files, before: Mark) -> str:
@@ -230,53 +211,29 @@ def _tree(repository: Repository, files: Files, before: Mark) -> str:
             return repository.tree
         return repository.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{head}^{{tree}}")
     source, place = index.current(repository), index.path(repository)
-    if _mark(os.fsencode(place))[0] != before:
+    if _mark(place)[0] != before:
         raise GitFault("somebody staged something at this very moment")
     if source is None and repository.environment.get("GIT_INDEX_FILE") and repository.has_files:
         raise GitFault("the index of this commit is gone")
-    with (source or Index(place, b"")).copy(repository) as copy:
-        if files.loose:
-            _add(repository, files.loose, copy)
-        return repository.git("write-tree", "--missing-ok", GIT_INDEX_FILE=copy, **_into_our_folder(repository))
-
-
-def _add(repository: Repository, loose: Sequence[str], copy: str) -> None:
-    """Put what lies at these paths into an index, without storing it."""
-    beyond = set(_beyond_links(repository.top or Path(), loose))
-    if len(beyond) > _ARGUMENTS:
-        raise GitFault("a folder became a link")
-    # Git refuses to look at a path beyond a link, so it has to be told that such a file is gone.
-    removed = ["--force-remove", *(utf8(f"./{path}") for path in sorted(beyond)), "--no-force-remove"]
-    stdin = "".join(f"{path}\0" for path in loose if path not in beyond)
-    repository.git(*_OPTIONS, "update-index", *(removed if beyond else ()), *_ADD, stdin=stdin, GIT_INDEX_FILE=copy)
-
-
-def _beyond_links(top: Path, paths: Sequence[str]) -> Iterator[str]:
-    known = {"": False}
-
-    def leaves(folder: str) -> bool:
-        if folder not in known:
-            known[folder] = leaves(folder.rpartition("/")[0]) or _mark(_full(top, folder))[1] == stat.S_IFLNK
-        return known[folder]
-
-    return (path for path in paths if leaves(path.rpartition("/")[0]))
-
-
-def _into_our_folder(repository: Repository) -> dict[str, str]:
-    """What makes git write trees into a folder of ours, and find all others where they are."""
+    # Git writes trees into a folder of ours, and finds all others where they are.
     ours = private.folder(repository.common_dir, "objects")
     real = repository.environment.get("GIT_OBJECT_DIRECTORY") or repository.common_dir / "objects"
-    return {"GIT_OBJECT_DIRECTORY": utf8(str(ours)), **_alternates(repository, Path(real))}
+    objects = {"GIT_OBJECT_DIRECTORY": utf8(str(ours)), **_alternates(repository, str(real))}
+    with (source or Index(place, b"")).copy(repository) as copy:
+        if files.loose:
+            # It stores nothing. Where a folder became a link git refuses to look beyond it: then nothing is known.
+            paths = "".join(f"{path}\0" for path in files.loose)
+            repository.git(*_OPTIONS, "update-index", *_ADD, stdin=paths, GIT_INDEX_FILE=copy)
+        return repository.git("write-tree", "--missing-ok", GIT_INDEX_FILE=copy, **objects)
 
 
-def _alternates(repository: Repository, folder: Path) -> dict[str, str]:
-    name, others = str(folder), repository.environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
-    if ":" in name or name.startswith('"'):
-        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{name}:{others}" if others else name)}
+def _ours(repository: Repository) -> dict[str, str]:
+    """What makes git find the trees in our folder, too."""
+    return _alternates(repository, str(repository.common_dir / "buildguard" / "objects"))
 
 
-def _content(told: str, path: str) -> Content:
-    """One row of git's raw listing: `:mode mode id id letter`, of what was and what is."""
-    _, mode, _, blob, _ = told.split(" ")
-    return Content(path, mode, blob) if int(mode) else Content(path, "", "")
+def _alternates(repository: Repository, folder: str) -> dict[str, str]:
+    others = repository.environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+    if ":" in folder or folder.startswith('"'):
+        folder = '"' + folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{folder}:{others}" if others else folder)}

@@ -44,41 +44,23 @@ class Index(NamedTuple):
 
     @contextmanager
     def copy(self, repository: Repository) -> Iterator[str]:
-        """The path of a private copy (of one without content: where git may write one), gone afterwards. Raises
-        `GitFault` where none can be written."""
-        copy = self._copied(repository)
+        """The path of a private copy (of one without content: where git may write one), gone afterwards. It lies in
+        our folder, which is swept of what a killed process left. Raises `GitFault`."""
+        copy = None
         try:
-            yield utf8(str(copy))
-        finally:
-            for left in (copy, copy.with_name(f"{copy.name}.lock")):
-                with suppress(OSError):
-                    left.unlink()
-
-    def _copied(self, repository: Repository) -> Path:
-        for folder in _folders(repository):
-            copy = folder / f"{COPY}{os.urandom(8).hex()}"
-            try:
+            copy = private.folder(repository.git_dir) / f"{COPY}{os.urandom(8).hex()}"
+            if self.content:  # git takes an empty file for a damaged index
                 with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(self.content)
-                if self.written:
-                    # Git trusts files older than the index: a newer copy would hide edits of the same second.
-                    os.utime(copy, ns=(self.written, self.written))
-                if not self.content:
-                    copy.unlink()  # git takes an empty file for a damaged index
-            except OSError:  # no right or room to write there
+                # Git trusts files older than the index: a newer copy would hide edits of the same second.
+                os.utime(copy, ns=(self.written, self.written))
+            yield utf8(str(copy))
+        except OSError as error:
+            raise GitFault(f"no copy of the index can be written: {error.strerror}") from error
+        finally:
+            for left in (copy, copy.with_name(f"{copy.name}.lock")) if copy else ():
                 with suppress(OSError):
-                    copy.unlink()
-                continue
-            return copy
-        raise GitFault("no copy of the index can be written")
-
-
-def _folders(repository: Repository) -> Iterator[Path]:
-    """Where a copy may lie: in our own folder, which is swept of what a killed process left, or a temporary one."""
-    with suppress(OSError):
-        yield private.folder(repository.git_dir)
-    # Not from `tempfile`: its import alone costs what the rest of this does.
-    yield Path(repository.environment.get("TMPDIR") or "/tmp")  # noqa: S108  the name is not to be guessed
+                    left.unlink()
 
 
 def path(repository: Repository) -> Path:

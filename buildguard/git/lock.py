@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from buildguard.errors import GitFault
 from buildguard.git.repository import Repository
@@ -17,14 +16,9 @@ LOCK_LOOK_SECONDS = 0.05
 """Seconds between two looks at a lock that somebody else holds."""
 
 
-def path(repository: Repository) -> Path:
-    """Where git puts the lock."""
-    return repository.git_dir / "index.lock"
-
-
 def held(repository: Repository) -> bool:
     """Whether a git holds it just now."""
-    return path(repository).exists()
+    return (repository.git_dir / "index.lock").exists()
 
 
 class Held(GitFault):
@@ -37,10 +31,14 @@ def alone(repository: Repository, deadline: float) -> Iterator[None]:
     Leaves no file, and ends with the process. Raises `Held` at `deadline` (monotonic seconds)."""
     folder = os.open(repository.git_dir, os.O_RDONLY)
     try:
-        while not _taken(folder):
-            if time.monotonic() >= deadline:
-                raise Held("another cherry-pick still works in this checkout")
-            time.sleep(LOCK_LOOK_SECONDS)
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise Held("another cherry-pick still works in this checkout") from None
+                time.sleep(LOCK_LOOK_SECONDS)
         yield
     finally:
         os.close(folder)
@@ -49,14 +47,6 @@ def alone(repository: Repository, deadline: float) -> Iterator[None]:
 def is_about(error: Exception) -> bool:
     """Whether somebody else held a lock, of ours or of git: in any language git names the file."""
     return isinstance(error, Held) or "index.lock" in str(error)
-
-
-def _taken(folder: int) -> bool:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def await_free(repository: Repository, deadline: float, say: Callable[[str], None]) -> None:

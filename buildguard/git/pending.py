@@ -13,9 +13,8 @@ GIT_GONE = "the git that called this hook is gone"
 
 
 class Pending(NamedTuple):
-    """What is known of the commit that this hook runs for. `index` is what git commits from. Without one it is no
-    commit (pre-push, a framework run by hand), or the index has `vanished`: somebody deleted it before we looked,
-    and git would commit a tree without files. `began` is a monotonic time."""
+    """The commit that this hook runs for; `began` is a monotonic time. Without an `index` it is no commit
+    (pre-push, a framework run by hand), or that has `vanished`: git would commit a tree without files."""
 
     index: Index | None  # type: ignore[assignment]  # hides a method of tuples that nobody calls
     vanished: bool

@@ -10,8 +10,7 @@ MOST_KEPT = 4096
 
 
 def folder(git_dir: Path, *names: str) -> Path:
-    """Our folder in there, or one within it; made if it is missing, as open to a group as git's own. Raises
-    `OSError`."""
+    """Our folder in there, or one within it, made if missing, as open to a group as git's. Raises `OSError`."""
     mode = stat.S_IMODE(git_dir.stat().st_mode)
     path = git_dir
     for name in ("buildguard", *names):

@@ -25,9 +25,8 @@ _HEAD = ("HEAD", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
 
 
 class Repository(NamedTuple):
-    """The repository and work tree that a command runs in, and where its HEAD was. `head` is empty before the
-    first commit, `branch` (a full ref name) when HEAD is detached, `top` is None in a bare repository. `tree` is
-    HEAD's, that without files before the first commit; empty where git could not say."""
+    """Where a command runs, and where HEAD was. `head` is empty before the first commit, `branch` (a full ref name)
+    when detached, `top` None in a bare repository, `tree` (HEAD's) empty where git could not say."""
 
     common_dir: Path
     git_dir: Path
@@ -54,47 +53,40 @@ class Repository(NamedTuple):
         return self.verbatim(*words, stdin=stdin, within=ANSWER_SECONDS, **variables).rstrip("\n")
 
     def write(self, *words: str, stdin: str | None = None, **variables: str) -> str:
-        """The same as `git`, for what writes index, work tree or objects: it takes its time. Killed, it would leave
-        an index lock that nobody holds and a work tree half changed; a filter may fetch files from far away."""
+        """The same, for what writes index, work tree or objects, and so takes its time: killed, it would leave an
+        index lock that nobody holds and a work tree half changed."""
         return self.verbatim(*words, stdin=stdin, within=None, **variables).rstrip("\n")
 
     def patch(self, before: str, after: str, *paths: str) -> str:
-        """What makes the tree of one commit that of another, as `git apply` takes it, whatever the user's settings
-        for diffs are; only of these paths, if any are named. Raises `GitFault`."""
-        named = [utf8(path) for path in paths]
-        asked = ("--literal-pathspecs", "diff-tree", *_PATCH, "--end-of-options")
-        return self.verbatim(*asked, before, after, "--", *named, GIT_DIFF_OPTS="")
+        """What makes one tree another, as `git apply` takes it, whatever the user's settings for diffs are; only of
+        these paths, if any are named. Raises `GitFault`."""
+        asked = ("--literal-pathspecs", "diff-tree", *_PATCH, "--end-of-options", before, after, "--")
+        return self.verbatim(*asked, *map(utf8, paths), GIT_DIFF_OPTS="")
 
     def differing(self, before: str, after: str) -> list[str]:
         """The paths in which two trees differ. Raises `GitFault`."""
         listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
         return [path for path in self.git(*listing, "--end-of-options", before, after).split("\0") if path]
 
-    def applies(self, patch: str, *options: str, **variables: str) -> bool:
-        """Whether `git apply` with these options would take a patch. True of an empty one."""
+    def agrees(self, *words: str, stdin: str | None = None, **variables: str) -> bool:
+        """True if git answers with status 0."""
         try:
-            if patch:
-                self.git(*APPLY, "--check", *options, "-", stdin=patch, **variables)
+            self.git(*words, stdin=stdin, **variables)
         except GitFault:
             return False
         return True
+
+    def applies(self, patch: str, *options: str, **variables: str) -> bool:
+        """True if `git apply` with these options would take a patch, or if that is empty."""
+        return not patch or self.agrees(*APPLY, "--check", *options, "-", stdin=patch, **variables)
 
     def knows(self, commit: str) -> bool:
         """True if that commit is in this clone."""
-        try:
-            self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
-        except GitFault:
-            return False
-        return True
+        return self.agrees("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
 
     def descends(self, head: str, ancestor: str) -> bool:
-        """True if `head` is that commit or has it in its history; False where git cannot tell (a shallow clone
-        may lack what is between them)."""
-        try:
-            self.git("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
-        except GitFault:
-            return False
-        return True
+        """True if `head` is that commit or has it in its history; False where a shallow clone cannot tell."""
+        return self.agrees("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
 
     def upstream_has(self, commit: str) -> bool:
         """True if `git pull` brings the commit in as it stands: the upstream had it when it was last fetched or
@@ -102,8 +94,8 @@ class Repository(NamedTuple):
         if not (self.descends("@{upstream}", commit) and self.descends("@{upstream}", self.head)):
             return False
         try:
-            edited = set(self.git("diff-index", "--name-only", "-z", "HEAD").split("\0")) - {""}
-            return edited.isdisjoint(self.differing("HEAD", "@{upstream}"))
+            edited = self.git("diff-index", "--name-only", "-z", "HEAD").split("\0")
+            return set(edited).isdisjoint(self.differing("HEAD", "@{upstream}"))
         except GitFault:
             return False
 
@@ -116,10 +108,10 @@ class Repository(NamedTuple):
         return name if name not in ("", ".") else "origin"
 
     def commits_touching(self, since: str, until: str, paths: Sequence[str]) -> list[str]:
-        """The commits after `since` (empty: all) up to `until` that touch one of these paths, oldest first, the
-        newest `MOST_COMMITS` of them; merges are not among them. None where git cannot tell."""
+        """The newest `MOST_COMMITS` commits after `since` (empty: all) up to `until` that touch one of these paths,
+        oldest first and without merges. None where git cannot tell."""
         asked = ("rev-list", "--topo-order", "--reverse", "--no-merges", f"--max-count={MOST_COMMITS}")
-        between = [f"{since}..{until}" if since else until, "--", *(utf8(path) for path in paths)]
+        between = [f"{since}..{until}" if since else until, "--", *map(utf8, paths)]
         try:
             return self.git("--literal-pathspecs", *asked, "--end-of-options", *between).split() if until else []
         except GitFault:
@@ -138,31 +130,31 @@ class Repository(NamedTuple):
 def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
     asked = ("--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
-    found = call(["rev-parse", *asked, *_HEAD], environment, cwd, None, ANSWER_SECONDS)
-    lines = found.out.split("\n")[:-1]
+    found = call(["rev-parse", *asked, *_HEAD], environment, cwd)
+    lines = found.stdout.split("\n")[:-1]
     first = next((number for number, line in enumerate(lines) if line.startswith("/")), len(lines))
     variables, told = tuple(lines[:first]), lines[first:]
     # A bare repository has no top, and git stops at what it cannot say.
     paths = [line for line in told if line.startswith("/")]
     if not paths:
-        raise _no_repository(found.err)
+        raise _no_repository(found.stderr)
     if told[: len(paths)] != paths or len(paths) not in (2, 3) or len(told) > len(paths) + 3:
         raise GitFault("the path of this repository has a line break in it, and git's answer cannot be told apart")
     top = Path(paths[2]) if len(paths) > 2 else None
-    head, branch, tree = _named(told[3:]) if found.status == 0 else _head(environment, cwd)
+    head, branch, tree = _named(told[3:]) if found.returncode == 0 else _head(environment, cwd)
     return Repository(Path(paths[0]), Path(paths[1]), top, head, branch, variables, environment, tree)
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str, str]:
     """HEAD, its branch and its tree. Raises `GitFault` if git cannot be run."""
-    found = call(["rev-parse", *_HEAD], environment, cwd, None, ANSWER_SECONDS)
-    if found.status == 0:
-        return _named(found.out.split("\n")[:-1])
-    branch = call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd, None, ANSWER_SECONDS).out.rstrip("\n")
-    said = found.out.partition("\n")[0]
-    if said != "HEAD":
-        return said, branch, ""  # the commit is not here: a damaged clone
-    kind = call(["rev-parse", "--show-object-format"], environment, cwd, None, ANSWER_SECONDS).out.rstrip("\n")
+    found = call(["rev-parse", *_HEAD], environment, cwd)
+    if found.returncode == 0:
+        return _named(found.stdout.split("\n")[:-1])
+    branch = call(["symbolic-ref", "--quiet", "HEAD"], environment, cwd).stdout.rstrip("\n")
+    first = found.stdout.partition("\n")[0]
+    if first != "HEAD":
+        return first, branch, ""  # the commit is not here: a damaged clone
+    kind = call(["rev-parse", "--show-object-format"], environment, cwd).stdout.rstrip("\n")
     return "", branch, EMPTY_TREES.get(kind, "")
 
 

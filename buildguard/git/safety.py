@@ -23,9 +23,8 @@ class Gone(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Something else would be committed than what was there at the start. `foreign` are the paths that others
-    changed, `staged` pathspecs of those that were staged at the start (as git takes them where the commit was
-    called; none where git would not), `tree` the tree of the start."""
+    """Another tree would be committed than `tree`, that of the start. `foreign` are the paths that others changed,
+    `staged` pathspecs of those staged at the start, where git commits only some paths."""
 
     foreign: tuple[str, ...]
     staged: tuple[str, ...]
@@ -60,19 +59,15 @@ def harm(repository: Repository, index: Index) -> Harm | None:
 
 def head_moved(repository: Repository) -> Moved | None:
     """Whether HEAD or the branch has changed since the repository was looked at."""
-    seen = head_and_branch(repository.git_dir, repository.common_dir)
-    if seen == (repository.head, repository.branch):
+    if head_and_branch(repository.git_dir, repository.common_dir) == (repository.head, repository.branch):
         return None
     head, branch, _ = repository.where()
     if branch != repository.branch:
-        return Moved(_short(repository.branch) or "detached HEAD", _short(branch) or "detached HEAD")
+        names = [name.removeprefix("refs/heads/") or "detached HEAD" for name in (repository.branch, branch)]
+        return Moved(*names)
     if head != repository.head:
         return Moved(repository.head[:7] or "no commit", head[:7] or "no commit")
     return None
-
-
-def _short(branch: str) -> str:
-    return branch.removeprefix("refs/heads/")
 
 
 def pathspec(path: str, inside: bool) -> str:
@@ -83,9 +78,7 @@ def pathspec(path: str, inside: bool) -> str:
 
 
 def _paths(repository: Repository, before: str, after: str) -> tuple[str, ...]:
-    if not before or not after:
-        return ()
     try:
-        return tuple(repository.differing(before, after))
+        return tuple(repository.differing(before, after)) if before and after else ()
     except GitFault:
         return ()

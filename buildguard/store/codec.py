@@ -85,30 +85,12 @@ def _plain(value: Any) -> object:
 
 def _garbage(name: str, found: object) -> Garbage:
     # Never the whole of it: it may be long, and `repr` of what is nested deeply fails.
-    if isinstance(found, list | dict):
-        shown = f"a {type(found).__name__} of {len(found)}"
-    else:
-        shown = repr(found[:40] if isinstance(found, str | bytes) else found)
+    many = isinstance(found, list | dict) and f"a {type(found).__name__} of {len(found)}"
+    shown = many or repr(found[:40] if isinstance(found, str | bytes) else found)
     return Garbage(f"{name} is {shown if len(shown) <= 40 else shown[:39] + '…'}")
 
 
 _CONTROLS = frozenset(map(chr, (*range(32), *range(127, 160))))
-
-
-def _is_object_id(text: str) -> bool:
-    return len(text) in (0, 40, 64) and not text.strip("0123456789abcdef")
-
-
-def _is_mode(text: str) -> bool:
-    return len(text) in (0, 6) and not text.strip("01234567")
-
-
-def _is_name(text: str) -> bool:
-    return len(text) <= LONGEST_NAME and _CONTROLS.isdisjoint(text)
-
-
-def _is_path(text: str) -> bool:
-    return text[:1] not in ("", "/") and "\0" not in text and ".." not in text.split("/")
 
 
 def _is_branch(text: str) -> bool:
@@ -120,10 +102,19 @@ def _is_branch(text: str) -> bool:
 
 
 _KINDS: Mapping[str, Callable[[str], bool]] = {
-    **dict.fromkeys(("head", "heads", "files", "tree", "blob", "failed", "commits"), _is_object_id),
-    **dict.fromkeys(("agent", "other", "scope", "checkout", "seen"), _is_name),
-    **dict.fromkeys(("path", "loose", "written", "staged"), _is_path),
+    **dict.fromkeys(
+        ("head", "heads", "files", "tree", "blob", "failed", "commits"),
+        lambda text: len(text) in (0, 40, 64) and not text.strip("0123456789abcdef"),
+    ),
+    **dict.fromkeys(
+        ("agent", "other", "scope", "checkout", "seen"),
+        lambda text: len(text) <= LONGEST_NAME and _CONTROLS.isdisjoint(text),
+    ),
+    **dict.fromkeys(
+        ("path", "loose", "written", "staged"),
+        lambda text: text[:1] not in ("", "/") and "\0" not in text and ".." not in text.split("/"),
+    ),
     "branch": _is_branch,
-    "mode": _is_mode,
+    "mode": lambda text: len(text) in (0, 6) and not text.strip("01234567"),
 }
 """What a text in the field of that name has to be, because it becomes a word for git or for a terminal."""

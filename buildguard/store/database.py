@@ -24,16 +24,22 @@ LOCKED_AGAIN_BOUND = 0.1
 """Seconds that a call waits for a lock after one that waited in vain: a hook that makes five calls waits once."""
 RETRY_SECONDS = (0.001, 0.010)
 
+_LS, _ASIDE = ("ls", "-ld", "{folder}", "{path}"), ("mv", "{path}", "{path}.set-aside")
+_NEXT = {
+    Fault.LOCKED: ("fuser", "-v", "{path}"),
+    Fault.FULL: ("df", "-h", "{folder}"),
+    Fault.READ_ONLY: _LS,
+    Fault.UNREACHABLE: _LS,
+}
+"""The command that mends a fault or shows why it is there; any other database is set aside."""
 _DAMAGED = (Fault.DAMAGED, "is damaged ({error})")
+_FULL = (Fault.FULL, "the disk is full")
 _FAULTS = {
     sqlite3.SQLITE_BUSY: (Fault.LOCKED, "locked by another process for longer than {bound:g} s"),
     sqlite3.SQLITE_READONLY: (Fault.READ_ONLY, "cannot be written"),
     sqlite3.SQLITE_NOTADB: (Fault.FOREIGN, "is not a database"),
-    sqlite3.SQLITE_FULL: (Fault.FULL, "the disk is full"),
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_ERROR: _DAMAGED,
-    sqlite3.SQLITE_TOOBIG: _DAMAGED,
-    sqlite3.SQLITE_INTERRUPT: _DAMAGED,
+    sqlite3.SQLITE_FULL: _FULL,
+    **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG), _DAMAGED),
 }
 """What an error of SQLite's stands for, and the end of the sentence that begins with the file's name."""
 _OTHER = (Fault.UNREACHABLE, "cannot be opened ({error})")
@@ -42,16 +48,13 @@ _OTHER = (Fault.UNREACHABLE, "cannot be opened ({error})")
 class Database:
     """The file at `path`. Where it cannot serve, every method raises `Unavailable` and nothing else of its own.
 
-    `bound` is how many seconds a call goes on trying while others hold the lock, and how many a query may take.
-    `shared_mode` is the mode of a new file that others than its maker may write, too.
+    `bound` is how many seconds a call goes on trying while others hold the lock.
     """
 
-    def __init__(self, path: Path, bound: float, shared_mode: int | None = None) -> None:
+    def __init__(self, path: Path, bound: float) -> None:
         self._path = path.absolute()
         self.where = str(self._path)
         self._bound = self._patience = bound
-        self._shared_mode = shared_mode
-        self._query_ends = 0.0
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
@@ -73,8 +76,8 @@ class Database:
             self._connection = None
 
     def _opened(self) -> sqlite3.Connection | None:
-        """The connection; None where there is no file. What is no file is not opened: a link may lead to another's,
-        and opening a pipe never ends."""
+        """The connection; None where there is no file. A link may lead to another's, and to open a pipe never
+        ends: neither is opened."""
         try:
             found = self._path.lstat()
         except FileNotFoundError:
@@ -89,23 +92,20 @@ class Database:
             # Without `mode=rw` SQLite would make a file that is deleted just now again, and follow a link to do so.
             self._connection = sqlite3.connect(f"file://{path}?mode=rw", uri=True, timeout=0, isolation_level=None)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, codec.LARGEST)
-            # A view that somebody put in a table's place may have no end.
-            self._connection.set_progress_handler(lambda: time.monotonic() > self._query_ends, 100_000)
             self._inode = found.st_ino
         return self._connection
 
     def _created(self) -> sqlite3.Connection:
         """The connection to a new and empty file. Others may make it, or its folder, at the same time."""
-        mode, folder = self._shared_mode, self._path.parent
+        folder = self._path.parent
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
-            if mode is not None:
-                # Who may read may enter, and what anybody makes there is the group's.
-                folder.chmod(stat.S_ISGID | mode | (mode & 0o444) >> 2)
+            if _shared(folder.parent):
+                folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode))
         with suppress(FileExistsError):
             file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            if mode is not None:
-                os.fchmod(file, mode)
+            if _shared(folder):
+                os.fchmod(file, folder.stat().st_mode & 0o664)
             os.close(file)
         connection = self._opened()
         if connection is None:
@@ -116,7 +116,6 @@ class Database:
         """Run `work` in one transaction, again from its beginning while others hold the lock, up to the bound."""
         deadline = time.monotonic() + self._patience
         while True:
-            self._query_ends = time.monotonic() + self._bound
             try:
                 db.execute(begin)
                 done = work(db)
@@ -144,41 +143,39 @@ class Database:
             # The latter is what Python makes of SQLite's own message where that quotes broken text.
             raise self.unavailable(Fault.DAMAGED, f"holds what buildguard did not write ({error})") from error
         except sqlite3.Error as error:
-            fault, words = _FAULTS.get(_code(error), _OTHER)
             # SQLite quotes names out of the file, which may hold anything.
-            shown = ascii(str(error)[:80])[1:-1]
-            raise self.unavailable(fault, words.format(error=shown, bound=self._bound)) from error
+            raise self._faulty(*_FAULTS.get(_code(error), _OTHER), ascii(str(error)[:80])[1:-1]) from error
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            fault, words = _FAULTS[sqlite3.SQLITE_FULL] if full else _OTHER
-            raise self.unavailable(fault, words.format(error=error.strerror)) from error
+            raise self._faulty(*(_FULL if full else _OTHER), error.strerror) from error
+
+    def _faulty(self, fault: Fault, words: str, error: str | None) -> Unavailable:
+        return self.unavailable(fault, words.format(error=error, bound=self._bound))
 
     def unavailable(self, fault: Fault, detail: str) -> Unavailable:
-        """The fault, with the command that mends it or shows why it is there."""
+        """The fault, with the next command."""
         from shlex import join  # What a passing hook does not need.
 
-        path, folder = self.where, str(self._path.parent)
-        commands = {
-            Fault.LOCKED: ("fuser", "-v", path),
-            Fault.FULL: ("df", "-h", folder),
-            Fault.READ_ONLY: ("ls", "-ld", folder, path),
-            Fault.UNREACHABLE: ("ls", "-ld", folder, path),
-        }
-        return Unavailable(fault, path, detail, join(commands.get(fault, ("mv", path, f"{path}.set-aside"))))
+        names = {"path": self.where, "folder": str(self._path.parent)}
+        command = [word.format_map(names) for word in _NEXT.get(fault, _ASIDE)]
+        return Unavailable(fault, self.where, detail, join(command))
+
+
+def _shared(folder: Path) -> bool:
+    """Whether it is as git makes one that a group shares (`core.sharedRepository`)."""
+    return folder.stat().st_mode & (stat.S_ISGID | stat.S_IWGRP) == stat.S_ISGID | stat.S_IWGRP
 
 
 def _commit(db: sqlite3.Connection, deadline: float) -> None:
-    """Commit, waiting for readers to end. To roll back would let new readers in and starve us. They are soon done
+    """Commit, waiting for readers to end: to roll back would let new readers in and starve us. They are soon done
     and everybody else waits for us: no jitter, the shortest pause."""
-    while True:
+    while db.in_transaction:
         try:
             db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if not _is_locked(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(RETRY_SECONDS[0])
-        else:
-            return
 
 
 def _code(error: BaseException) -> int:

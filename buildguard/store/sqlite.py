@@ -64,7 +64,7 @@ class _RaceLost(Exception):
 
 class SqliteStore:
     """A `claims.store.Store` in one file, in which each `repository` has its own part. `clock` gives seconds since
-    the epoch; the other arguments are those of `Database`."""
+    the epoch; `lock_bound` is that of `Database`."""
 
     def __init__(
         self,
@@ -72,9 +72,8 @@ class SqliteStore:
         repository: str = "",
         clock: Callable[[], float] = time.time,
         lock_bound: float = LOCK_BOUND,
-        shared_mode: int | None = None,
     ) -> None:
-        self._database = Database(path, lock_bound, shared_mode)
+        self._database = Database(path, lock_bound)
         self.where = self._database.where
         self._repository = repository
         self._clock = clock
@@ -128,13 +127,13 @@ class SqliteStore:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if (application, version) == (APPLICATION, VERSION):
             return True
+        fault, detail = Fault.FOREIGN, "is a database of another program or of an older buildguard"
         if application == APPLICATION:
             detail = f"was made by another buildguard (schema {version}; this one knows {VERSION})"
-            raise self._database.unavailable(Fault.NEWER, detail)
-        if application or version or db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            detail = "is a database of another program or of an older buildguard"
-            raise self._database.unavailable(Fault.FOREIGN, detail)
-        return False
+            fault = Fault.NEWER
+        elif not (application or version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
+            return False
+        raise self._database.unavailable(fault, detail)
 
     def _load(self, db: sqlite3.Connection, key: str) -> Snapshot:
         now = self._clock()
@@ -196,15 +195,13 @@ def _states(db: sqlite3.Connection, key: str) -> dict[str, State]:
 
 def _write_state(db: sqlite3.Connection, key: str, state: State, now: float) -> None:
     row = (codec.encode(state._replace(revision=state.revision + 1)), now, key, _column(state.scope))
+    seen: tuple[int, ...] = ()
+    statement = "INSERT OR IGNORE INTO build_state (value, updated_at, build, scope) VALUES (?, ?, ?, ?)"
     if state.revision:
-        statement = (
-            "UPDATE build_state SET value = ?, updated_at = ? WHERE build = ? AND scope = ? AND revision = ?"
-        )
-        written = db.execute(statement, (*row, state.revision))
-    else:
-        statement = """INSERT INTO build_state (value, updated_at, build, scope) VALUES (?, ?, ?, ?)
-            ON CONFLICT DO NOTHING"""
-        written = db.execute(statement, row)
+        statement = """UPDATE build_state SET value = ?, updated_at = ? WHERE build = ? AND scope = ?
+            AND revision = ?"""
+        seen = (state.revision,)
+    written = db.execute(statement, (*row, *seen))
     if written.rowcount != 1:
         raise _RaceLost
     statement = """INSERT INTO build (build, highest) VALUES (?, ?)

@@ -176,23 +176,6 @@ def test_names_out_of_a_damaged_file_are_told_as_one_printable_line(path: Path) 
     assert one_line(error, path, "is damaged (no such table: "), str(error)
 
 
-@pytest.mark.parametrize(
-    "view",
-    [
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
-        " SELECT 'default' AS build, 'x' AS scope, count(*) AS value FROM n",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
-        " SELECT 'default' AS build, 'x' AS scope, '{}' AS value FROM n ORDER BY i",
-    ],
-    ids=["one row", "rows"],
-)
-def test_a_view_without_an_end_is_left_in_time(view: str, path: Path) -> None:
-    replaced_by(view)(path)
-    error = met_by_a_read(path, lock_bound=0.2)
-    assert error.fault is Fault.DAMAGED
-    assert one_line(error, path, "is damaged (interrupted)"), str(error)
-
-
 def test_a_view_of_rows_without_an_end_is_read_to_a_bound(path: Path) -> None:
     replaced_by(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 'default' AS build,"

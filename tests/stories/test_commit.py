@@ -426,7 +426,7 @@ def test_json_repeats_the_next_command_of_the_hook(checkout: Checkout) -> None:
     done = checkout.buildguard("commit", "--json", "-m", "mine", agent="ann")
     told = json.loads(done.out)
     assert (done.status, told["outcome"]) == (1, "changed")
-    assert told["next"] == "git commit -mmine -- .buildguard.toml"
+    assert told["next"] == "git commit -m mine -- .buildguard.toml"
     assert f"next: {told['next']}\n" in done.err
 
 

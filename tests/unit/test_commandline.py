@@ -96,6 +96,21 @@ def test_whether_a_commit_runs_no_hook(arguments: str, skips: bool) -> None:
     assert commandline.skips_hooks(arguments.split()) is skips
 
 
+HOOKED = (
+    ("-m x --no-verify", "-m x"),
+    ("-nam x a", "-a -m x a"),
+    ("-am -n --no-veri", "-a -m -n"),
+    ("-Sn -uno", "-Sn -uno"),
+    ("--author -n --no-edit", "--author -n --no-edit"),
+    ("-n -- -n", "-- -n"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "hooked"), HOOKED)
+def test_the_same_commit_with_its_hooks(arguments: str, hooked: str) -> None:
+    assert commandline.with_hooks(arguments.split()) == hooked.split()
+
+
 SHOWING = (
     ("--dry-run", True),
     ("-m x --short", True),
@@ -132,18 +147,18 @@ def test_only_a_commit_that_reads_stdin_is_taken_for_one(arguments: str, reads: 
 
 
 ONLY = (
-    ("git commit -m x", "git commit -mx -- p"),
-    ("git commit -am x", "git commit -mx -- p"),
+    ("git commit -m x", "git commit -m x -- p"),
+    ("git commit -am x", "git commit -m x -- p"),
     ("git commit -a", "git commit -- p"),
-    ("git commit --all --author=me -qsm x", "git commit --author=me -q -s -mx -- p"),
-    ("git commit --author me -m x", "git commit --author=me -mx -- p"),
+    ("git commit --all --author=me -qsm x", "git commit --author=me -q -s -m x -- p"),
+    ("git commit --author me -m x", "git commit --author me -m x -- p"),
     ("git commit --amend --no-edit", "git commit --amend --no-edit -- p"),
-    ("git commit -F msg -- other", "git commit -Fmsg -- p"),
-    ("git -C sub commit -m x", "git -C sub commit -mx -- p"),
-    ("git commit --fixup abc", "git commit --fixup=abc -- p"),
-    ("git commit -S -uno -m x", "git commit -S -uno -mx -- p"),
+    ("git commit -F msg -- other", "git commit -F msg -- p"),
+    ("git -C sub commit -m x", "git -C sub commit -m x -- p"),
+    ("git commit --fixup abc", "git commit --fixup abc -- p"),
+    ("git commit -S -uno -m x", "git commit -S -uno -m x -- p"),
     ("git commit -Skey", "git commit -Skey -- p"),
-    ("git commit -i -m x other", "git commit -mx -- p"),
+    ("git commit -i -m x other", "git commit -m x -- p"),
     ("git commit --pathspec-from-file=list", "git commit -- p"),
     ("git commit -F -", "git status --short"),
     ("git merge topic", "git status --short"),

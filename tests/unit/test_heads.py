@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from testing.support import Checkout
 
-from buildguard.git.heads import head_and_branch, head_of
+from buildguard.git.heads import head_and_branch
 from buildguard.git.repository import find_repository
 
 
@@ -48,20 +48,12 @@ def test_it_says_what_git_says(checkout: Checkout, script: str, linked: bool) ->
     assert checkout.run("sh", "-ec", script).status == 0
     place = find_repository(checkout.path, checkout.env())
     assert read(checkout) == (place.head, place.branch)
-    assert head_of(place.git_dir, place.common_dir) == checkout.ok("rev-parse", "HEAD")
 
 
 def test_a_branch_that_points_to_another_is_followed(checkout: Checkout) -> None:
     checkout.ok("symbolic-ref", "refs/heads/alias", "refs/heads/main")
     checkout.ok("symbolic-ref", "HEAD", "refs/heads/alias")
     assert read(checkout) == (checkout.ok("rev-parse", "HEAD"), "refs/heads/main")
-
-
-def test_a_ref_of_the_work_tree_alone_is_found_there(checkout: Checkout) -> None:
-    linked = checkout.work_tree("linked")
-    linked.ok("update-ref", "refs/worktree/mine", "HEAD")
-    linked.ok("symbolic-ref", "HEAD", "refs/worktree/mine")
-    assert read(linked) == (linked.ok("rev-parse", "HEAD"), "refs/worktree/mine")
 
 
 UNTOLD = {
