@@ -206,6 +206,39 @@ def test_a_failure_of_what_was_fixed_here_says_so(store: MemoryStore) -> None:
     assert (answer.event.kind, answer.event.other, answer.event.fixed_at) == (Kind.CLAIMED, "ann", 1_000_000.0)
 
 
+def read_only_after(*agents: str) -> ReadOnly:
+    """A store that may only be read, in which these agents have failed here before."""
+    written, store = MemoryStore(), ReadOnly()
+    for agent in agents:
+        fails(written, agent, HERE, "test_a")
+    store._states = written._states
+    return store
+
+
+def test_who_may_only_read_is_bound_by_the_claims_of_others() -> None:
+    store = read_only_after("ann")
+    run = run_at(store, THERE, "test_a")
+    answer = guard(store, "me", THERE).failed(run)
+    assert (answer.outcome, answer.view.state.scope) == (Outcome.BUSY, HERE)
+    assert (answer.agent, answer.run) == (Me("me", "me's process"), run)
+    assert answer.why == "test_a fails for ann too"
+    assert answer.snapshot == store.read(BUILD)._replace(now=answer.snapshot.now)
+
+
+@pytest.mark.parametrize("agents", [(), ("me",)])
+def test_who_may_only_read_claims_and_renews_nothing(agents: tuple[str, ...]) -> None:
+    store = read_only_after(*agents)
+    with pytest.raises(Unavailable):
+        guard(store).failed(run_at(store, HERE, "test_a"))
+
+
+def test_who_may_only_read_knows_what_has_ended() -> None:
+    one = guard(read_only_after("ann"))
+    world(one).ended = {("ann", "ann's process")}
+    with pytest.raises(Unavailable):
+        one.failed(run_at(one.store, HERE, "test_a"))
+
+
 def test_of_two_that_fail_at_once_one_is_elected(store: MemoryStore) -> None:
 
     class Racing(MemoryStore):
@@ -630,6 +663,13 @@ def test_a_waiter_waits_for_the_scope_that_was_found_busy(store: MemoryStore) ->
     moments = looks(guard(store), PATIENCE, releases(store, "bob", THERE), held_by=THERE)
     assert [moment.concerning.state.scope for moment in moments] == [THERE, THERE]
     assert moments[-1].holder is None
+
+
+def test_what_holds_a_waiter_up_concerns_it_more_than_its_own_claim_elsewhere(store: MemoryStore) -> None:
+    fails(store, "me", THERE, "test_b")
+    fails(store, "ann", HERE, "test_a")
+    moments = looks(guard(store), PATIENCE, releases(store, "ann"))
+    assert [moment.concerning.state.scope for moment in moments] == [HERE, THERE]
 
 
 def test_who_asked_for_a_scope_waits_for_that_one(store: MemoryStore) -> None:

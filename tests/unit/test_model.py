@@ -1,15 +1,20 @@
 """The values of the heart: what is derived of a state, and when a claim is stale."""
 
+from typing import NamedTuple
+
 import pytest
 from testing.heart import ANN, BROKEN, FAILED_HERE, HERE, MINE, NOW, PASSING, THERE, THIRD, breakage, fixing
 
 from buildguard.claims.model import (
     LANDING,
     REPO,
+    Breakage,
+    Caller,
     Claim,
     Event,
     Kind,
     Landed,
+    Landing,
     Outcome,
     Proof,
     Run,
@@ -233,3 +238,49 @@ def test_a_step_writes_rows_events_or_proofs(step: Step, writes: bool) -> None:
 )
 def test_the_words_that_others_read_stay(outcome: str, word: str) -> None:
     assert outcome == word
+
+
+@pytest.mark.parametrize(
+    ("value", "defaults"),
+    [
+        (Claim, {"process": None, "attempts": 1}),
+        (Landed, {"head": "", "branch": "", "commits": (), "contents": ()}),
+        (
+            Breakage,
+            {"began": (), "failures": (), "reason": "", "seen": {}, "landed": None, "claim": None},
+        ),
+        (State, {"number": 0, "revision": 0, "last_check": None, "changed": -1, "breakage": None}),
+        (
+            Event,
+            {
+                **dict.fromkeys(("reason", "check", "checkout", "head", "branch"), ""),
+                **dict.fromkeys(("failures", "heads", "seen", "commits", "contents"), ()),
+                **dict.fromkeys(("other", "lasted", "fixed_at")),
+                **dict.fromkeys(("before", "after"), Status.PASSING),
+                **dict.fromkeys(("attempts", "about", "id", "at"), 0),
+            },
+        ),
+        (
+            Proof,
+            {
+                **dict.fromkeys(("agent", "head", "branch", "tree", "failed"), ""),
+                **dict.fromkeys(("failures", "changed", "written", "staged"), ()),
+                "seen": -1,
+                "at": 0.0,
+            },
+        ),
+    ],
+)
+def test_what_a_store_leaves_out_is_read_as_it_was_meant(
+    value: type[NamedTuple], defaults: dict[str, object]
+) -> None:
+    """A store writes no field that has its default: another default would change what has been written."""
+    assert value._field_defaults == defaults
+
+
+def test_what_a_caller_does_not_know_is_empty() -> None:
+    assert Snapshot() == Snapshot({}, (), 0, 0.0, 0, frozenset(), frozenset())
+    assert Caller("me", HERE) == Caller("me", HERE, None, 900.0, 3600.0, "", "")
+    assert Run("pytest", 1, HERE) == Run("pytest", 1, HERE, "", "", "", (), False, False, frozenset(), (), 0, None)
+    assert Landing("failed") == Landing("failed", (), (), (), None)
+    assert Step(Outcome.BUSY, HERE) == Step(Outcome.BUSY, HERE, (), (), (), "")
