@@ -159,12 +159,13 @@ class _Story:
         """What has come of this commit, and the commit itself if nobody has checked it."""
         snapshot = guard.read()
         told = landing.ask(session, snapshot)
-        if told is None and self.began is not None:
-            # Somebody who waits for it may have seen it first.
-            head = session.repository.head if session.repository else ""
-            seen = [one for one in guard.history() if one.id > self.began.last_event and one.head == head]
-            ends = [one for one in seen if one.kind is Kind.FIXED and one.checkout == session.checkout]
-            told = Answer(Outcome.FIXED, snapshot.view(ends[-1].scope), snapshot, event=ends[-1]) if ends else None
+        if self.began is not None and (told is None or told.outcome is Outcome.PASSED):
+            # Somebody who waits for it has seen it first, and may have committed on top of it already.
+            head, me = session.repository.head if session.repository else "", guard.me_if_known
+            ends = [one for one in guard.history() if one.id > self.began.last_event and one.kind is Kind.FIXED]
+            ours = [one for one in ends if one.checkout == session.checkout]
+            mine = [one for one in ours if one.head == head or (me is not None and one.agent == me.id)]
+            told = Answer(Outcome.FIXED, snapshot.view(mine[-1].scope), snapshot, event=mine[-1]) if mine else told
         over = told is not None and told.outcome in (Outcome.FIXED, Outcome.RECOVERED)
         return told, "" if over else landing.unchecked_commit(session, snapshot)
 

@@ -27,7 +27,11 @@ DEATHS_BEFORE_A_FRESH_START = 100
 KILLER = """
 import os, random, signal, subprocess, sys, time
 import psutil
-import buildguard.cli, buildguard.main, buildguard.commands.run, buildguard.commands.looking
+from importlib.metadata import entry_points
+import buildguard.cli, buildguard.commands.run, buildguard.commands.looking
+
+(script,) = entry_points(group="console_scripts", name="buildguard")
+begin_command = script.load()
 
 STALE = ["--stale-after", "0.05s"]
 COMMANDS = (
@@ -55,7 +59,7 @@ def begin(arguments):
         os.dup2(devnull, stream)
     sys.argv = ["buildguard", *arguments]
     try:
-        buildguard.main.start()
+        begin_command()
     except SystemExit as end:
         os._exit(end.code or 0)
     finally:

@@ -32,6 +32,11 @@ class Agent:
         self.started.append(Following(self.at.start(BUILDGUARD, *words, agent=self.name)))
         return self.started[-1]
 
+    def starts_git(self, *words: str) -> Following:
+        """The same of a git command, in a process group of its own."""
+        self.started.append(Following(self.at.start("setsid", "git", *words, agent=self.name)))
+        return self.started[-1]
+
     def ends(self) -> None:
         """End what a failed test left."""
         for following in self.started:

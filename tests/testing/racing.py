@@ -17,7 +17,10 @@ RACE_PATIENCE = PATIENCE * 4
 FIELD = """
 import os, sys
 import psutil
-import buildguard.cli, buildguard.main, buildguard.commands.run, buildguard.commands.looking
+from importlib.metadata import entry_points
+import buildguard.cli, buildguard.commands.run, buildguard.commands.looking
+(script,) = entry_points(group="console_scripts", name="buildguard")
+begin_command = script.load()
 racers, first, places, words = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(":"), sys.argv[4:]
 start, starter = os.pipe()
 ready, reporter = os.pipe()
@@ -32,7 +35,7 @@ for number in range(first, first + racers):
             os.dup2(devnull, stream)
         sys.argv = ["buildguard", words[0], "--agent", f"racer-{number}", *words[1:]]
         try:
-            buildguard.main.start()
+            begin_command()
         except SystemExit as end:
             os._exit(end.code or 0)
         finally:
