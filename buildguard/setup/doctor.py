@@ -1,4 +1,8 @@
-"""`buildguard doctor`: says what stands in the way here, and changes nothing, but may make a missing store."""
+"""`buildguard doctor`: says what stands in the way here, and changes nothing.
+
+The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
+written.
+"""
 
 import os
 import shlex
@@ -8,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from buildguard.agents.identity import shell_limit
+from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
 from buildguard.claims.model import Outcome, Snapshot, Step
 from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
@@ -15,12 +21,14 @@ from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
-from buildguard.setup.hookspath import HooksPlace, hooks_place, refusal, require_git
+from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
 from buildguard.text import command, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
 
+_SPARE = 20.0
+"""Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
 NOTE = "note"
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
@@ -45,13 +53,15 @@ class Finding(NamedTuple):
 def examine(session: Session) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
     findings = list(_examined(session))
-    findings.sort(key=lambda finding: finding.weight == NOTE)
-    lines = [finding.line for finding in findings]
+    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
     extra = {"findings": [finding._asdict() for finding in findings]}
-    if findings and findings[0].weight != NOTE:
-        mend = next((finding.next for finding in findings if finding.next), "buildguard doctor")
+    serious = [finding for finding in findings if finding.weight != NOTE]
+    if serious:
+        mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
         return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
-    check = f"the check is {session.settings.check.text}" if session.settings.check else "the hook names its check"
+    check = (
+        f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
+    )
     you = f"; you are {who(session.guard.me)}" if session.guard else ""
     return Report("healthy", Exit.OK, (f"all is well: git runs the hook here; {check}{you}", *lines), extra=extra)
 
@@ -74,12 +84,14 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     yield from _bare(repository)
     place, runner = hooks_place(repository), found(repository.top)
     yield from _hook(repository, place, runner)
+    yield from _other_hooks(repository, place)
     if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
     if session.guard is not None:
         yield from _coordination(session.guard)
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
+    yield from _wait(session)
     yield from _locks(repository)
     if reason := off(session.environment):
         yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, NOTE)
@@ -97,21 +109,38 @@ def _bare(repository: Repository) -> Iterator[Finding]:
 
 
 def _hook(repository: Repository, place: HooksPlace, runner: Runner | None) -> Iterator[Finding]:
-    """Why git does not run our hook in this work tree, the first reason that holds."""
+    """Why git does not run our hook in this work tree, the first reason that holds; and where it does, what a hook
+    runner does to others' edits."""
     hook, no = place.hook, refusal(place, repository)
     mend: str | None = runner.setup if runner else "buildguard install"
+    runnable = os.access(hook, os.X_OK)
     if runs_buildguard(repository, runner):
+        if runner is not None and runner.hides and not calls_us(hook):
+            what = f"{runner.name} hides {runner.hides} while hooks run, others' too: the hook cannot wait then"
+            yield Finding("stash", what, "buildguard commit", NOTE)
         return
     if no is not None:
         # Where no setting can be changed, `buildguard commit` runs the check without any hook.
         what, mend = str(no), "buildguard commit" if place.scope == "command" else no.next_command
+    elif not hook.parent.is_dir() and place.setting is not None:
+        what = f"core.hooksPath is {place.setting}, and there is no folder {hook.parent}: git runs no hook"
     elif not hook.exists():
         what = f"no hook is installed: git looks for {hook}"
-    elif not os.access(hook, os.X_OK):
+    elif not runnable:
         what, mend = f"{hook} is not executable: git ignores it", f"chmod +x {shlex.quote(str(hook))}"
     else:
         what, mend = f"{runner.file if runner else hook} does not call buildguard", "buildguard install"
     yield Finding("hook", what, mend)
+
+
+def _other_hooks(repository: Repository, place: HooksPlace) -> Iterator[Finding]:
+    """Hooks that do not run in other work trees, or in none."""
+    if paths := uncommitted(place, repository):
+        what = f"git runs no hook in the other work trees and clones until {paths[0]} is committed"
+        yield Finding("uncommitted", what, command(["git", "add", *map(str, paths)]), NOTE)
+    for stray in sorted(repository.common_dir.glob(f"worktrees/*/hooks/{HOOK}")):
+        what = f"{stray} never runs: git takes all work trees' hooks from one folder"
+        yield Finding("stray", what, "git rev-parse --git-path hooks", NOTE)
 
 
 def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
@@ -129,15 +158,24 @@ def _coordination(guard: Guard) -> Iterator[Finding]:
         states = () if snapshot.states else (snapshot.state(guard.checkout),)
         return Step(Outcome.STATUS, guard.checkout, states)
 
-    try:
-        guard.store.update(guard.build, write)
-    except Unavailable as error:
-        yield Finding("database", str(error), unavailable(error).next)
-    try:
-        guard.me  # noqa: B018
-    except Unidentified as error:
-        yield Finding("identity", str(error), unavailable(error).next)
+    for name, work in (
+        ("database", lambda: guard.store.update(guard.build, write)),
+        ("identity", lambda: guard.me),
+    ):
+        try:
+            work()
+        except (Unavailable, Unidentified) as error:
+            yield Finding(name, str(error), unavailable(error).next)
     guard.store.close()
+
+
+def _wait(session: Session) -> Iterator[Finding]:
+    limit = shell_limit(session.environment)
+    if limit is None or session.settings.wait <= limit.seconds:
+        return
+    wait, most = span(session.settings.wait), span(limit.seconds)
+    what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
+    yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", NOTE)
 
 
 def _locks(repository: Repository) -> Iterator[Finding]:
@@ -150,5 +188,13 @@ def _locks(repository: Repository) -> Iterator[Finding]:
             age = time.time() - lock.stat().st_mtime
             if not 0 <= age < _AT_WORK:
                 name = str(lock.relative_to(own if lock.parent == own else common))
-                what = f"{lock} stands since {span(max(0.0, age))}; a git that still works may hold it: look"
-                yield Finding(name, what, "ps -A -o pid,user,etime,args")
+                holder, mend = _holder([common, own, repository.top or own])
+                yield Finding(name, f"{lock} stands since {span(max(0.0, age))}; {holder}", mend)
+
+
+def _holder(places: list[Path]) -> tuple[str, str]:
+    """Who may hold a lock, and what to do about that."""
+    if gits := ", ".join(map(str, gits_in(places))):
+        return f"git works here (process {gits}) and may hold it: wait for it", "sleep 10 && buildguard doctor"
+    unseen = "no git can be seen here; one of another user, container or machine may hold it"
+    return unseen, "ps -A -o pid,user,etime,args"

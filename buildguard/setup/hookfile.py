@@ -5,10 +5,11 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.errors import GitFault
 from buildguard.text import command
 
 PLAIN = (Path(__file__).parent / "entries" / "hook").read_bytes()
@@ -16,7 +17,10 @@ PLAIN = (Path(__file__).parent / "entries" / "hook").read_bytes()
 _CALL = b"command -v buildguard >/dev/null 2>&1 && exec buildguard hook\n"
 _MARK = b"# Put here by `buildguard install`; `buildguard uninstall` restores what was here before. Sum: "
 _KEPT = ".before-buildguard"
-_CHAIN = f'[ ! -x "$0{_KEPT}" ] || "$0{_KEPT}" "$@" || exit $?\n'.encode()
+_CHAIN = f"""\
+kept="${{0%/*}}"; kept="${{kept%/}}{_KEPT}/${{0##*/}}"
+[ ! -x "$kept" ] || "$kept" "$@" || exit $?
+""".encode()
 
 
 class HookChange(NamedTuple):
@@ -27,8 +31,12 @@ class HookChange(NamedTuple):
     left_alone: str | None = None
 
 
-class Refusal(GitFault):
-    """Nothing was changed, and why."""
+class Refusal(Exception):
+    """Nothing was changed, and why. `next_command` is what to do."""
+
+    def __init__(self, message: str, next_command: str | None) -> None:
+        super().__init__(message)
+        self.next_command = next_command
 
 
 def installed(python: str | None) -> bytes:
@@ -45,8 +53,9 @@ def installed(python: str | None) -> bytes:
 
 
 def kept(hook: Path) -> Path:
-    """Where the hook that was there before is kept: beside ours, for it may look for its neighbours."""
-    return hook.with_name(f"{hook.name}{_KEPT}")
+    """Where the hook that was there before is kept: under its own name, for it may tell by that which hook it is,
+    and as deep, for it may look for files near it."""
+    return Path(f"{hook.parent}{_KEPT}", hook.name)
 
 
 def content(hook: Path) -> bytes:
@@ -71,20 +80,23 @@ def put(hook: Path, python: str | None) -> HookChange:
     """Install the hook. A hook that is there is kept and run first. Raises `Refusal` and OSError, and then nothing
     has changed."""
     there, wanted, before = _own(hook), installed(python), kept(hook)
-    ours, runs = _is_installed(there), os.access(hook, os.X_OK)
-    # Chained to another hook that calls us, ours would run the check a second time.
-    if runs and (there == wanted or (not ours and calls_us(hook))):
+    ours = _is_installed(there)
+    if there == wanted and os.access(hook, os.X_OK):
+        return HookChange(f"the hook is installed already: {hook}")
+    if not ours and os.access(hook, os.X_OK) and calls_us(hook):
+        # Chained to it, ours would run the check a second time.
         return HookChange(f"the hook that is there calls buildguard already: {hook}")
-    if not ours and os.path.lexists(before):
+    if not ours and (os.path.lexists(before) or (hook.parent / ".git").exists()):
         raise Refusal(f"{hook} cannot be kept as {before}", command(["ls", "-ld", str(before), str(hook)]))
     try:
         if not ours and os.path.lexists(hook):
-            # A copy: if it was moved, commits would pass unchecked until ours is there.
-            shutil.copy2(hook, before, follow_symlinks=False)
-        write(hook, wanted, 0o777)
+            _keep(hook, before)
+        with draft(hook, wanted, 0o777) as new:
+            new.replace(hook)
     except OSError:
         if not ours:
             before.unlink(missing_ok=True)
+            _drop_links(hook)
         raise
     first = f"; the one that was there runs first, from {before}" if os.path.lexists(before) else ""
     return HookChange(f"installed the hook: {hook}{first}", new=True)
@@ -93,28 +105,57 @@ def put(hook: Path, python: str | None) -> HookChange:
 def restore(hook: Path) -> HookChange | None:
     """Take our hook away and put back what it replaced. None where there is nothing of ours. Raises OSError."""
     there, before = _own(hook), kept(hook)
-    if _MARK not in there:
-        return None
-    if not _is_installed(there):
+    if there == PLAIN:
+        remove = command(["rm", str(hook)])
+        return HookChange(f"left alone: {hook} was not installed but copied by hand", left_alone=remove)
+    if _MARK in there and not _is_installed(there):
         show = command(["cat", str(hook)])
         return HookChange(f"left alone: {hook} was edited after buildguard installed it", left_alone=show)
+    if _MARK not in there:
+        listed = command(["ls", "-l", str(before)])
+        line = f"left alone: {before} was kept for a hook of ours that is gone"
+        return HookChange(line, left_alone=listed) if os.path.lexists(before) else None
     if not os.path.lexists(before):
         hook.unlink()
         return HookChange(f"removed the hook: {hook}", new=True)
     before.replace(hook)
+    _drop_links(hook)
     return HookChange(f"restored the hook that was there before: {hook}", new=True)
 
 
-def write(path: Path, body: bytes, mode: int) -> None:
-    """Write the file at once: nobody must ever read half of it. Raises OSError, and then nothing has changed."""
+@contextmanager
+def draft(path: Path, body: bytes, mode: int) -> Iterator[Path]:
+    """A file beside `path` that is to be renamed to it: nobody must ever read half of it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(body)
-        new.replace(path)
+        yield new
     finally:
         new.unlink(missing_ok=True)
+
+
+def _keep(hook: Path, before: Path) -> None:
+    """Copy the hook that is there to where it is kept, among links to its neighbours. A copy: if it was moved,
+    commits would pass unchecked until ours is there."""
+    before.parent.mkdir(exist_ok=True)
+    # Others of the group may have to take it out again.
+    before.parent.chmod(hook.parent.stat().st_mode & 0o7777)
+    for path in hook.parent.iterdir():
+        if path != hook and not os.path.lexists(before.with_name(path.name)):
+            before.with_name(path.name).symlink_to(f"../{hook.parent.name}/{path.name}")
+    shutil.copy2(hook, before, follow_symlinks=False)
+
+
+def _drop_links(hook: Path) -> None:
+    """Remove our links beside the kept hook, and the folder, unless somebody has put something else into it."""
+    folder = kept(hook).parent
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink() and str(path.readlink()) == f"../{hook.parent.name}/{path.name}":
+            path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _own(hook: Path) -> bytes:

@@ -10,11 +10,14 @@ from typing import NamedTuple
 from buildguard.errors import GitFault
 from buildguard.git.process import answer
 from buildguard.git.repository import Repository
-from buildguard.setup.hookfile import Refusal
+from buildguard.setup.hookfile import Refusal, kept
 from buildguard.text import command
 
 HOOK = "pre-commit"
 NOWHERE = Path(os.devnull)
+_OLDEST = (2, 31)
+"""The first git that has `rev-parse --path-format`."""
+UNSET = {"local": "git config --unset core.hooksPath", "worktree": "git config --worktree --unset core.hooksPath"}
 
 
 class HooksPlace(NamedTuple):
@@ -38,7 +41,7 @@ def require_git(environment: Mapping[str, str], cwd: Path) -> None:
     """Raise `GitFault` where git is missing, or too old for us."""
     said = answer(["--version"], environment, cwd).removeprefix("git version ")
     numbers = re.match(r"([0-9]+)\.([0-9]+)", said)
-    if numbers and (int(numbers[1]), int(numbers[2])) < (2, 31):  # the first that has `rev-parse --path-format`
+    if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST:
         raise GitFault(f"git {said} is too old; buildguard needs git 2.31 or newer", "git --version")
 
 
@@ -56,21 +59,19 @@ def hooks_place(repository: Repository) -> HooksPlace:
         folder = NOWHERE
     if setting is not None and not folder.is_dir() and folder.exists():
         return HooksPlace(NOWHERE, setting, scope)
-    real, top = folder.resolve(), repository.top
+    real, trees = folder.resolve(), _work_trees(repository)
     in_git_dir = real.is_relative_to(repository.common_dir.resolve())
-    in_tree = not in_git_dir and top is not None and real.is_relative_to(top.resolve())
+    in_tree = any(real.is_relative_to(tree.resolve()) for tree in trees)
     shared = not (in_git_dir or in_tree) or scope not in ("", "local", "worktree")
-    return HooksPlace(folder, setting, scope, shared, in_tree)
+    return HooksPlace(folder, setting, scope, shared, in_tree and not in_git_dir)
 
 
 def refusal(place: HooksPlace, repository: Repository, again: str = "buildguard install") -> Refusal | None:
     """Why no hook can or may be put there, and what to do before `again`; None where it may."""
     if place.folder == NOWHERE:
         own = command(["git", "config", "core.hooksPath", str(repository.common_dir / "hooks")])
-        mend = f"{own} && {again}"
-        if place.scope in ("local", "worktree"):
-            mend = f"git config --{place.scope} --unset core.hooksPath && {again}"
-        elif place.scope == "command":
+        mend = f"{UNSET.get(place.scope, own)} && {again}"
+        if place.scope == "command":
             # It comes from the environment or the command line, where no file can be edited.
             mend = f"env -u GIT_CONFIG_COUNT -u GIT_CONFIG_PARAMETERS {again}"
         what = f"{place.setting}, which is no folder" if place.setting else "set empty"
@@ -79,5 +80,25 @@ def refusal(place: HooksPlace, repository: Repository, again: str = "buildguard 
         return None
     where = f"set in the {place.scope} configuration" if place.scope else "a link out of this repository"
     others = "a hook there runs in other repositories, too; `buildguard commit` runs the check without one"
-    what = f"git runs hooks from {place.folder} here ({where}): {others}"
-    return Refusal(what, command(["ls", "-la", str(place.folder)]))
+    return Refusal(
+        f"git runs hooks from {place.folder} here ({where}): {others}", command(["ls", "-la", str(place.folder)])
+    )
+
+
+def uncommitted(place: HooksPlace, repository: Repository) -> list[Path]:
+    """The hook's files, if they are to be committed and are not: of a relative `core.hooksPath` each work tree and
+    each clone has its own, and git silently runs no hook where it is missing. Raises `GitFault`."""
+    relative = place.setting is not None and not place.setting.startswith(("/", "~"))
+    if not (relative and place.in_work_tree):
+        return []
+    paths = [path for path in (place.hook, kept(place.hook).parent) if path.exists()]
+    status = ("status", "--porcelain", "--untracked-files=all", "--")
+    return paths if paths and repository.git(*status, *map(str, paths)) else []
+
+
+def _work_trees(repository: Repository) -> list[Path]:
+    """All of the repository; a bare one's own folder is not among them."""
+    blocks = [block.splitlines() for block in repository.git("worktree", "list", "--porcelain").split("\n\n")]
+    listed = [Path(lines[0].removeprefix("worktree ")) for lines in blocks if lines and "bare" not in lines]
+    # For a submodule git lists the git dir in place of the work tree.
+    return [*listed, repository.top] if repository.top else listed

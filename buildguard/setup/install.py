@@ -2,7 +2,11 @@
 
 import os
 import shlex
+import shutil
 import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,8 @@ import tomlkit
 from buildguard.errors import Exit, GitFault
 from buildguard.git.repository import Repository
 from buildguard.session import Session
-from buildguard.setup.hookfile import HookChange, Refusal, calls_us, put, restore, write
-from buildguard.setup.hookspath import HOOK, hooks_place, refusal, require_git
+from buildguard.setup.hookfile import HookChange, Refusal, calls_us, draft, is_ours, put, restore
+from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, set_check
 from buildguard.text import command
 from buildguard.ui.reports import Report
@@ -27,12 +31,11 @@ def put_in(session: Session, check: str | None, python: str = sys.executable) ->
     try:
         repository = _repository(session)
         runner = found(repository.top)
-        settings = None if check is None else _settings(repository, check)
-        changes = [] if runner else [_hook(repository, check, python)]
-        if settings is not None:
-            changes.append(_written(*settings))
-    except (GitFault, OSError) as error:
+        with _settings(repository, check) as written:
+            changes = [] if runner else _hook(repository, check, python)
+    except (Refusal, GitFault, OSError) as error:
         return _refused(error)
+    changes += written
     lines = tuple(change.line for change in changes)
     if runner is not None:
         return _for_runner(runner, lines)
@@ -49,9 +52,12 @@ def take_out(session: Session) -> Report:
     try:
         repository = _repository(session)
         place, own = hooks_place(repository), repository.common_dir / "hooks" / HOOK
+        if place.shared and is_ours(place.hook):
+            end = UNSET.get(place.scope) or command(["ls", "-la", str(place.folder)])
+            raise Refusal(f"{place.folder} serves other repositories, too", end)
         hooks = {own} if place.shared else {place.hook, own}
         changes = [change for hook in sorted(hooks) if (change := restore(hook))]
-    except (GitFault, OSError) as error:
+    except (Refusal, GitFault, OSError) as error:
         return _refused(error)
     lines = tuple(change.line for change in changes)
     left = next((change for change in changes if change.left_alone), None)
@@ -69,17 +75,23 @@ def _repository(session: Session) -> Repository:
     return session.repository
 
 
-def _settings(repository: Repository, check: str) -> tuple[Path, bytes | None]:
+@contextmanager
+def _settings(repository: Repository, check: str | None) -> Iterator[list[HookChange]]:
+    """Write the check into the settings, if there is one, once all else has gone well."""
+    if check is None:
+        yield []
+        return
     if repository.top is None:
         raise Refusal("the check cannot be written: this is no work tree", "git worktree list")
-    return with_check(repository.top, check)
-
-
-def _written(path: Path, wanted: bytes | None) -> HookChange:
+    path, wanted = with_check(repository.top, check)
     if wanted is None:
-        return HookChange(f"the check stands in {path} already")
-    write(path, wanted, path.stat().st_mode & 0o777 if path.exists() else 0o666)
-    return HookChange(f"wrote the check into {path}", new=True)
+        yield [HookChange(f"the check stands in {path} already")]
+        return
+    with draft(path, wanted, 0o666) as new:
+        if path.exists():
+            shutil.copymode(path, new)
+        yield [HookChange(f"wrote the check into {path}", new=True)]
+        new.replace(path)
 
 
 def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
@@ -92,9 +104,15 @@ def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
         path, document, table = project, settings, settings["tool"]["buildguard"]
     if table.get("check") == check:
         return path, None
+    before = tomlkit.dumps(document)
     try:
         table["check"] = check
-        return path, tomlkit.dumps(document).encode()
+        wanted = tomlkit.dumps(document)
+        if tomllib.loads(wanted) != document.unwrap():
+            raise ValueError("it would not say that afterwards")
+        if "\r\n" in before and "\n" not in before.replace("\r\n", ""):
+            wanted = wanted.replace("\r\n", "\n").replace("\n", "\r\n")
+        return path, wanted.encode()
     except ValueError as error:
         raise Refusal(f"{path}: the check cannot be written into it ({error})", _edit(path)) from error
 
@@ -110,18 +128,18 @@ def _edit(path: Path) -> str:
     return f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
 
 
-def _hook(repository: Repository, check: str | None, python: str) -> HookChange:
+def _hook(repository: Repository, check: str | None, python: str) -> list[HookChange]:
     place = hooks_place(repository)
     if place.shared and os.access(place.hook, os.X_OK) and calls_us(place.hook):
-        return HookChange(f"the hook that is there calls buildguard already: {place.hook}")
+        return [HookChange(f"the hook that is there calls buildguard already: {place.hook}")]
     again = command(["buildguard", "install", *(["--check", check] if check else [])])
     if no := refusal(place, repository, again or _HELP):
         raise no
     # A file that may be committed must not bear the path of this machine's interpreter.
     change = put(place.hook, None if place.in_work_tree else python)
-    if not (change.new and place.in_work_tree):
-        return change
-    return change._replace(line=f"{change.line}; commit it, for the other work trees and clones to have it, too")
+    paths = " and ".join(map(str, uncommitted(place, repository)))
+    until = "until then git runs no hook in the other work trees and clones"
+    return [change, HookChange(f"commit {paths}: {until}")] if paths else [change]
 
 
 def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
@@ -136,10 +154,10 @@ def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
     return Report("runner", Exit.FAILED, (*lines, line, then), do, extra=extra)
 
 
-def _refused(error: GitFault | OSError) -> Report:
+def _refused(error: Refusal | GitFault | OSError) -> Report:
+    if isinstance(error, Refusal):
+        return Report("refused", Exit.FAILED, (f"refused: {error}",), error.next_command)
+    mend = error.next_command if isinstance(error, GitFault) else None
     if isinstance(error, OSError):
         mend = command(["ls", "-ld", str(error.filename)]) if error.filename else "df -h ."
-    else:
-        mend = error.next_command
-    what = "refused" if isinstance(error, Refusal) else "error"
-    return Report("refused", Exit.FAILED, (f"{what}: {error}",), mend or _HELP)
+    return Report("refused", Exit.FAILED, (f"error: {error}",), mend or _HELP)

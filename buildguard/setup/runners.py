@@ -14,21 +14,22 @@ from buildguard.setup.hookspath import hooks_place
 _SUFFIXES = ("yml", "yaml", "toml", "json", "jsonc")
 _LEFTHOOK = [f"{before}lefthook.{suffix}" for before in ("", ".", ".config/") for suffix in _SUFFIXES]
 _KNOWN = (
-    ("prek", ["prek.toml"], "at its end"),
-    ("pre-commit", [".pre-commit-config.yaml"], "under `repos:`"),
-    ("lefthook", _LEFTHOOK, "at the top level"),
+    ("prek", ["prek.toml"], "at its end", "all unstaged edits of tracked files"),
+    ("pre-commit", [".pre-commit-config.yaml"], "under `repos:`", "all unstaged edits of tracked files"),
+    ("lefthook", _LEFTHOOK, "at the top level", "the unstaged hunks of partly staged files"),
 )
 
 
 class Runner(NamedTuple):
     """A hook runner that the repository is set up for. `file` is where its hooks stand, `entry` names what to add
-    to it, `under` where; `setup` makes git call the runner."""
+    to it, `under` where; `setup` makes git call the runner; `hides` tells which edits it hides while hooks run."""
 
     name: str
     file: Path
     entry: str
     under: str
     setup: str
+    hides: str = ""
 
     @property
     def block(self) -> str:
@@ -55,11 +56,11 @@ def runs_buildguard(repository: Repository, runner: Runner | None) -> bool:
 
 
 def _by_file(top: Path) -> list[Runner]:
-    there = [(name, top / file, under) for name, files, under in _KNOWN for file in files if (top / file).is_file()]
+    there = [(row, top / file) for row in _KNOWN for file in row[1] if (top / file).is_file()]
     kinds = {".yml": ".yaml", ".jsonc": ".json"}
     return [
-        Runner(name, file, name + kinds.get(file.suffix, file.suffix), under, f"{name} install")
-        for name, file, under in there
+        Runner(name, file, name + kinds.get(file.suffix, file.suffix), under, f"{name} install", hides)
+        for (name, _, under, hides), file in there
     ]
 
 

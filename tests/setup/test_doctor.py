@@ -1,5 +1,6 @@
 """`buildguard doctor`: each finding provoked for real, with its mending command, and nothing changed by it."""
 
+import json
 import os
 import shlex
 import shutil
@@ -7,7 +8,7 @@ import sqlite3
 
 import pytest
 from testing.doctor import AGENT, findings
-from testing.support import BUILDGUARD, Checkout
+from testing.support import BUILDGUARD, SCRIPTS, Checkout
 from testing.tools import named, need, node_modules
 
 
@@ -111,9 +112,13 @@ def test_a_relative_hooks_path_that_is_missing_in_this_work_tree_is_found(checko
     linked = checkout.work_tree("linked")
     checkout.ok("config", "core.hooksPath", ".githooks")
     checkout.buildguard("install")
+    note = findings(checkout)["uncommitted"]
+    assert (note["weight"], "other work trees" in note["what"]) == ("note", True)
+    assert checkout.run("sh", "-c", note["next"]).status == 0
+    checkout.ok("commit", "-qm", "hook")
     assert findings(checkout) == {}
     finding = findings(linked)["hook"]
-    assert f"no hook is installed: git looks for {linked.path / '.githooks'}" in finding["what"]
+    assert f"no folder {linked.path / '.githooks'}" in finding["what"]
     assert mended(linked, "hook")
 
 
@@ -127,9 +132,36 @@ def test_husky_in_a_fresh_work_tree_is_found(checkout: Checkout) -> None:
     assert "hook" not in findings(checkout)
     linked = checkout.work_tree("linked")
     finding = findings(linked)["hook"]
-    assert ("no hook is installed" in finding["what"], finding["next"]) == (True, "npm install")
+    assert ("there is no folder" in finding["what"], finding["next"]) == (True, "npm install")
     assert linked.run("node", str(node_modules() / "husky" / "bin.js")).status == 0
     assert "hook" not in findings(linked)
+
+
+def test_a_hook_in_the_git_dir_of_a_linked_work_tree_never_runs_and_is_found(checkout: Checkout) -> None:
+    linked = checkout.work_tree("linked")
+    stray = checkout.path / ".git/worktrees/linked/hooks/pre-commit"
+    stray.parent.mkdir()
+    (checkout.path / ".git/hooks/pre-commit").rename(stray)
+    found = findings(linked)
+    assert (found["stray"]["weight"], str(stray) in found["stray"]["what"]) == ("note", True)
+    assert found["hook"]["next"] == "buildguard install"
+
+
+@pytest.mark.parametrize("tool", ["pre-commit", "prek"])
+def test_a_runner_that_hides_edits_is_a_note(checkout: Checkout, tool: str) -> None:
+    need(named(tool))
+    (checkout.path / ".git/hooks/pre-commit").unlink()
+    block = json.loads(checkout_with_config(checkout).buildguard("install", "--json").out)["block"]
+    checkout.write(".pre-commit-config.yaml", f"repos:\n{block}")
+    assert findings(checkout)["hook"]["next"] == "pre-commit install"
+    assert checkout.run(str(SCRIPTS / tool), "install").status == 0
+    note = findings(checkout)["stash"]
+    assert (note["weight"], note["next"]) == ("note", "buildguard commit")
+
+
+def checkout_with_config(checkout: Checkout) -> Checkout:
+    checkout.write(".pre-commit-config.yaml", "repos: []\n")
+    return checkout
 
 
 def test_a_runner_whose_file_does_not_name_us_is_found(checkout: Checkout) -> None:
@@ -137,7 +169,7 @@ def test_a_runner_whose_file_does_not_name_us_is_found(checkout: Checkout) -> No
     (checkout.path / ".git/hooks/pre-commit").write_text("#!/bin/sh\nlefthook run pre-commit\n")
     assert "lefthook.yml does not call buildguard" in findings(checkout)["hook"]["what"]
     checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n")
-    assert findings(checkout) == {}
+    assert findings(checkout).keys() == {"stash"}
 
 
 def test_a_bare_setting_by_accident_is_found_and_mended(checkout: Checkout) -> None:
@@ -212,6 +244,15 @@ def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
     done = checkout.run(*unshare, f"{BUILDGUARD} doctor; exit $?")
     assert (done.status, "identity: no process above this one" in done.out) == (1, True)
     assert done.out.splitlines()[-1].startswith("next: buildguard status --agent ")
+
+
+@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CODEX_THREAD_ID", "0")])
+def test_a_wait_longer_than_the_shell_lasts_is_found_and_mended(
+    checkout: Checkout, agent: str, expected: str
+) -> None:
+    finding = findings(checkout, **{agent: "1"})["wait"]
+    assert finding["next"] == f"export BUILDGUARD_WAIT={expected}"
+    assert findings(checkout, **{agent: "1", "BUILDGUARD_WAIT": expected}) == {}
 
 
 def test_a_git_that_is_too_old_is_found(checkout: Checkout) -> None:

@@ -1,12 +1,15 @@
-"""`buildguard doctor` on locks of git's that stand: since when, how to look, and never a word of deleting."""
+"""`buildguard doctor` on locks of git's that stand: since when, who may hold them, and never a word of deleting."""
 
 import os
+import shlex
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from testing.doctor import findings
-from testing.support import Checkout
+from testing.doctor import AGENT, findings
+from testing.support import BUILDGUARD, Checkout, ended, eventually, new_repository
 
 ALL = "ps -A -o pid,user,etime,args"
 
@@ -20,13 +23,63 @@ def old_lock(checkout: Checkout, name: str = "index.lock") -> Path:
     return lock
 
 
+def while_a_commit_runs(checkout: Checkout) -> Mapping[str, Mapping[str, str]]:
+    """What doctor finds while `git commit -a` holds the index lock for a hook that began an hour ago."""
+    pipe, began = checkout.home / "gate", checkout.home / "began"
+    os.mkfifo(pipe)
+    hook = Path(checkout.ok("rev-parse", "--path-format=absolute", "--git-path", "hooks")) / "pre-commit"
+    wait = f"touch {shlex.quote(str(began))}; read -r _ < {shlex.quote(str(pipe))}"
+    hook.write_text(f"#!/bin/sh\n# buildguard\n{wait}\nexit 0\n")
+    hook.chmod(0o755)
+    checkout.write("app.txt", "new\n")
+    commit = checkout.start("git", "commit", "-qam", "x")
+    lock = Path(checkout.ok("rev-parse", "--absolute-git-dir")) / "index.lock"
+    eventually(began.exists, "the hook runs, and the commit holds the lock")
+    os.utime(lock, (time.time() - 3600, time.time() - 3600))
+    try:
+        return findings(checkout)
+    finally:
+        pipe.open("w").close()
+        assert ended(commit).status == 0
+
+
+def test_the_lock_of_a_commit_that_still_runs_is_waited_for(checkout: Checkout) -> None:
+    finding = while_a_commit_runs(checkout)["index.lock"]
+    assert ("git works here (process " in finding["what"], finding["next"]) == (
+        True,
+        "sleep 10 && buildguard doctor",
+    )
+
+
+def test_a_commit_in_a_submodule_is_seen(checkout: Checkout) -> None:
+    above = new_repository(checkout.path.parent / "above", checkout.home)
+    above.ok("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(checkout.path), "sub")
+    finding = while_a_commit_runs(Checkout(above.path / "sub", above.home))["index.lock"]
+    assert "git works here (process " in finding["what"]
+
+
+def test_a_git_that_lives_on_beside_an_editor_holds_no_lock(checkout: Checkout) -> None:
+    old_lock(checkout)
+    words = ["git", "cat-file", "--batch"]
+    with subprocess.Popen(words, cwd=checkout.path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as lasting:
+        finding = findings(checkout)["index.lock"]
+        lasting.communicate()
+    assert "no git can be seen here" in finding["what"]
+
+
+def test_the_git_that_calls_us_holds_no_lock(checkout: Checkout) -> None:
+    old_lock(checkout)
+    done = checkout.git("buildguard", "doctor", agent=AGENT)
+    assert ("no git can be seen here" in done.out, done.last) == (True, f"next: {ALL}")
+
+
 @pytest.mark.parametrize(
     "name", ["index.lock", "HEAD.lock", "refs/heads/main.lock", "packed-refs.lock", "config.lock"]
 )
 def test_a_lock_that_stands_is_told_with_its_age_and_a_way_to_look(checkout: Checkout, name: str) -> None:
     lock = old_lock(checkout, name)
     finding = findings(checkout)[name]
-    assert finding["what"].startswith(f"{lock} stands since 60 min; ")
+    assert finding["what"].startswith(f"{lock} stands since 60 min; no git can be seen here; ")
     assert finding["next"] == ALL
     assert checkout.run("sh", "-c", ALL).status == 0
     assert lock.exists()
@@ -43,3 +96,15 @@ def test_a_lock_from_the_future_is_told_too(checkout: Checkout) -> None:
     lock = old_lock(checkout)
     os.utime(lock, (time.time() + 3600, time.time() + 3600))
     assert "stands since 0.0 s" in findings(checkout)["index.lock"]["what"]
+
+
+def test_processes_that_cannot_be_seen_are_told_of(checkout: Checkout) -> None:
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c"]
+    if checkout.run(*unshare, "true").status != 0:
+        pytest.skip("no pid namespaces to be had here")
+    old_lock(checkout)
+    done = checkout.run(*unshare, f"{BUILDGUARD} doctor; exit $?", agent=AGENT)
+    assert ("one of another user, container or machine may hold it" in done.out, done.last) == (
+        True,
+        f"next: {ALL}",
+    )

@@ -14,7 +14,7 @@ from testing.support import BUILDGUARD, PROJECT, SCRIPTS, Checkout, Done, new_re
 
 from buildguard.setup import hookfile
 
-KEPT = "hooks/pre-commit.before-buildguard"
+KEPT = "hooks.before-buildguard"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_installed_shim_is_the_one_for_copying_and_the_chain_and_the_fallbac
     lines, plain = hookfile.installed("/opt/a python").decode().splitlines(), hookfile.PLAIN.decode().splitlines()
     added = [line for line in lines if line not in plain]
     assert [line for line in lines if line not in added] == plain
-    assert len(added) == 3
+    assert len(added) == 4
     assert subprocess.run(["sh", "-n"], input="\n".join(lines), text=True).returncode == 0
 
 
@@ -144,6 +144,28 @@ def test_the_hook_that_was_there_gets_its_arguments_and_its_standard_input(bare_
     assert (bare_of_hooks.path / "told").read_text() == "an argument\nsome input\n"
 
 
+def test_the_hook_that_was_there_runs_under_its_own_name(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, '#!/bin/sh\n[ "$(basename "$0")" = pre-commit ] || exit 64\ntouch ran\n')
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").status == 0
+    assert (bare_of_hooks.path / "ran").exists()
+
+
+def test_a_dispatcher_that_all_hooks_are_links_to_still_runs(bare_of_hooks: Checkout) -> None:
+    script = '#!/bin/sh\ncase $(basename "$0") in pre-commit) touch ran;; *) exit 64;; esac\n'
+    a_hook(bare_of_hooks, script).rename(hooks_of(bare_of_hooks) / "dispatch")
+    (hooks_of(bare_of_hooks) / "pre-commit").symlink_to("dispatch")
+    before = state(bare_of_hooks.path)
+    bare_of_hooks.buildguard("install")
+    assert bare_of_hooks.git("commit", "--allow-empty", "-m", "x").status == 0
+    assert (bare_of_hooks.path / "ran").exists()
+    assert bare_of_hooks.buildguard("uninstall").status == 0
+    assert state(hooks_of(bare_of_hooks)) == {
+        name.removeprefix(".git/hooks/"): one for name, one in before.items() if name.startswith(".git/hooks/")
+    }
+    assert not (bare_of_hooks.path / ".git" / KEPT).exists()
+
+
 def test_the_hook_that_was_there_finds_its_neighbours_and_what_lies_above(bare_of_hooks: Checkout) -> None:
     hook = a_hook(
         bare_of_hooks, '#!/bin/sh\n. "$(dirname "$0")/common.sh"\ncd "$(dirname "$0")/../.." && touch ran\n'
@@ -152,6 +174,14 @@ def test_the_hook_that_was_there_finds_its_neighbours_and_what_lies_above(bare_o
     bare_of_hooks.buildguard("install")
     done = bare_of_hooks.git("commit", "--allow-empty", "-m", "x")
     assert (done.status, (bare_of_hooks.path / "ran").exists()) == (0, True), done
+
+
+def test_what_somebody_puts_beside_the_kept_hook_stays(bare_of_hooks: Checkout) -> None:
+    a_hook(bare_of_hooks, "#!/bin/sh\n")
+    bare_of_hooks.buildguard("install")
+    theirs = bare_of_hooks.write(f".git/{KEPT}/notes", "mine\n")
+    assert bare_of_hooks.buildguard("uninstall").status == 0
+    assert list(theirs.parent.iterdir()) == [theirs]
 
 
 def test_a_linked_work_tree_installs_for_all_of_them(bare_of_hooks: Checkout) -> None:
@@ -195,13 +225,16 @@ def test_a_hooks_folder_that_others_share_is_not_touched_untold(bare_of_hooks: C
     assert (list(shared.iterdir()), state(bare_of_hooks.path)) == ([], before)
 
 
-def test_a_hook_that_others_share_is_left(bare_of_hooks: Checkout) -> None:
+def test_a_hook_that_others_share_is_left_and_the_setting_ended(bare_of_hooks: Checkout) -> None:
     bare_of_hooks.ok("config", "core.hooksPath", str(PROJECT / "hooks"))
     assert guarded(bare_of_hooks)
     again = bare_of_hooks.buildguard("install", "--check", "! grep -q BROKEN app.txt")
     assert (again.status, "calls buildguard already" in again.out) == (0, True)
-    assert bare_of_hooks.buildguard("uninstall").status == 0
+    done = bare_of_hooks.buildguard("uninstall")
+    assert (refused(done), done.last) == (True, "next: git config --unset core.hooksPath")
+    run_next(bare_of_hooks, done)
     assert (PROJECT / "hooks" / "pre-commit").exists()
+    assert not guarded_before(bare_of_hooks)
 
 
 def run_next(checkout: Checkout, done: Done) -> Done:
@@ -236,9 +269,11 @@ def test_a_relative_hooks_path_is_said_to_be_committed(bare_of_hooks: Checkout) 
     bare_of_hooks.ok("config", "core.hooksPath", ".githooks")
     a_hook(bare_of_hooks, "#!/bin/sh\n")
     done = bare_of_hooks.buildguard("install")
-    assert "; commit it, for the other work trees and clones to have it, too" in done.out
+    hook, folder = bare_of_hooks.path / ".githooks/pre-commit", bare_of_hooks.path / ".githooks.before-buildguard"
+    assert f"commit {hook} and {folder}: until then git runs no hook in the other work trees" in done.out
     bare_of_hooks.ok("add", "-A")
     bare_of_hooks.ok("commit", "-qm", "hooks")
+    assert "commit" not in bare_of_hooks.buildguard("install").out.replace("pre-commit", "")
     assert guarded(bare_of_hooks.work_tree("linked"))
 
 
@@ -270,9 +305,15 @@ def test_a_hook_that_calls_buildguard_already_is_not_chained_to_it(checkout: Che
     assert state(checkout.path) == before
 
 
+def test_a_hook_that_was_copied_by_hand_is_left_by_uninstall(checkout: Checkout) -> None:
+    done = checkout.buildguard("uninstall")
+    hook = checkout.path / ".git/hooks/pre-commit"
+    assert (done.status, hook.exists(), done.out.splitlines()[-1]) == (1, True, f"next: rm {hook}")
+
+
 def test_a_kept_hook_left_over_from_earlier_is_never_overwritten(bare_of_hooks: Checkout) -> None:
     a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
-    bare_of_hooks.write(f".git/{KEPT}", "an older one")
+    bare_of_hooks.write(f".git/{KEPT}/pre-commit", "an older one")
     before = state(bare_of_hooks.path)
     assert refused(bare_of_hooks.buildguard("install"))
     assert state(bare_of_hooks.path) == before
@@ -339,7 +380,7 @@ def test_an_install_that_cannot_keep_the_hook_leaves_nothing(bare_of_hooks: Chec
 
 def test_an_install_whose_hook_is_refused_leaves_the_settings_alone(bare_of_hooks: Checkout) -> None:
     a_hook(bare_of_hooks, "#!/bin/sh\nexit 0\n")
-    bare_of_hooks.write(f".git/{KEPT}", "an older one")
+    bare_of_hooks.write(f".git/{KEPT}/pre-commit", "an older one")
     before = state(bare_of_hooks.path)
     assert refused(bare_of_hooks.buildguard("install", "--check", "true"))
     assert state(bare_of_hooks.path) == before
