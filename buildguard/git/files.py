@@ -25,7 +25,7 @@ MOST_BYTES: Final = 64 << 20
 MOST_SUBMODULES: Final = 20
 """Beyond these the files count as not known: git would take too long to read them."""
 KEPT_SECONDS: Final = 3600.0
-"""How long a swept tree stays, for a run that began before and has not failed yet."""
+"""How long a tree stays, for a run that began before and has not failed yet."""
 _ARGUMENTS = 500
 _OPTIONS = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"),
@@ -134,8 +134,8 @@ def not_held(repository: Repository, tree: str, contents: Sequence[Content]) -> 
 
 
 def sweep(repository: Repository, older: float = KEPT_SECONDS) -> None:
-    """Delete the trees that nobody has looked for in `older` seconds, and copies of an index that a killed process
-    left. Called while no breakage is open; what is still needed after all is then not known."""
+    """Delete the trees that are older, in seconds, and copies of an index that a killed process left. Called while
+    no breakage is open."""
     before = time.time() - older
     with suppress(OSError):
         trees = private.folder(repository.common_dir, "objects").glob("??/*")

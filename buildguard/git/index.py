@@ -16,8 +16,7 @@ COPY = "index-"
 
 
 class Index(NamedTuple):
-    """The index that a commit is made from, as it was at one moment; `written` is when git wrote it (nanoseconds
-    since the epoch, 0: not known)."""
+    """The index that a commit is made from, as it was at one moment, and when git wrote it (ns since the epoch)."""
 
     path: Path
     content: bytes
@@ -34,8 +33,7 @@ class Index(NamedTuple):
         return self.content[:4] == b"DIRC" and self.content[8:12] == bytes(4) and b"link" not in self.content
 
     def tree(self, repository: Repository) -> str:
-        """The tree that committing this would make, or an empty string (unmerged, unwritable). Made from a
-        private copy, so it takes no lock and works while another holds it."""
+        """The tree that committing this would make, or an empty string (unmerged, unwritable). Takes no lock."""
         try:
             with self.copy(repository) as copy:
                 return repository.git("write-tree", GIT_INDEX_FILE=copy)

@@ -91,14 +91,8 @@ def run_commit(
     def pass_on(number: int, _frame: object) -> None:
         process.send_signal(number)
 
-    before = [
-        (number, signal.signal(number, handler))
-        for number, handler in (
-            (signal.SIGINT, signal.SIG_IGN),
-            (signal.SIGTERM, pass_on),
-            (signal.SIGHUP, pass_on),
-        )
-    ]
+    handlers = ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, pass_on), (signal.SIGHUP, pass_on))
+    before = [(number, signal.signal(number, handler)) for number, handler in handlers]
     try:
         status = process.wait()
     finally:

@@ -91,13 +91,12 @@ class Repository(NamedTuple):
     def upstream_has(self, commit: str) -> bool:
         """True if `git pull` brings the commit in as it stands: the upstream had it when it was last fetched or
         pushed, this branch has no commits of its own, and no edit here is in the way."""
-        if not (self.descends("@{upstream}", commit) and self.descends("@{upstream}", self.head)):
-            return False
         try:
             edited = self.git("diff-index", "--name-only", "-z", "HEAD").split("\0")
-            return set(edited).isdisjoint(self.differing("HEAD", "@{upstream}"))
+            free = set(edited).isdisjoint(self.differing("HEAD", "@{upstream}"))
         except GitFault:
             return False
+        return free and self.descends("@{upstream}", commit) and self.descends("@{upstream}", self.head)
 
     def remote(self) -> str:
         """The remote that this branch is fetched from, or git's usual one."""

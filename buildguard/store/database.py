@@ -47,9 +47,7 @@ _OTHER = (Fault.UNREACHABLE, "cannot be opened ({error})")
 
 class Database:
     """The file at `path`. Where it cannot serve, every method raises `Unavailable` and nothing else of its own.
-
-    `bound` is how many seconds a call goes on trying while others hold the lock.
-    """
+    `bound` is how many seconds a call goes on trying while others hold the lock."""
 
     def __init__(self, path: Path, bound: float) -> None:
         self._path = path.absolute()
@@ -107,10 +105,7 @@ class Database:
             if _shared(folder):
                 os.fchmod(file, folder.stat().st_mode & 0o664)
             os.close(file)
-        connection = self._opened()
-        if connection is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return connection
+        return self._opened() or self._created()
 
     def _transact(self, db: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in one transaction, again from its beginning while others hold the lock, up to the bound."""

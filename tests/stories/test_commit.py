@@ -492,11 +492,11 @@ def test_the_options_of_the_git_that_called_it_stand_in_its_lines(checkout: Chec
 
 UNCHECKED = (
     ("-n -m x", "-m x"),
-    ("-anm x", "-am x"),
+    ("-anm x", "-a -m x"),
     ("--no-verify -m x", "-m x"),
     ("--no-verif -m x", "-m x"),
-    ("-am -n -n", "-am -n"),
-    ("-nqm x -- app.txt", "-qm x -- app.txt"),
+    ("-am -n -n", "-a -m -n"),
+    ("-nqm x -- app.txt", "-q -m x -- app.txt"),
 )
 
 
