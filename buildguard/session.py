@@ -27,6 +27,8 @@ FAULTS = (Unavailable, Unidentified, GitFault)
 AIMING = ("build", "scope", "db", "agent")
 """The options that say what a call is about and who calls: a `next:` line runs in a fresh shell and repeats
 them."""
+AIMED = ("run", "hook", "commit", "cherry-pick", "claim", "release", "wait", "status", "reset")
+"""The commands that take all of these options."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
@@ -197,6 +199,7 @@ def repeated(given: Sequence[str], aim: Sequence[str], program: Sequence[str] = 
     """A command line of ours as it can be run in a fresh shell: with those options of `aim` that it lacks."""
     if not given:
         return None
+    aim = () if given[0] not in AIMED else aim
     named = given[: given.index("--")] if "--" in given else given
     missing = [
         word

@@ -103,7 +103,8 @@ def _failed(view: View, caller: Caller, run: Run | None, claiming: bool) -> Step
     if claiming:
         return _claimed(view, caller, run)
     if breakage is not None:
-        return _joined(view, caller, run, Outcome.REPORTED if state.claim is None else Outcome.BUSY)
+        # A stale claim holds nobody up: to answer busy would make a waiter check again without a pause.
+        return _joined(view, caller, run, Outcome.REPORTED)
     after = state._replace(breakage=_opened(view, caller, run), changed=view.last_event, last_check=view.now)
     return Step(Outcome.REPORTED, state.scope, (after,), (_made(view, Kind.REPORTED, after, caller, run),))
 

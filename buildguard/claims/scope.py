@@ -145,7 +145,7 @@ def _lies_in(failure: str, path: str) -> bool:
 def _is_prose(path: str) -> bool:
     """Whether no check can fail because of this file: it is read by people."""
     name = PurePosixPath(path).name.lower()
-    return name.endswith(_PROSE) or name.partition(".")[0] in _PROSE_NAMES
+    return name.endswith(_PROSE) or name in _PROSE_NAMES
 
 
 def _claimed_here(view: View, caller: Caller) -> bool:

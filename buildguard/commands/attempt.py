@@ -108,6 +108,8 @@ def settled(
         from buildguard.commands.elsewhere import to_be_pushed
 
         report = to_be_pushed(session, answer, report)
+        if session.repository is not None and not any(one.breakage for one in answer.snapshot.states.values()):
+            files.sweep(session.repository)
     return report, answer
 
 

@@ -48,6 +48,8 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
     is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has
     to repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
+    if repository is None and session.fault is not None:
+        session.voice.say(f"nothing is checked before this commit: {session.fault}")
     if repository is None or commandline.only_shows(arguments):
         status = run_commit(arguments, session.environment, session.cwd, _stdout(session))
         return Report("git", status, (), None if status == 0 else session.git("status"))
@@ -106,7 +108,7 @@ class _Story:
                 os.lseek(stdin, 0, os.SEEK_SET)
             lock.await_free(self.repository, self.deadline, self.session.voice.say_once)
             status, found = self._try()
-            moved = self.repository.where()[0] != head
+            moved = self._has_moved(head)
             # An amend in the second of its commit makes the very same commit.
             if status == 0 and (moved or commandline.is_amend(["git", "commit", *self.arguments])):
                 return self._committed(found)
@@ -120,6 +122,13 @@ class _Story:
             if report is not None:
                 return report
             self.session.voice.say("committing again")
+
+    def _has_moved(self, head: str) -> bool:
+        """Whether HEAD is another one. Where git does not answer any more, its own status has to be believed."""
+        try:
+            return self.repository.where()[0] != head
+        except GitFault:
+            return True
 
     def _guarded(self) -> bool:
         """Whether git runs our hook here. Where that cannot be told, the hook itself will tell."""
@@ -179,7 +188,7 @@ class _Story:
         session = self._concerned(found)
         moment = await_turn(session, self._left, scope=found.busy)
         if moment is None or self.began is None:
-            line = "busy: somebody else is fixing; nothing was committed"
+            line = "coordination is unavailable; nothing was committed"
             return Report("unavailable", Exit.BUSY, (line,), self._later)
         if moment.holder is not None or self._left <= 0:
             return self._ran_out(session, moment)

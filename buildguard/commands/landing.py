@@ -122,7 +122,8 @@ def _passes(snapshot: Snapshot, state: State, checkout: str) -> list[Proof]:
     about = [one for one in snapshot.proofs if one.checkout == checkout and check in ("", one.check)]
     after = [one for one in reversed(about) if one.at >= since]
     fixers = [one for one in after if state.claim is not None and one.agent == state.claim.agent]
-    return list(takewhile(lambda one: one.passed, fixers or after))[:LOOKED_AT]
+    newest_first = fixers if fixers and fixers[0].passed else after
+    return list(takewhile(lambda one: one.passed, newest_first))[:LOOKED_AT]
 
 
 def _has_landed(run: Run) -> bool:

@@ -99,7 +99,9 @@ def _head(session: Session, snapshot: Snapshot) -> Head:
         for proof in snapshot.proofs
         if proof.files == repository.tree and (check is None or proof.check == check.text)
     ]
-    last = max(of_head, key=lambda proof: proof.at, default=None)
+    # Without a check that is set, each that ever ran on this very tree has to have passed last.
+    last_of_each = {proof.check: proof for proof in sorted(of_head, key=lambda proof: proof.at)}
+    last = min(last_of_each.values(), key=lambda proof: (proof.passed, -proof.at), default=None)
     if last is None:
         return Head(repository.head)
     return Head(repository.head, last.passed, last.agent, last.at)

@@ -10,13 +10,16 @@ from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 
+MOST_OTHERS = 5
+"""How many failed commits of neighbours are compared with a pass: each takes a call of git."""
 MOST_CHANGED = 1000
 """How many paths a fix may change; of a larger one only a pass with nothing loose is believed."""
 
 
 def good_head(snapshot: Snapshot, check: str, tree: str) -> bool:
-    """Whether this check is known to pass on HEAD, whose tree that is."""
-    return any(proof.passed and (proof.check, proof.files) == (check, tree) for proof in snapshot.proofs)
+    """Whether this check is known to pass on HEAD, whose tree that is: the last run on just that tree counts."""
+    of_head = [proof for proof in snapshot.proofs if (proof.check, proof.files) == (check, tree)]
+    return bool(of_head) and of_head[-1].passed
 
 
 def held(repository: Repository, failed: str, changed: tuple[Content, ...], since: str, head: str) -> Landing:
@@ -55,17 +58,18 @@ def proved(
     showed = showed._replace(
         files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)
     )
-    showed = showed._replace(clean=bool(showed.files) and showed.files == repository.tree)
+    clean = bool(showed.files) and showed.files == repository.tree
+    showed = showed._replace(clean=clean, good=showed.good and (passed or not clean))
     here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     tree = committed() if committed and here and passed else ""
-    others = (
-        _of_others(snapshot, session.checkout, _who(session, False, snapshot)) if here and passed else frozenset()
-    )
+    left_out = frozenset(written)
+    if here and passed:
+        left_out |= _of_others(repository, showed, snapshot, _who(session, False, snapshot), here[0][0].since)
     if here:
         showed = showed._replace(
             follows=follows(repository, snapshot, session.checkout, showed.head),
-            landings=_landings(repository, showed, here, written, tree, others) if passed else (),
+            landings=_landings(repository, showed, here, left_out, watched.written, tree) if passed else (),
         )
     proof = Proof(
         showed.check,
@@ -78,7 +82,7 @@ def proved(
         tree,
         showed.seen,
         showed.failures,
-        written=tuple(sorted(watched.written)),
+        written=tuple(sorted(watched.written))[:MOST_CHANGED],
         staged=before.staged[:MOST_CHANGED] if repository.environment.get("GIT_INDEX_FILE") else (),
     )
     if showed.landings:
@@ -90,30 +94,39 @@ def _landings(
     repository: Repository,
     showed: Run,
     here: list[tuple[Breakage, Seen]],
+    left_out: frozenset[str],
     written: frozenset[str],
     tree: str,
-    others: frozenset[str],
 ) -> tuple[Landing, ...]:
-    """What became of the files that failed. What `others` were about to commit when it failed for them, too, is no
-    part of a fix: it is theirs to commit."""
+    """What became of the files that failed, but for the paths that are `left_out`. Where these are all that
+    changed, only those count as no fix that this very run has `written`: a new file may have appeared during an
+    earlier one."""
     found = []
     for _, seen in here:
         failed = seen.files or ""
         changed = files.changed(repository, failed, showed.files) if failed and showed.files else None
         if changed is not None and len(changed) <= MOST_CHANGED:
-            kept = tuple(one for one in changed if one.path not in written)
-            kept = tuple(one for one in kept if one.path not in others) or kept
+            kept = tuple(one for one in changed if one.path not in left_out)
+            kept = kept or tuple(one for one in changed if one.path not in written)
             holds = held(repository, failed, kept, seen.head, showed.head)
             found.append(holds._replace(left=files.not_held(repository, tree, kept)) if tree else holds)
     return tuple(found)
 
 
-def _of_others(snapshot: Snapshot, checkout: str, me: str) -> frozenset[str]:
-    """The paths of commits in this checkout that failed for other agents than the caller."""
-    theirs = (
-        one for one in snapshot.proofs if not one.passed and one.checkout == checkout and one.agent not in ("", me)
-    )
-    return frozenset(path for one in theirs for path in one.staged)
+def _of_others(repository: Repository, showed: Run, snapshot: Snapshot, me: str, since: float) -> frozenset[str]:
+    """The paths that other agents were about to commit here, as they still are, when this check failed for them,
+    too: they are no part of what made it pass, and theirs to commit."""
+    failed = [
+        one
+        for one in snapshot.proofs
+        if not one.passed and (one.check, one.checkout) == (showed.check, showed.checkout) and one.at >= since
+    ]
+    found: set[str] = set()
+    for one in [one for one in failed if one.staged and one.agent not in ("", me)][-MOST_OTHERS:]:
+        differing = files.changed(repository, one.files, showed.files)
+        if differing is not None:
+            found |= set(one.staged) - {changed.path for changed in differing}
+    return frozenset(found)
 
 
 def _who(session: Session, passed: bool, snapshot: Snapshot) -> str:

@@ -55,7 +55,7 @@ def with_hooks(arguments: Sequence[str]) -> list[str]:
 def only_shows(arguments: Sequence[str]) -> bool:
     """Whether git would commit nothing and only show what it would."""
     given = [option for option, _ in _options(arguments)]
-    return "-z" in given or any(_shortens(one, known, 5) for one in given for known in _ONLY_SHOWS)
+    return "-z" in given or any(_shortens(one, known, 4) for one in given for known in _ONLY_SHOWS)
 
 
 def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:

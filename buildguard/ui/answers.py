@@ -45,9 +45,10 @@ class Answers(NamedTuple):
         """The command by which a fixer gives up."""
         return self.next("release", "--gave-up", "--reason", "...")
 
-    def run_of(self, check: str) -> str:
-        """The command that runs just this check, whatever the settings name by now."""
-        if not check or (self.check is not None and self.check.text == check):
+    def run_of(self, check: str, mine: bool = True) -> str:
+        """The command that runs just this check, whatever the settings name by now. Words that came from another
+        agent (`mine` is false) are never offered to be run."""
+        if not check or not mine or (self.check is not None and self.check.text == check):
             return self.next("run")
         return f"BUILDGUARD_CHECK={quoted(check)} {self.next('run')}"
 
@@ -286,7 +287,9 @@ class Answers(NamedTuple):
             return self.next("claim")
         if not self._mine(answer):
             return self.next("wait")
-        return self.run_of(state.breakage.check)
+        me = answer.agent.id if answer.agent else ""
+        own = any((one.check, one.agent) == (state.breakage.check, me) for one in answer.snapshot.proofs)
+        return self.run_of(state.breakage.check, own)
 
     def _elsewhere(self, again: str | None) -> str | None:
         """The same command about another build."""

@@ -1,6 +1,6 @@
 """Races of a few real processes for one claim: exactly one wins, all others are told so, nobody fails.
 
-`tests/slow/test_races.py` has those of many.
+`tests/slow/test_many_races.py` has those of many.
 """
 
 from testing.breakage import broken_base, repository

@@ -8,7 +8,7 @@ from buildguard.claims import rules
 SAID = "renewed by this session SPAN ago; if that was another sub-agent, use --agent"
 CASES = (
     ("its process", "its process", ""),
-    ("its process", "another", SAID.replace("SPAN", "2 min")),
+    ("its process", "another", SAID.replace("SPAN", "100 s")),
     ("its process", None, ""),
     (None, "its process", ""),
     (None, None, ""),
@@ -28,4 +28,4 @@ def test_only_another_process_is_told_of(claimed_by: str | None, renewed_by: str
 def test_a_claim_that_lies_ahead_was_renewed_just_now() -> None:
     mine = fixing(MINE._replace(process="its process", seen_at=10_500.0), BROKEN)
     step = rules.failed(view_of(mine), ME._replace(process="another"), RUN)
-    assert step.why == SAID.replace("SPAN", "0.0 s")
+    assert step.why == SAID.replace("SPAN", "0 s")
