@@ -145,7 +145,8 @@ def _lies_in(failure: str, path: str) -> bool:
 def _is_prose(path: str) -> bool:
     """Whether no check can fail because of this file: it is read by people."""
     name = PurePosixPath(path).name.lower()
-    return name.endswith(_PROSE) or name in _PROSE_NAMES
+    stem, _, suffix = name.partition(".")
+    return name.endswith(_PROSE) or (stem in _PROSE_NAMES and suffix in ("", "txt", "html", "old"))
 
 
 def _claimed_here(view: View, caller: Caller) -> bool:

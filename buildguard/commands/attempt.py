@@ -134,10 +134,8 @@ def start(
     repository = session.repository
     names = repository.local_variables if repository else ()
     environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
-    if repository is not None:
-        environment[ACTIVE_VARIABLE] = active(
-            session.environment, str(repository.common_dir), at_the_top(session, command)
-        )
+    common_dir = str(repository.common_dir) if repository else ""
+    environment[ACTIVE_VARIABLE] = active(session.environment, common_dir, at_the_top(session, command))
     sys.stdout.flush()
     sys.stderr.flush()
     return run(

@@ -48,7 +48,7 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
     is the hook's where there was one, else git's own. `own` are the options of this command that a `next:` line has
     to repeat. Raises `SettingsError` for `--no-verify`."""
     repository = session.repository
-    if repository is None and session.fault is not None:
+    if repository is None and "not a git repository" not in str(session.fault):
         session.voice.say(f"nothing is checked before this commit: {session.fault}")
     if repository is None or commandline.only_shows(arguments):
         status = run_commit(arguments, session.environment, session.cwd, _stdout(session))

@@ -31,9 +31,7 @@ def bare_run(session: Session, command: Command, again: str | None) -> Report:
 def nested(session: Session, command: Command, again: str | None) -> Report | None:
     """The answer where a run of ours in this repository is above: that one coordinates. A commit that the check
     itself makes passes: to check it again would have no end. None if there is no such run."""
-    if session.repository is None:
-        return None
-    common_dir = str(session.repository.common_dir)
+    common_dir = str(session.repository.common_dir) if session.repository else ""
     if not nested_in(session.environment, common_dir):
         return None
     if nested_in(session.environment, common_dir, at_the_top(session, command)):

@@ -30,11 +30,8 @@ _NEXT = {
     Fault.FULL: ("df", "-h", "{folder}"),
     Fault.READ_ONLY: _LS,
     Fault.UNREACHABLE: _LS,
-    # It may be another program's, or the database of those who have a newer buildguard: it stays where it is.
-    Fault.FOREIGN: _LS,
-    Fault.NEWER: _LS,
 }
-"""The command that mends a fault or shows why it is there; a damaged database is set aside."""
+"""The command that mends a fault or shows why it is there; any other database is set aside."""
 _DAMAGED = (Fault.DAMAGED, "is damaged ({error})")
 _FULL = (Fault.FULL, "the disk is full")
 _FAULTS = {

@@ -337,7 +337,7 @@ def test_what_another_staged_during_the_hook_is_not_committed(gated: Checkout) -
     done = Following(commit).ends()
     assert done.status == 1
     assert "refused: what was staged changed while the check ran: theirs.txt\n" in done.err
-    assert done.last == "next: git commit -q -mmine -- mine.txt"
+    assert done.last == "next: git commit -q -m mine -- mine.txt"
     again = pasted(gated, done)
     assert again.status == 0, again
     assert gated.ok("show", "--name-only", "--format=", "HEAD") == "mine.txt"

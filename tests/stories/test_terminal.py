@@ -21,8 +21,8 @@ def plain(text: str) -> str:
     text = re.sub(r"\d\d:\d\d", "HH:MM", text)
     text = re.sub(r"\d+(\.\d+)? s\b", "N s", text)
     text = re.sub(r"checkout repository-\w+", "CHECKOUT", text)
-    text = re.sub(r"\b[0-9a-f]{7}\b", "COMMIT", text)
     text = re.sub(r"[\w.-]+@[\w.-]+:\d+-\d+", "USER@HOST:PROCESS", text)
+    text = re.sub(r"\b[0-9a-f]{7}\b", "COMMIT", text)
     return re.sub(r"process (\S+) \d+", "process NAME PID", text)
 
 

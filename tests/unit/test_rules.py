@@ -101,7 +101,7 @@ TABLE = {
         "broken": f"broken: {KEPT['broken']}, not written",
         "mine": "renewed: fixing 5 by me, renewed",
         "live": f"busy: {KEPT['live']}, not written",
-        "stale": f"busy: {KEPT['stale']}, not written",
+        "stale": f"broken: {KEPT['stale']}, not written",
     },
     "all of it committed, nothing loose": {
         "passing": PASSED,
@@ -522,7 +522,7 @@ BOB = ME._replace(agent="bob", checkout=THERE)
     [
         ("live", True, Outcome.BUSY),
         ("live", False, Outcome.BUSY),
-        ("stale", False, Outcome.BUSY),
+        ("stale", False, Outcome.REPORTED),
         ("broken", False, Outcome.REPORTED),
     ],
 )
