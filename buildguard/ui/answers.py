@@ -87,6 +87,8 @@ class Answers(NamedTuple):
         """`buildguard reset`."""
         state = answer.view.state
         line = f"reset: {self.where(state)} is {state.status.value}"
+        if answer.outcome is Outcome.NOTHING_HELD:
+            line = f"nothing to end: nobody holds a claim on {self.where(state)}"
         if answer.outcome is Outcome.EVICTED:
             line = f"evicted: {self.where(state)} is broken, anybody may claim it now"
         if answer.event is not None and answer.event.other:
