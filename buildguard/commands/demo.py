@@ -173,7 +173,7 @@ class _Play:
             self._failed.wait()
         Path(own).write_text(f"What {name} has to say.\n")
         status, line = self._show(name, f"buildguard commit --agent {name} -m 'Write {own}' -- {own}")
-        # In this order: a fixer that nobody waits for must not be waited for, either.
+        # Set also where that did not happen: the other one would wait for ever.
         (self._failed if name == FIXER else self._waits).set()
         while line is not None:
             if status == Exit.FAILED:
