@@ -56,7 +56,10 @@ def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequ
             _again(session, commandline.with_hooks(arguments), own) or session.git("status"),
         )
     story = _Story(session, repository, arguments, own, time.monotonic() + timeout)
-    return story.unguarded() or story.tell()
+    try:
+        return story.unguarded() or story.tell()
+    except KeyboardInterrupt:
+        return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), story.again)
 
 
 class _Story:

@@ -322,7 +322,7 @@ def test_ctrl_c_in_a_wait_is_130_with_the_command_that_repeats_it(checkout: Chec
     commit = committing(checkout, "-m", "mine")
     commit.process.send_signal(signal.SIGINT)
     done = commit.ends()
-    assert (done.status, done.last) == (130, "next: buildguard commit -m mine")
+    assert (done.status, done.out.splitlines()[-1]) == (130, "next: buildguard commit --agent bob -m mine")
 
 
 def test_it_waits_for_the_build_that_the_hook_guards(checkout: Checkout) -> None:
