@@ -4,45 +4,18 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 from testing.breakage import fix, next_command, repository, shared_breakage
-from testing.support import Checkout, Following, ended, eventually, new_repository
-
-FIX = "Mend the café"
-
-
-def without_the_fix(tmp_path: Path, base: str = "", change: str = "") -> Checkout:
-    """A work tree in which bob has something staged; the main one has a fix that it lacks. Its check waits for the
-    gate, if there is one. `base` and `change` are what else a shell is to do before the last commit that both have
-    and before the fix."""
-    main = new_repository(tmp_path / "repository", tmp_path / "home", "test ! -p ../gate || cat ../gate")
-    main.write("app.txt", "".join(f"line {number}\n" for number in range(20)))
-    main.write("new and [odd] näme.txt", "old\n")
-    main.write("odd.txt", "old\n")
-    assert main.run("sh", "-ec", base).status == 0
-    main.ok("add", "-A")
-    main.ok("commit", "-qm", "base")
-    other = main.work_tree("other")
-    assert main.run("sh", "-ec", change).status == 0
-    fixed(main, "app.txt", main.path.joinpath("app.txt").read_text().replace("line 9\n", "line nine\n"))
-    other.write("bob.txt", "bob's\n")
-    other.ok("add", "bob.txt")
-    return other
+from testing.picking import FIX, conflicting, fixed, hook, slow, untouched, without_the_fix
+from testing.support import Checkout, Following, ended, eventually
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Checkout:
     """A work tree without the fix."""
     return without_the_fix(tmp_path)
-
-
-def fixed(checkout: Checkout, name: str, text: str) -> None:
-    checkout.path.joinpath(name).write_bytes(text.encode())
-    checkout.ok("add", "-A")
-    checkout.ok("commit", "-qm", FIX, "--author", "Ann <ann@example.org>")
 
 
 def test_the_fix_is_a_commit_and_what_others_staged_stays_staged(here: Checkout) -> None:
@@ -74,27 +47,6 @@ def test_lines_that_have_moved_are_found(here: Checkout) -> None:
     assert done.status == 0, done
     assert (here.path / "app.txt").read_text().startswith("a\nb\nc\nline 0\n")
     assert "line nine" in (here.path / "app.txt").read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("new and [odd] näme.txt", "newer\n"),
-        ("dos.txt", "one\r\ntwo\r\n"),
-        ("binary", "\0\1\2" * 500 + "\n\n\n"),
-        ("no-newline.txt", "the end"),
-        ("deep/er/file.txt", "deep\n"),
-        (":(top)magic", "magic\n"),
-    ],
-)
-def test_whatever_its_file_is_like(here: Checkout, name: str, text: str) -> None:
-    main = Checkout(here.path.parent / "repository", here.home)
-    main.write(name, "")
-    fixed(main, name, text)
-    done = here.buildguard("cherry-pick", "main", agent="bob")
-    assert done.status == 0, done
-    assert (here.path / name).read_bytes() == text.encode()
-    assert here.ok("status", "--porcelain") == "A  bob.txt"
 
 
 def test_a_deleted_file_goes(here: Checkout) -> None:
@@ -241,88 +193,6 @@ def test_without_a_work_tree_it_says_so(tmp_path: Path) -> None:
     assert (done.status, "bare repository" in done.both) == (69, True)
 
 
-# The commit is the fix to the last byte, whatever it is made of and whatever the settings here are.
-
-KINDS = {
-    "a submodule that diffs are to ignore": (
-        "mkdir sub; git update-index --add --cacheinfo 160000,$(git commit-tree HEAD: -m 1),sub;"
-        "git config -f .gitmodules submodule.sub.path sub; git config -f .gitmodules submodule.sub.ignore all",
-        "git update-index --cacheinfo 160000,$(git commit-tree HEAD: -m 2),sub",
-    ),
-    "a mode that this disk does not have": (
-        "git config core.fileMode false",
-        "git update-index --chmod=+x odd.txt",
-    ),
-    "a mode": ("", "chmod +x odd.txt"),
-    "a symlink": ("", "ln -sf app.txt odd.txt"),
-    "a rename": ("git config diff.renames copies", "git mv odd.txt even.txt"),
-    "a folder for a file": ("", "rm odd.txt; mkdir odd.txt; echo deep > odd.txt/deep"),
-    "a file for a folder": ("mkdir deep; echo 1 > deep/1; echo 2 > deep/2", "rm -r deep; echo 3 > deep"),
-    "a binary": ("", "head -c 5000 /dev/zero > odd.txt"),
-    "line ends": ("git config core.autocrlf true", r"printf 'one\r\ntwo\r\n' > odd.txt"),
-    "line ends by attribute": ("echo '*.txt eol=crlf' > .gitattributes", r"printf 'one\r\ntwo\r\n' > odd.txt"),
-    "a filter": (
-        "for way in clean smudge; do git config filter.turned.$way 'tr a-z n-za-m'; done;"
-        "echo 'turned.txt filter=turned' > .gitattributes; echo old > turned.txt",
-        "echo new > turned.txt",
-    ),
-    "spaces to be mended": ("git config apply.whitespace fix", r"printf 'two  \n \t tab\n\n\n' > odd.txt"),
-    "spaces to be refused": ("git config apply.whitespace error", r"printf 'two  \n \t tab\n\n\n' > odd.txt"),
-    "empty lines that are to be bare": (
-        r"git config diff.suppressBlankEmpty true; printf 'old\n\n\n\n\nend\n' > z.txt",
-        r"printf 'new\n\n\n\n\nend\n' > z.txt",
-    ),
-    "diffs of another shape": (
-        "git config diff.noprefix true; git config diff.external false; git config diff.context 0;"
-        "git config diff.odd.textconv rev; echo '*.txt diff=odd' > .gitattributes; git config color.ui always",
-        "echo new > odd.txt",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_commit_is_the_fix_to_the_last_byte(tmp_path: Path, kind: str) -> None:
-    here = without_the_fix(tmp_path, *KINDS[kind])
-    done = here.buildguard("cherry-pick", "main", agent="bob")
-    assert done.status == 0, done
-    assert here.ok("ls-tree", "-r", "HEAD") == here.ok("ls-tree", "-r", "main")
-    assert here.ok("status", "--porcelain", "--ignore-submodules=none") == "A  bob.txt"
-
-
-@pytest.mark.parametrize(("name", "value"), [("GIT_DIFF_OPTS", "--unified=0"), ("GIT_EXTERNAL_DIFF", "false")])
-def test_the_environment_does_not_reshape_the_fix(here: Checkout, name: str, value: str) -> None:
-    done = here.buildguard("cherry-pick", "main", agent="bob", **{name: value})
-    assert done.status == 0, done
-    assert "line nine" in here.ok("show", "HEAD:app.txt")
-
-
-@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1"])
-@pytest.mark.parametrize("message", ["Mend the café\n\n#12 is no comment\n\n\n", "", "no line end"])
-def test_author_and_message_are_the_originals(here: Checkout, encoding: str, message: str) -> None:
-    raw = here.path.parent / "message"
-    raw.write_bytes(message.encode(encoding))
-    author = {"GIT_AUTHOR_NAME": "Ann Übel, Jr", "GIT_AUTHOR_EMAIL": "änn@example.org"}
-    here.ok("config", "i18n.commitEncoding", "UTF-8")
-    if encoding != "UTF-8":
-        here.ok("config", "i18n.commitEncoding", encoding)
-        here.ok("config", "i18n.logOutputEncoding", encoding)
-        author = {"GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@example.org"}
-    fix = here.ok(
-        *("commit-tree", "main:", "-p", "main^", "-F", str(raw)),
-        GIT_AUTHOR_DATE="@86400 +0545",
-        **author,
-    )
-    bare = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = here.buildguard("cherry-pick", fix, agent="bob", **bare)
-    assert done.status == 0, done
-    shown = ("show", "-s", "--encoding=UTF-8", "--date=raw", "--format=format:%an%n%ae%n%ad%n%B.")
-    assert here.ok(*shown, "HEAD") == here.ok(*shown, fix)
-    assert "86400 +0545" in here.ok(*shown, "HEAD")
-    assert here.ok("reflog", "-1", "--format=%gs", "--encoding=UTF-8") == (
-        f"buildguard cherry-pick: {message.partition(chr(10))[0]}".rstrip()
-    )
-
-
 SIGNS = """#!/bin/sh
 case "$*" in *--verify*) echo 'gpg: a signature, and what it is worth' >&2; exit 1;; esac
 cat > /dev/null
@@ -348,11 +218,6 @@ def test_it_is_signed_where_commits_are(here: Checkout) -> None:
 # What git does not commit changes nothing.
 
 
-def untouched(here: Checkout) -> tuple[str, ...]:
-    asked = (("rev-parse", "HEAD"), ("ls-files", "-s"), ("status", "--porcelain"), ("diff",))
-    return tuple(here.ok(*words) for words in asked)
-
-
 @pytest.mark.parametrize(
     ("settings", "said", "following"),
     [
@@ -375,13 +240,7 @@ def test_without_a_name_or_a_key_nothing_is_changed(
     assert untouched(here) == before
 
 
-def hook(here: Checkout, name: str, script: str) -> None:
-    path = here.path.parent / "repository" / ".git" / "hooks" / name
-    path.write_text(f"#!/bin/sh\n{script}")
-    path.chmod(0o755)
-
-
-@pytest.mark.parametrize("name", ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"])
+@pytest.mark.parametrize("name", ["pre-commit", "post-commit"])
 def test_no_hook_of_a_commit_runs(here: Checkout, name: str) -> None:
     hook(here, name, "touch ../ran; exit 1\n")
     assert here.buildguard("cherry-pick", "main", agent="bob").status == 0
@@ -451,23 +310,6 @@ def test_what_cannot_be_committed_outside_of_a_sparse_checkout_leaves_nothing_st
 # Git takes its time.
 
 
-def slow(here: Checkout, way: str) -> None:
-    here.ok("config", "filter.slow.smudge", way)
-    (here.path.parent / "repository" / ".git" / "info" / "attributes").write_text("app.txt filter=slow\n")
-
-
-def test_a_slow_filter_is_not_cut_short(here: Checkout) -> None:
-    slow(here, "sleep 4; cat")
-    script = (
-        "import runpy; from buildguard.git import repository; repository.ANSWER_SECONDS = 3;"
-        "runpy.run_module('buildguard', run_name='__main__')"
-    )
-    done = here.run(sys.executable, "-c", script, "cherry-pick", "main", agent="bob")
-    assert done.status == 0, done
-    assert here.ok("show", "--name-only", "--format=", "HEAD") == "app.txt"
-    assert here.ok("status", "--porcelain") == "A  bob.txt"
-
-
 def test_what_asks_it_to_end_waits_for_the_commit(here: Checkout) -> None:
     os.mkfifo(here.path.parent / "gate")
     slow(here, "touch ../begun; cat ../gate >&2; cat")
@@ -483,32 +325,21 @@ def test_what_asks_it_to_end_waits_for_the_commit(here: Checkout) -> None:
 # What git is in the middle of.
 
 
-def conflicting(here: Checkout, *way: str) -> None:
-    """Bring git into the middle of something, with conf.txt unmerged and nothing of bob's staged."""
-    main = Checkout(here.path.parent / "repository", here.home)
-    here.ok("commit", "-q", "--no-verify", "-m", "bob")
-    main.ok("checkout", "-qb", "side", "main^")
-    for checkout in (main, here):
-        checkout.write("conf.txt", f"{checkout.path.name}\n")
-        checkout.ok("add", "conf.txt")
-        checkout.ok("commit", "-q", "--no-verify", "-m", "conf")
-    if way[0] == "revert":
-        here.write("conf.txt", "again\n")
-        here.ok("commit", "-qam", "again", "--no-verify")
-    assert here.git(*way).status == 1
-    assert "conf.txt" in here.ok("diff", "--name-only", "--diff-filter=U")
-
-
 WAYS = [
     ("merge", "side"),
-    ("cherry-pick", "side"),
-    ("revert", "--no-edit", "HEAD^"),
-    ("rebase", "side"),
-    ("rebase", "--apply", "side"),
+    *(
+        pytest.param(way, marks=pytest.mark.slow)
+        for way in (
+            ("cherry-pick", "side"),
+            ("revert", "--no-edit", "HEAD^"),
+            ("rebase", "side"),
+            ("rebase", "--apply", "side"),
+        )
+    ),
 ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+@pytest.mark.parametrize("way", WAYS)
 def test_what_git_is_in_the_middle_of_is_to_be_finished_first(here: Checkout, way: tuple[str, ...]) -> None:
     conflicting(here, *way)
     before = here.ok("rev-parse", "HEAD"), here.ok("ls-files", "-s"), here.ok("status", "--porcelain")
@@ -518,7 +349,7 @@ def test_what_git_is_in_the_middle_of_is_to_be_finished_first(here: Checkout, wa
     assert (here.ok("rev-parse", "HEAD"), here.ok("ls-files", "-s"), here.ok("status", "--porcelain")) == before
 
 
-@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+@pytest.mark.parametrize("way", WAYS)
 def test_once_nothing_is_unmerged_gits_own_command_makes_the_fix_a_part_of_it(
     here: Checkout, way: tuple[str, ...]
 ) -> None:
@@ -533,7 +364,7 @@ def test_once_nothing_is_unmerged_gits_own_command_makes_the_fix_a_part_of_it(
     assert "line nine" in here.ok("show", "HEAD:app.txt")
 
 
-@pytest.mark.parametrize("way", ["merge", "cherry-pick"])
+@pytest.mark.parametrize("way", ["merge"])
 def test_an_agent_in_the_middle_of_something_is_not_sent_in_a_circle(tmp_path: Path, way: str) -> None:
     shared = repository(tmp_path)
     shared.write("docs/conf.txt", "0\n")

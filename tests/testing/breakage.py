@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from testing.support import Checkout, new_repository
+from testing.support import Checkout, Done, new_repository
 
 CHECK = """
 status=0
@@ -94,3 +94,20 @@ def next_command(said: str) -> list[str]:
     lines = [line for line in said.splitlines() if line.startswith("next: ")]
     assert lines, said
     return shlex.split(lines[-1].removeprefix("next: "))
+
+
+def bobs(other: Checkout) -> Done:
+    """What bob hears in a tree without the fix."""
+    return other.buildguard(*RUN, agent="bob")
+
+
+def assert_brought_in(other: Checkout, name: str | None) -> None:
+    """Bob is sent for that commit (None: whichever it is), brings it in with the command that he is given, and
+    passes."""
+    done = bobs(other)
+    assert done.status == 75, done
+    command = next_command(done.both)
+    assert (command[:2], command[command.index("--agent") + 1]) == (["buildguard", "cherry-pick"], "bob")
+    assert name is None or command[-1] == other.ok("rev-parse", name)[:12]
+    assert other.run(*command).status == 0
+    assert bobs(other).status == 0
