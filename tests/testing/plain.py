@@ -161,7 +161,7 @@ class Plain:
             return "busy", scope
         if not claiming and one is not None:
             self.joins(scope, one, run)
-            return ("busy" if one.holder else "broken"), scope
+            return "broken", scope
         if one is None:
             one = self.opens(scope, run.check, run.ids)
         if not claiming:
