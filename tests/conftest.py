@@ -1,12 +1,18 @@
 """Fixtures for all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from testing.support import Checkout, new_repository
 
 SLOW = Path(__file__).parent / "slow"
+
+# With a blank in it, as on many a Mac and on Windows: no path of ours and none of a test's may be taken for two.
+TEMPORARY = Path(tempfile.gettempdir(), f"tests of {os.getuid()}")
+TEMPORARY.mkdir(exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(TEMPORARY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -233,7 +233,7 @@ def test_a_folder_on_a_read_only_file_system_is_found(checkout: Checkout) -> Non
     mount = f"mount -t tmpfs none {path} && mount -o remount,ro {path} && exec "
     if checkout.run(*unshare, mount + "true").status != 0:
         pytest.skip("no mount namespaces to be had here")
-    done = checkout.run(*unshare, mount + f"{BUILDGUARD} doctor", agent=AGENT)
+    done = checkout.run(*unshare, mount + f"'{BUILDGUARD}' doctor", agent=AGENT)
     assert (done.status, "database: " in done.out, str(folder) in done.out) == (1, True, True)
 
 
@@ -241,7 +241,7 @@ def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
     unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c"]
     if checkout.run(*unshare, "true").status != 0:
         pytest.skip("no pid namespaces to be had here")
-    done = checkout.run(*unshare, f"{BUILDGUARD} doctor; exit $?")
+    done = checkout.run(*unshare, f"'{BUILDGUARD}' doctor; exit $?")
     assert (done.status, "identity: no process above this one" in done.out) == (1, True)
     assert done.out.splitlines()[-1].startswith("next: buildguard status --agent ")
 

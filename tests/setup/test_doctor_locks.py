@@ -103,7 +103,7 @@ def test_processes_that_cannot_be_seen_are_told_of(checkout: Checkout) -> None:
     if checkout.run(*unshare, "true").status != 0:
         pytest.skip("no pid namespaces to be had here")
     old_lock(checkout)
-    done = checkout.run(*unshare, f"{BUILDGUARD} doctor; exit $?", agent=AGENT)
+    done = checkout.run(*unshare, f"'{BUILDGUARD}' doctor; exit $?", agent=AGENT)
     assert ("one of another user, container or machine may hold it" in done.out, done.last) == (
         True,
         f"next: {ALL}",

@@ -293,7 +293,7 @@ def test_a_hook_that_was_edited_since_is_left_alone_by_both(bare_of_hooks: Check
     hook.write_text(hook.read_text() + "# mine\n")
     before = state(bare_of_hooks.path)
     left = bare_of_hooks.buildguard("uninstall")
-    assert (left.status, "edited" in left.out, left.last) == (1, True, f"next: cat {hook}")
+    assert (left.status, "edited" in left.out, left.last) == (1, True, f"next: cat {shlex.quote(str(hook))}")
     assert "calls buildguard already" in bare_of_hooks.buildguard("install").out
     assert state(bare_of_hooks.path) == before
 
@@ -308,7 +308,11 @@ def test_a_hook_that_calls_buildguard_already_is_not_chained_to_it(checkout: Che
 def test_a_hook_that_was_copied_by_hand_is_left_by_uninstall(checkout: Checkout) -> None:
     done = checkout.buildguard("uninstall")
     hook = checkout.path / ".git/hooks/pre-commit"
-    assert (done.status, hook.exists(), done.out.splitlines()[-1]) == (1, True, f"next: rm {hook}")
+    assert (done.status, hook.exists(), done.out.splitlines()[-1]) == (
+        1,
+        True,
+        f"next: rm {shlex.quote(str(hook))}",
+    )
 
 
 def test_a_kept_hook_left_over_from_earlier_is_never_overwritten(bare_of_hooks: Checkout) -> None:
@@ -366,13 +370,13 @@ def test_an_install_that_cannot_write_the_hook_leaves_nothing(bare_of_hooks: Che
 def without_a_draft(checkout: Checkout) -> Done:
     """Install where the name that the new hook is first written under is taken: it bears the process's number."""
     hook = shlex.quote(str(hooks_of(checkout) / "pre-commit"))
-    return checkout.run("sh", "-c", f": > {hook}.$$.new; exec {BUILDGUARD} install")
+    return checkout.run("sh", "-c", f": > {hook}.$$.new; exec '{BUILDGUARD}' install")
 
 
 def test_an_install_that_cannot_keep_the_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
     a_hook(bare_of_hooks, "#!/bin/sh\n" + "#\n" * 100_000)
     before = state(bare_of_hooks.path)
-    done = bare_of_hooks.run("sh", "-c", f"ulimit -f 64; exec {BUILDGUARD} install")
+    done = bare_of_hooks.run("sh", "-c", f"ulimit -f 64; exec '{BUILDGUARD}' install")
     assert (done.status, "File too large" in done.out) == (1, True)
     assert state(bare_of_hooks.path) == before
     assert not (bare_of_hooks.path / ".git" / KEPT).exists()

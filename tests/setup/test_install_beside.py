@@ -1,6 +1,7 @@
 """`buildguard install` where something else stands: a hook runner, or a settings file full of other things."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_a_file_that_cannot_be_edited_is_named_and_nothing_is_installed(project:
     path = project.write("pyproject.toml", "[project\n")
     done = project.buildguard("install", "--check", "true")
     assert (done.status, done.out.startswith(f"buildguard: refused: {path}: is not TOML")) == (1, True)
-    assert (done.last, len(done.out.splitlines())) == (f"next: ${{EDITOR:-vi}} {path}", 2)
+    assert (done.last, len(done.out.splitlines())) == (f"next: ${{EDITOR:-vi}} {shlex.quote(str(path))}", 2)
     assert (path.read_text(), (project.path / ".git/hooks/pre-commit").exists()) == ("[project\n", False)
 
 

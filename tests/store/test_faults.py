@@ -256,7 +256,7 @@ def test_a_database_that_stays_locked_is_locked_and_not_lost(lock: str, reads: b
         error = fault_of(path, lock_bound=0.05)
         assert error.fault is Fault.LOCKED
         assert one_line(error, path, "locked by another process for longer than 0.05 s")
-        assert error.next_command == f"fuser -v {path}"
+        assert error.next_command == shlex.join(["fuser", "-v", str(path)])
         if reads:
             assert status(path, lock_bound=0.05) is Status.FIXING
         other.execute("ROLLBACK")
@@ -335,7 +335,10 @@ def test_a_database_that_may_not_be_written_is_read_only(path: Path, file: int, 
     good(path)
     path.chmod(file)
     path.parent.chmod(folder)
-    assert touched(obeying(), path) == [f"READ_ONLY {path}: cannot be written", f"ls -ld {path.parent} {path}"]
+    assert touched(obeying(), path) == [
+        f"READ_ONLY {path}: cannot be written",
+        shlex.join(["ls", "-ld", str(path.parent), str(path)]),
+    ]
 
 
 def test_a_database_that_may_not_be_read_is_unreachable(path: Path) -> None:
@@ -343,7 +346,7 @@ def test_a_database_that_may_not_be_read_is_unreachable(path: Path) -> None:
     path.chmod(0)
     said, following = touched(obeying(), path)
     assert said == f"UNREACHABLE {path}: cannot be opened (unable to open database file)"
-    assert following == f"ls -ld {path.parent} {path}"
+    assert following == shlex.join(["ls", "-ld", str(path.parent), str(path)])
 
 
 def test_a_folder_that_may_not_be_entered_is_unreachable(path: Path) -> None:
@@ -366,7 +369,7 @@ def test_a_database_that_finds_no_room_to_begin_with_is_on_a_full_disk(path: Pat
     path.parent.mkdir()
     assert touched(on_a_full_disk(path.parent), path) == [
         f"FULL {path}: the disk is full",
-        f"df -h {path.parent}",
+        shlex.join(["df", "-h", str(path.parent)]),
     ]
 
 

@@ -52,9 +52,8 @@ def test_a_claim_of_a_process_above_ends_every_wait_at_once(broken: Checkout) ->
 def test_a_shell_that_somebody_types_into_is_the_same_person_under_another_name(broken: Checkout) -> None:
     said = broken.path.parent / "said"
     program = shlex.join([sys.executable, "-c", BELOW, BUILDGUARD, "run"])
-    typed = (
-        f"{shlex.quote(BUILDGUARD)} claim\n{program} > {shlex.quote(str(said))}.new; mv {said}.new {said}\nexit\n"
-    )
+    new = shlex.quote(f"{said}.new")
+    typed = f"{shlex.quote(BUILDGUARD)} claim\n{program} > {new}; mv {new} {shlex.quote(str(said))}\nexit\n"
     terminal, follower = os.openpty()
     attributes = termios.tcgetattr(terminal)
     attributes[3] &= ~termios.ECHO

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -471,5 +472,5 @@ def test_a_reason_that_is_not_text_is_kept_escaped(checkout: Checkout) -> None:
 
 
 def test_a_closed_pipe_is_no_failure(checkout: Checkout) -> None:
-    done = checkout.run("sh", "-c", f"{BUILDGUARD} status | true", agent="ann")
+    done = checkout.run("sh", "-c", f"{shlex.quote(BUILDGUARD)} status | true", agent="ann")
     assert done.err == ""

@@ -327,7 +327,7 @@ def test_ctrl_c_in_a_wait_is_130_with_the_command_that_repeats_it(checkout: Chec
 
 def test_it_waits_for_the_build_that_the_hook_guards(checkout: Checkout) -> None:
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
-    hook.write_text(f"#!/bin/sh\nexec {BUILDGUARD} hook --build lint\n")
+    hook.write_text(f"#!/bin/sh\nexec {shlex.quote(BUILDGUARD)} hook --build lint\n")
     checkout.write("app.txt", "BROKEN\n")
     assert checkout.buildguard("run", "--build", "lint", agent="ann").status == 1
     staged_by_bob(checkout)
@@ -340,7 +340,9 @@ def test_it_waits_for_the_build_that_the_hook_guards(checkout: Checkout) -> None
 
 def test_a_busy_hook_counts_though_a_later_hook_passes(checkout: Checkout) -> None:
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
-    hook.write_text(f"#!/bin/sh\n{BUILDGUARD} hook; one=$?\n{BUILDGUARD} hook --build lint -- true\nexit $one\n")
+    hook.write_text(
+        f"#!/bin/sh\n'{BUILDGUARD}' hook; one=$?\n'{BUILDGUARD}' hook --build lint -- true\nexit $one\n"
+    )
     claimed_by_ann(checkout)
     staged_by_bob(checkout)
     assert checkout.buildguard("commit", "--timeout", "0.2s", "-m", "mine", agent="bob").status == 75
@@ -485,7 +487,7 @@ def test_the_options_of_the_git_that_called_it_stand_in_its_lines(checkout: Chec
     red = away.git("-C", str(checkout.path), "buildguard", "commit", "-qm", "mine", agent="ann")
     checkout.write("app.txt", "mended\n")
     checkout.ok("add", "app.txt")
-    assert red.last == f"next: git -C {checkout.path} buildguard commit --agent ann -qm mine"
+    assert red.last == f"next: git -C {shlex.quote(str(checkout.path))} buildguard commit --agent ann -qm mine"
     assert away.run("sh", "-c", red.last.removeprefix("next: ")).status == 0
     assert checkout.ok("log", "-1", "--format=%s") == "mine"
 

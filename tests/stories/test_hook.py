@@ -522,6 +522,6 @@ def test_the_hook_outside_a_repository_still_gives_the_verdict(checkout: Checkou
 def test_a_hook_with_a_build_of_its_own_says_how_to_give_up_that_one(checkout: Checkout) -> None:
     broken(checkout)
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
-    hook.write_text(f"#!/bin/sh\nexec {BUILDGUARD} hook --build lint\n")
+    hook.write_text(f"#!/bin/sh\nexec {shlex.quote(BUILDGUARD)} hook --build lint\n")
     done = checkout.git("commit", "-m", "x", agent="ann")
     assert "give up with: buildguard release --gave-up --reason ... --build lint --agent ann" in done.err

@@ -62,7 +62,7 @@ def test_where_git_does_not_answer_there_is_no_recursion_either(tmp_path: Path) 
 
 def test_the_same_words_in_another_repository_are_another_check(committing: Checkout, tmp_path: Path) -> None:
     inner = new_repository(tmp_path / "inner", committing.home, "echo inner >> ../inner-runs")
-    words = ("run", "--", "sh", "-c", f"cd {inner.path} && git commit -q --allow-empty -m x")
+    words = ("run", "--", "sh", "-c", f"cd {shlex.quote(str(inner.path))} && git commit -q --allow-empty -m x")
     done = committing.buildguard(*words, agent="ann")
     assert done.status == 0, done
     assert (tmp_path / "inner-runs").exists()
@@ -70,7 +70,7 @@ def test_the_same_words_in_another_repository_are_another_check(committing: Chec
 
 
 def test_of_another_check_below_nobody_is_told(checkout: Checkout) -> None:
-    done = checkout.buildguard("run", "--", "sh", "-c", f"! {BUILDGUARD} run -- false", agent="ann")
+    done = checkout.buildguard("run", "--", "sh", "-c", f"! {shlex.quote(BUILDGUARD)} run -- false", agent="ann")
     assert done.status == 0, done
     assert "failed: false (exit status 1)" in done.both
     assert "claimed" not in done.both

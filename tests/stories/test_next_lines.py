@@ -1,6 +1,7 @@
 """Each `next:` line can be run as it stands: an agent's next command runs in a fresh shell that knows no names."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,6 @@ def test_a_relative_database_of_the_environment_is_the_same_file_from_every_fold
     below = Checkout(checkout.write("sub/file", "").parent, checkout.home)
     assert checkout.buildguard("claim", agent="ann", BUILDGUARD_DB=".bg.db").status == 0
     done = below.buildguard("claim", agent="bob", BUILDGUARD_DB=".bg.db")
-    assert following(done) == f"buildguard wait --db {checkout.path}/.bg.db --agent bob"
+    assert following(done) == f"buildguard wait --db {shlex.quote(f'{checkout.path}/.bg.db')} --agent bob"
     after = pasted(below, done, BUILDGUARD_WAIT="0.1s")
     assert (after.status, "ann is fixing" in after.out) == (75, True)

@@ -90,7 +90,7 @@ def test_a_bug_inside_coordination_leaves_the_verdict(checkout: Checkout, tmp_pa
     assert (bad.status, checkout.ok("log", "-1", "--format=%s")) == (1, "good")
     assert faulty.buildguard("run", "--", "true", agent="ann").status == 0
     assert faulty.buildguard("run", "--", "false", agent="ann").status == 1
-    told = re.search(r"coordination is unavailable: a bug in buildguard; report: (\S+)", good.err + bad.err)
+    told = re.search(r"coordination is unavailable: a bug in buildguard; report: (.+)", good.err + bad.err)
     assert told, bad
     assert "RuntimeError: on purpose" in Path(told[1]).read_text()
 

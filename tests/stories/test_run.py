@@ -287,5 +287,5 @@ def test_a_bug_of_ours_is_70_with_a_report_in_a_file(checkout: Checkout, tmp_pat
     done = checkout.buildguard("status", agent="ann", PYTHONPATH=str(site), TMPDIR=str(tmp_path))
     assert done.status == 70
     assert "a bug in buildguard: RuntimeError: on purpose" in done.err
-    command, path = done.last.removeprefix("next: ").split(" ", 1)
+    command, path = shlex.split(done.last.removeprefix("next: "))
     assert (command, "Traceback" in Path(path).read_text()) == ("cat", True)

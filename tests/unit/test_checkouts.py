@@ -62,14 +62,14 @@ def test_work_trees_of_one_folder_name_in_two_repositories_share_no_name(checkou
 
 
 ENDS = {
-    "removed": "git worktree remove --force {linked}",
-    "deleted": "rm -r {linked}",
-    "deleted and pruned": "rm -r {linked}; git worktree prune",
-    "made anew": "git worktree remove --force {linked}; git worktree add -q {linked} linked",
+    "removed": 'git worktree remove --force "$linked"',
+    "deleted": 'rm -r "$linked"',
+    "deleted and pruned": 'rm -r "$linked"; git worktree prune',
+    "made anew": 'git worktree remove --force "$linked"; git worktree add -q "$linked" linked',
     "made anew under its name elsewhere": (
-        "git worktree remove --force {linked}; mkdir {linked}.d; git worktree add -q {linked}.d/linked linked"
+        'git worktree remove --force "$linked"; mkdir "$linked.d"; git worktree add -q "$linked.d/linked" linked'
     ),
-    "made anew after it was deleted": "rm -r {linked}; git worktree prune; git worktree add -q {linked} linked",
+    "made anew after it was deleted": 'rm -r "$linked"; git worktree prune; git worktree add -q "$linked" linked',
 }
 
 
@@ -77,7 +77,7 @@ ENDS = {
 def test_a_removed_work_tree_is_gone_and_leaves_its_name_to_nobody(checkout: Checkout, script: str) -> None:
     linked = checkout.work_tree("linked")
     old = name(linked)
-    assert checkout.run("sh", "-ec", script.format(linked=linked.path)).status == 0
+    assert checkout.run("sh", "-ec", script, linked=str(linked.path)).status == 0
     assert gone(checkout, old)
     assert checkouts.git_dir_of(here(checkout).common_dir, old) is None
     assert not gone(checkout, name(checkout))

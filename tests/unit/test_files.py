@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -306,7 +307,7 @@ print(*files.look(find_repository(pathlib.Path.cwd(), os.environ), 60)[:2], file
 """
     hook = checkout.path / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\nexec {sys.executable} - <<'END'\n{script}\nEND\n")
+    hook.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} - <<'END'\n{script}\nEND\n")
     hook.chmod(0o755)
     shell(checkout, "echo x >> a.txt; echo y >> b.txt; echo z > new")
     shell(checkout, commit, PYTHONPATH=str(PROJECT))

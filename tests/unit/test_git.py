@@ -1,6 +1,7 @@
 """How git is asked: what it says of a repository, and how each call ends."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -265,7 +266,9 @@ def test_git_speaks_english_and_the_users_filters_keep_their_locale(checkout: Ch
 
 def test_a_process_that_git_leaves_behind_keeps_nobody_waiting(checkout: Checkout) -> None:
     pid = checkout.path.with_name("pid")
-    checkout.ok("config", "filter.play.clean", f"sleep 600 </dev/null >/dev/null & echo $! > {pid}; cat")
+    checkout.ok(
+        "config", "filter.play.clean", f"sleep 600 </dev/null >/dev/null & echo $! > {shlex.quote(str(pid))}; cat"
+    )
     checkout.write(".gitattributes", "*.big filter=play\n")
     checkout.write("a.big", "x\n")
     here(checkout).write("add", "a.big")
@@ -276,7 +279,7 @@ def test_a_process_that_git_leaves_behind_keeps_nobody_waiting(checkout: Checkou
 
 def test_a_git_that_does_not_answer_is_killed(checkout: Checkout) -> None:
     alias = checkout.path.with_name("pid")
-    checkout.ok("config", "alias.hang", f"!echo $$ > {alias}; exec sleep 600")
+    checkout.ok("config", "alias.hang", f"!echo $$ > {shlex.quote(str(alias))}; exec sleep 600")
     with pytest.raises(GitFault, match="git hang did not answer within 1 s"):
         here(checkout).verbatim("hang", within=1.0)
     os.kill(int(alias.read_text()), signal.SIGKILL)

@@ -287,6 +287,7 @@ class OuterAgent:
 def folder(tmp_path: Path) -> Path:
     """A repository with `who.py`, and with what runs it: a Makefile, a git alias, a hook, a package."""
     (tmp_path / "who.py").write_text(WHO)
+    (tmp_path / "who").write_text('exec "$PYTHON" who.py "$@"\n')
     (tmp_path / "hook.py").write_text(HOOK_IN_PYTHON)
     (tmp_path / "Makefile").write_text("commit:\n\t@$$WHO; true\nhook:\n\t@git commit -qm x; true\n")
     (tmp_path / "release.sh").write_text("$WHO\ntrue\n")
@@ -306,7 +307,8 @@ def environment_in(folder: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
-        "WHO": f"{shlex.quote(sys.executable)} {shlex.quote(str(folder / 'who.py'))}",
+        # Without a path, because a blank in it would make two words of it.
+        "WHO": "sh who",
         "HOME": str(folder / "home"),
         "GIT_CONFIG_NOSYSTEM": "1",
         **{f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
