@@ -1,5 +1,18 @@
-"""`python -m buildguard`."""
+"""Where buildguard begins, also as `python -m buildguard`."""
 
-from buildguard.main import start
+import signal
 
-start()
+
+def start() -> None:
+    """Load buildguard and run the command line. A Ctrl-C meanwhile ends us as it ends any program: there is nothing
+    to be said or put right yet, and Python would print where it was."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from buildguard.main import begin
+
+    begin(heeded)
+
+
+if __name__ == "__main__":
+    start()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from buildguard.ui.reports import Report
 
 
-def start() -> NoReturn:
-    """Run the command line and exit."""
+def begin(heeds_sigint: bool) -> NoReturn:
+    """Run the command line and exit; from then on a Ctrl-C is an exception again, for a caller that heeds it."""
     # Where a parent ignores it, the status of every git and every check would be lost, and taken for success.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _open_what_is_closed()
@@ -25,6 +25,8 @@ def start() -> NoReturn:
     work = _loaded(given)
     gc.freeze()
     gc.enable()
+    if heeds_sigint:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(ended(work, given))
 
 

@@ -12,7 +12,6 @@ from buildguard.claims.model import (
     Caller,
     Event,
     Outcome,
-    Proof,
     Run,
     Snapshot,
     State,
@@ -249,10 +248,6 @@ class Guard:
         # Only a note: a waiter may have no right to write.
         with suppress(Unavailable):
             self.store.update(self.build, lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
-
-    def keep(self, proof: Proof) -> None:
-        """Keep what a run showed that moves no state."""
-        self.store.update(self.build, lambda _: Step(Outcome.NOTED, self.checkout, proofs=(proof,)))
 
     def _put(self, transition: Transition) -> Answer:
         step, after = self.store.update(self.build, lambda snapshot: transition(self._known(snapshot)))

@@ -182,6 +182,4 @@ def ended(answer: Answer, checkout: str) -> list[str]:
         return [f"fixed: {where}, {number}{f' ({event.reason})' if event.reason else ''}"]
     if answer.outcome is Outcome.RECOVERED:
         return [f"recovered: {where} passes again on the very files that failed, {number}"]
-    if answer.outcome is Outcome.RELEASED:
-        return [f"released: {where}, {number}"]
     return []

@@ -731,12 +731,6 @@ def test_a_note_that_cannot_be_written_is_nobody_s_trouble() -> None:
     guard(ReadOnly()).note(Event(Kind.WAITED, HERE, 1, ""))
 
 
-def test_what_a_run_showed_is_kept(store: MemoryStore) -> None:
-    guard(store).keep(PROOF)
-    assert store.read(BUILD).proofs == (PROOF._replace(at=1_000_000.0),)
-    assert store.read(BUILD).states == {}
-
-
 def test_the_history_is_the_newest_events(store: MemoryStore) -> None:
     one = guard(store)
     for number in range(210):
