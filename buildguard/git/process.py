@@ -125,7 +125,9 @@ def _await_end(process: "subprocess.Popen[bytes]", within: float | None) -> None
     # `Popen.wait` with a bound sleeps up to 50 ms between its looks.
     if within is not None:
         with suppress(AttributeError, OSError), open(os.pidfd_open(process.pid), "rb", 0) as end:
-            select.select([end], [], [], within)
+            poll = select.poll()  # `select` takes no number beyond 1023
+            poll.register(end, select.POLLIN)
+            poll.poll(within * 1000)
             within = 0.0
     process.wait(within)
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from buildguard.errors import Distrusted, GitFault
 from buildguard.git.process import ANSWER_SECONDS, call, said, utf8
+from buildguard.text import command
 
 MOST_COMMITS: Final = 20
 """How many commits of one fix are named, the newest of them."""
@@ -89,14 +90,8 @@ class Repository(NamedTuple):
         return self.agrees("merge-base", "--is-ancestor", "--end-of-options", ancestor, head)
 
     def upstream_has(self, commit: str) -> bool:
-        """True if `git pull` brings the commit in as it stands: the upstream had it when it was last fetched or
-        pushed, this branch has no commits of its own, and no edit here is in the way."""
-        try:
-            edited = self.git("diff-index", "--name-only", "-z", "HEAD").split("\0")
-            free = set(edited).isdisjoint(self.differing("HEAD", "@{upstream}"))
-        except GitFault:
-            return False
-        return free and self.descends("@{upstream}", commit) and self.descends("@{upstream}", self.head)
+        """True if the upstream had the commit when it was last fetched or pushed."""
+        return self.descends("@{upstream}", commit)
 
     def remote(self) -> str:
         """The remote that this branch is fetched from, or git's usual one."""
@@ -136,7 +131,7 @@ def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     # A bare repository has no top, and git stops at what it cannot say.
     paths = [line for line in told if line.startswith("/")]
     if not paths:
-        raise _no_repository(found.stderr)
+        raise _no_repository(found.stderr, cwd)
     if told[: len(paths)] != paths or len(paths) not in (2, 3) or len(told) > len(paths) + 3:
         raise GitFault("the path of this repository has a line break in it, and git's answer cannot be told apart")
     top = Path(paths[2]) if len(paths) > 2 else None
@@ -162,9 +157,11 @@ def _named(lines: Sequence[str]) -> tuple[str, str, str]:
     return head, name if name.startswith("refs/") else "", tree
 
 
-def _no_repository(stderr: str) -> GitFault:
+def _no_repository(stderr: str, cwd: Path) -> GitFault:
     if "dubious ownership" in stderr:
-        mend = next((line.strip() for line in stderr.split("\n") if "safe.directory" in line), None)
+        # Composed anew: somebody else chose the name of that folder, and git quotes it for nobody's shell.
+        place = next((one for one in (cwd, *cwd.parents) if f"'{one}'" in stderr), None)
+        mend = command(["git", "config", "--global", "--add", "safe.directory", str(place)]) if place else None
         return Distrusted("git does not trust this repository: it belongs to another user", mend)
     if "not a git repository" in stderr:
         return GitFault("not a git repository (nor any of the parent directories)")

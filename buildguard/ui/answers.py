@@ -240,7 +240,9 @@ class Answers(NamedTuple):
         state, claim, agent = view.state, view.state.claim, answer.agent
         lines: list[str] = []
         if answer.outcome is Outcome.BUSY:
+            landed = state.breakage.landed if state.breakage else None
             lines += [f"busy: {phrases.holder(view, now)}", *_you(answer)]
+            lines += [phrases.in_part(landed)] if landed else []
             return (*lines, *filter(None, [answer.why]), *phrases.told_apart(answer))
         if answer.outcome is Outcome.ANOTHER_CHECK:
             check = shortened(state.breakage.check if state.breakage else "")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from buildguard.claims.guard import Answer, Identity
-from buildguard.claims.model import REPO, Claim, Event, Kind, Outcome, Stale, State, View
+from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, View
 from buildguard.text import ago, clock, shortened, some, span
 
 SHOWN_IDS = 3
@@ -60,6 +60,12 @@ def waiting(view: View, now: float) -> str:
         return "nobody is fixing"
     attempt = f", attempt {claim.attempts}" if claim.attempts > 1 else ""
     return f"{claim.agent} is fixing since {clock(claim.claimed_at, now)}, claim {view.state.number}{attempt}"
+
+
+def in_part(landed: Landed) -> str:
+    """What is committed of a fix, and what is not."""
+    where = f" in {landed.commits[-1][:12]}" if landed.commits else ""
+    return f"fixed in part{where}, not committed yet: {some(landed.loose)}"
 
 
 def stale_words(stale: Stale | str, claim: Claim | None) -> str:
@@ -126,7 +132,7 @@ def status(view: View, now: float, checkout: str, build: str) -> tuple[str, ...]
         if state.claim is not None:
             lines.append(holder(view, now))
         if breakage.landed is not None:
-            lines.append(f"fixed in part, not committed yet: {some(breakage.landed.loose)}")
+            lines.append(in_part(breakage.landed))
         if breakage.reason:
             lines.append(f"given up before: {shortened(breakage.reason)}")
         lines += failing(breakage.failures)

@@ -211,6 +211,10 @@ def test_while_the_rest_is_loose_the_same_checkout_goes_on_and_others_wait(
     assert shared.buildguard("wait", agent="carol").status == 0
     done = partly.buildguard("wait", "--timeout", "0.2s", agent="bob")
     assert done.status == 75
+    commit = shared.ok("rev-parse", "HEAD")[:12]
+    line = f"buildguard: fixed in part in {commit}, not committed yet: helper.txt\n"
+    assert line in partly.buildguard(*RUN, agent="bob").both
+    assert line in partly.buildguard("status", agent="bob").out
     told = status(partly, "bob")
     assert (told["status"], told["not_committed"]) == ("fixing", ["helper.txt"])
 

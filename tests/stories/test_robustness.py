@@ -1,6 +1,7 @@
 """What is around us may be broken: closed streams, no room for temporary files, a row that nobody wrote."""
 
 import re
+import resource
 import shlex
 import shutil
 import sqlite3
@@ -45,6 +46,27 @@ def test_a_closed_stream_changes_no_verdict(checkout: Checkout, closing: str, st
         done = checkout.run("sh", "-c", f"exec {shlex.quote(BUILDGUARD)} run -- {check} {closing}", agent="ann")
         assert done.status == expected, done
         assert "Traceback" not in done.both
+
+
+_MANY = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for _ in range(1100):
+    os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_an_agent_that_hands_on_a_thousand_descriptors_is_checked_like_any(checkout: Checkout) -> None:
+    if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4096:
+        pytest.skip("the system allows no more descriptors")
+    commit = (sys.executable, "-c", _MANY, "git", "commit", "-qm")
+    good = checkout.run(*commit, "good", "--allow-empty", agent="ann")
+    assert (good.status, "passed: " in good.err) == (0, True), good
+    checkout.write("app.txt", "BROKEN\n")
+    checkout.ok("add", "app.txt")
+    bad = checkout.run(*commit, "bad", agent="ann")
+    assert (bad.status, "ValueError" in bad.both, "you are the fixer" in bad.err) == (1, False, True), bad
 
 
 def test_a_row_that_nobody_wrote_takes_away_no_green_verdict(checkout: Checkout) -> None:

@@ -1,6 +1,7 @@
 """How git is asked: what it says of a repository, and how each call ends."""
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -139,6 +140,30 @@ def test_a_repository_of_somebody_else_is_told_apart_with_the_line_that_trusts_i
         here(checkout, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
     assert "\n" not in str(fault.value)
     assert str(fault.value.next_command).startswith("git config --global --add safe.directory ")
+
+
+def test_the_name_of_a_folder_of_somebody_else_is_no_command(checkout: Checkout) -> None:
+    lure = checkout.path.with_name("x';touch PWNED;echo 'safe.directory")
+    checkout.path.rename(lure)
+    (lure / "sub").mkdir()
+    with pytest.raises(Distrusted) as fault:
+        find_repository(lure / "sub", checkout.env(GIT_TEST_ASSUME_DIFFERENT_OWNER="1"))
+    words = shlex.split(str(fault.value.next_command))
+    assert words == ["git", "config", "--global", "--add", "safe.directory", str(lure)]
+
+
+def test_more_than_1024_open_descriptors_keep_no_git_from_answering(checkout: Checkout) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("the system allows no more descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert here(checkout).verbatim("rev-parse", "HEAD", within=60.0) == checkout.ok("rev-parse", "HEAD") + "\n"
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_folder_that_is_gone_is_not_taken_for_a_git_that_is_missing(checkout: Checkout, tmp_path: Path) -> None:
