@@ -22,6 +22,7 @@ _PATCH = (
 """Explicit even where they are git's defaults: user settings may change those, and `git apply` takes only these."""
 APPLY: Final = ("apply", "--whitespace=nowarn", "--no-ignore-whitespace")
 """`git apply` that takes and makes each byte as it is in the patch, whatever the user's settings are."""
+_PLACES = ("--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
 _HEAD = ("HEAD", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
 
 
@@ -123,8 +124,7 @@ class Repository(NamedTuple):
 
 def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     """Ask git where we are, in one call. Raises `GitFault` where there is no repository that git will use."""
-    asked = ("--local-env-vars", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel")
-    found = call(["rev-parse", *asked, *_HEAD], environment, cwd)
+    found = call(["rev-parse", "--local-env-vars", *_PLACES, *_HEAD], environment, cwd)
     lines = found.stdout.split("\n")[:-1]
     first = next((number for number, line in enumerate(lines) if line.startswith("/")), len(lines))
     variables, told = tuple(lines[:first]), lines[first:]
@@ -132,11 +132,22 @@ def find_repository(cwd: Path, environment: Mapping[str, str]) -> Repository:
     paths = [line for line in told if line.startswith("/")]
     if not paths:
         raise _no_repository(found.stderr, cwd)
-    if told[: len(paths)] != paths or len(paths) not in (2, 3) or len(told) > len(paths) + 3:
-        raise GitFault("the path of this repository has a line break in it, and git's answer cannot be told apart")
+    one_a_line = told[: len(paths)] == paths and len(paths) in (2, 3) and len(told) <= len(paths) + 3
+    if not one_a_line:
+        paths = _one_by_one(environment, cwd)
     top = Path(paths[2]) if len(paths) > 2 else None
-    head, branch, tree = _named(told[3:]) if found.returncode == 0 else _head(environment, cwd)
+    head, branch, tree = _named(told[3:]) if found.returncode == 0 and one_a_line else _head(environment, cwd)
     return Repository(Path(paths[0]), Path(paths[1]), top, head, branch, variables, environment, tree)
+
+
+def _one_by_one(environment: Mapping[str, str], cwd: Path) -> list[str]:
+    """Where we are, if a path has a line break in it. Raises `GitFault`."""
+    option, *places = _PLACES
+    found = [call(["rev-parse", option, place], environment, cwd) for place in places]
+    paths = [one.stdout.removesuffix("\n") for one in found if one.returncode == 0]
+    if len(paths) < 2:
+        raise _no_repository(found[0].stderr, cwd)
+    return paths
 
 
 def _head(environment: Mapping[str, str], cwd: Path) -> tuple[str, str, str]:
@@ -159,10 +170,9 @@ def _named(lines: Sequence[str]) -> tuple[str, str, str]:
 
 def _no_repository(stderr: str, cwd: Path) -> GitFault:
     if "dubious ownership" in stderr:
-        # Composed anew: somebody else chose the name of that folder, and git quotes it for nobody's shell.
-        place = next((one for one in (cwd, *cwd.parents) if f"'{one}'" in stderr), None)
-        mend = command(["git", "config", "--global", "--add", "safe.directory", str(place)]) if place else None
-        return Distrusted("git does not trust this repository: it belongs to another user", mend)
+        # Not git's own advice: an agent that follows each `next:` line would trust whom it was lured to.
+        why = "git does not trust this repository: it belongs to another user (git help config: safe.directory)"
+        return Distrusted(why, command(["ls", "-ld", str(cwd)]))
     if "not a git repository" in stderr:
         return GitFault("not a git repository (nor any of the parent directories)")
     return GitFault(stderr.strip().split("\n")[0] or "git said nothing")
