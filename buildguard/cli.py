@@ -92,6 +92,7 @@ def cli() -> None:
 
 @cli.command("run", context_settings=_FIRST_WORD_ENDS)
 @checking
+@click.option("--fresh", is_flag=True, help="Run the check, whoever runs it or has run it on these very files.")
 @click.option("--wait", metavar="SPAN", help="If somebody else is fixing, wait at most this and check again [0].")
 @click.option("--claim/--no-claim", default=None, help="Claim the fix on failure [yes, but no under CI].")
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
@@ -113,6 +114,7 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
 
 @cli.command("hook", context_settings=_FIRST_WORD_ENDS)
 @checking
+@click.option("--fresh", is_flag=True, help="Run the check, whoever runs it or has run it on these very files.")
 @click.option("--wait", metavar="SPAN", help="How long the hook may wait where that harms nobody [5m].")
 @click.argument("check", nargs=-1, type=click.UNPROCESSED)
 def hook_command(check: tuple[str, ...], **options: Any) -> None:
@@ -122,6 +124,7 @@ def hook_command(check: tuple[str, ...], **options: Any) -> None:
 
 @cli.command("commit", cls=Untouched, options_metavar="[OPTIONS] [--] GIT-COMMIT-ARGUMENTS")
 @common
+@click.option("--fresh", is_flag=True, help="Run the check, whoever runs it or has run it on these very files.")
 @click.option("--timeout", metavar="SPAN", help="How long to wait for a fixer in all [5m].")
 @click.pass_obj
 def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options: Any) -> None:
@@ -135,7 +138,7 @@ def commit_command(words: tuple[tuple[str, ...], tuple[str, ...]], /, **options:
         # The hook runs at the top.
         named["BUILDGUARD_DB"] = str(session.settings.db.absolute())
     session = session._replace(environment={**session.environment, **named})
-    own = [word for name in ("timeout", "json") for word in _given(name, options)]
+    own = [word for name in ("timeout", "json", "fresh") for word in _given(name, options)]
     _end(session, commit.commit(session, words[1], _timeout(session, options), own))
 
 

@@ -3,11 +3,13 @@
 A passing hook costs mostly what it loads: here and below, functions load what only a failure needs.
 """
 
+import atexit
 import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -27,7 +29,14 @@ def begin(heeds_sigint: bool) -> NoReturn:
     gc.enable()
     if heeds_sigint:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(ended(work, given))
+    status = ended(work, given)
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()
+        # To take the interpreter apart would be a twentieth of what a passing hook costs.
+        os._exit(status)
+    sys.exit(status)
 
 
 def ended(work: Callable[[], int], given: Sequence[str]) -> int:

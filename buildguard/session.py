@@ -29,6 +29,8 @@ AIMING = ("build", "scope", "db", "agent")
 them."""
 AIMED = ("run", "hook", "commit", "cherry-pick", "claim", "release", "wait", "status", "reset")
 """The commands that take all of these options."""
+FRESH_VARIABLE = "BUILDGUARD_FRESH"
+"""Is set where `--fresh` asks for a run of one's own, also to the hook of a commit."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 
@@ -159,6 +161,8 @@ def open_session(
 ) -> Session:
     """Put the parts together; `options` are those given on the command line, by name. Raises `SettingsError`; a
     missing repository only leaves out the guard."""
+    if options.get("fresh"):
+        environment = {**environment, FRESH_VARIABLE: "1"}
     repository: Repository | None = None
     fault: Exception | None = None
     try:

@@ -33,6 +33,8 @@ class Settings(NamedTuple):
     fix: Command | None = None
     junit: Path | None = None
     inconclusive_exit_codes: frozenset[int] = frozenset()
+    reuse: float = 120.0
+    reuse_env: tuple[str, ...] = ()
 
 
 def load(options: Mapping[str, object], environment: Mapping[str, str], root: Path | None) -> Settings:
@@ -115,6 +117,13 @@ def _codes(value: object, where: str) -> frozenset[int]:
     return frozenset(value)
 
 
+def _variables(value: object, where: str) -> tuple[str, ...]:
+    words = value.split() if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) and word.isidentifier() for word in words):
+        raise SettingsError(f"{where}: {value!r} is not a list of names of variables")
+    return tuple(words)
+
+
 _PARSERS: dict[str, Callable[[object, str], object]] = {
     "check": _command,
     "build": _name,
@@ -126,6 +135,8 @@ _PARSERS: dict[str, Callable[[object, str], object]] = {
     "fix": _command,
     "junit": _path,
     "inconclusive-exit-codes": _codes,
+    "reuse": duration,
+    "reuse-env": _variables,
 }
 _SPELLED = {"wait": "timeout"}
 """What some commands call a setting's option."""

@@ -22,13 +22,37 @@ def ready(descriptors: Iterable[int], seconds: float, event: int = select.POLLIN
     return [descriptor for descriptor, _ in poll.poll(seconds * 1000)]
 
 
+def passed_on(piece: bytes, sink: int, over: Callable[[], bool]) -> bool:
+    """Write it all, unless it is `over` meanwhile; False if nobody reads there any more."""
+    while piece:
+        # In portions that cannot block: a reader that stands still must not keep us from ending.
+        if ready([sink], LOOK_EVERY, select.POLLOUT):
+            try:
+                piece = piece[os.write(sink, piece[: select.PIPE_BUF]) :]
+            except BlockingIOError:
+                continue
+            except OSError:  # its reader is gone, which is no fault of the check
+                return False
+        elif over():
+            break
+    return True
+
+
 class Output:
     """What the check prints, on its way to the descriptors for its stdout and its stderr. `over` says that nobody
-    waits for it any more; what can be read from `wake` tells to look."""
+    waits for it any more; what can be read from `wake` tells to look. `write`, if given, takes the place of writing
+    to a descriptor."""
 
-    def __init__(self, check: Popen[bytes], sinks: tuple[int, int], wake: int, over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        check: Popen[bytes],
+        sinks: tuple[int, int],
+        wake: int,
+        over: Callable[[], bool],
+        write: Callable[[int, bytes], None] | None = None,
+    ) -> None:
         self.tail = bytearray()
-        self._wake, self._over = wake, over
+        self._wake, self._over, self._write = wake, over, write
         sources = [file.fileno() for file in (check.stdout, check.stderr) if file]
         self._sinks, self._our_sink = dict(zip(sources, sinks, strict=False)), sinks[1]
         for source in sources:
@@ -49,7 +73,8 @@ class Output:
             while room > 0 and (length := self._pass_on(source)):
                 room -= length
         # Else our own next line may begin in the middle of the check's last one.
-        if self.tail and not self.tail.endswith(b"\n") and ready([self._our_sink], 0, select.POLLOUT):
+        unended = self._write is None and self.tail and not self.tail.endswith(b"\n")
+        if unended and ready([self._our_sink], 0, select.POLLOUT):
             with suppress(OSError):
                 os.write(self._our_sink, b"\n")
 
@@ -61,16 +86,9 @@ class Output:
             return 0
         self.tail += piece
         del self.tail[: -2 * TAIL_BYTES]
-        rest, sink = piece, self._sinks[source] if piece else self._sinks.pop(source)
-        while rest and sink >= 0:
-            # In portions that cannot block: a reader that stands still must not keep us from ending.
-            if ready([sink], LOOK_EVERY, select.POLLOUT):
-                try:
-                    rest = rest[os.write(sink, rest[: select.PIPE_BUF]) :]
-                except BlockingIOError:
-                    continue
-                except OSError:  # its reader is gone, which is no fault of the check
-                    self._sinks[source] = sink = -1
-            elif self._over():
-                break
+        sink = self._sinks[source] if piece else self._sinks.pop(source)
+        if piece and self._write is not None:
+            self._write(sink, piece)
+        elif piece and sink >= 0 and not passed_on(piece, sink, self._over):
+            self._sinks[source] = -1
         return len(piece)

@@ -7,10 +7,13 @@ from contextlib import ExitStack, closing
 from enum import Enum
 from signal import SIGKILL, Signals
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildguard.checks.guardian import ASKING_TO_END, Guardian
 from buildguard.checks.output import LOOK_EVERY, TAIL_BYTES, Output
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 """Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
@@ -53,6 +56,18 @@ class Command(NamedTuple):
     def from_shell(cls, line: str) -> "Command":
         """A line for `/bin/sh`."""
         return cls(("/bin/sh", "-c", line), line)
+
+
+class Order(NamedTuple):
+    """How a command is to be run, as `run` takes it."""
+
+    command: Command
+    environment: Mapping[str, str]
+    cwd: "Path"
+    timeout: float | None
+    inconclusive: frozenset[int]
+    stdout: int
+    stderr: int = 2
 
 
 class Result(NamedTuple):
@@ -106,13 +121,16 @@ def run(
     inconclusive: frozenset[int] = frozenset(),
     stdout: int = 1,
     stderr: int = 2,
+    write: Callable[[int, bytes], None] | None = None,
+    guarded: type[Guardian] = Guardian,
     tick: Callable[[], None] = lambda: None,
     tick_every: float = 30.0,
     caller_lives: Callable[[], bool] = lambda: True,
 ) -> Result:
-    """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`. What
-    it leaves behind is left alone. `timeout` and `tick_every` are seconds. INT, TERM and HUP to us, unless ignored,
-    end it, and so does `caller_lives` saying False. Raises what the callbacks raise, after ending it."""
+    """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`, or to
+    `write`, with one of them. What it leaves behind is left alone. Times are seconds. INT, TERM or HUP to us,
+    unless ignored, end it; so does `caller_lives` saying False. Raises what the callbacks raise, after ending it.
+    `guarded` says by whom the check is ended where we are."""
     began = looked = ticked = time.monotonic()
     cut: tuple[Verdict, str] | None = None
 
@@ -132,12 +150,12 @@ def run(
 
     with ExitStack() as stack:
         try:
-            guardian = stack.enter_context(closing(Guardian()))
+            guardian = stack.enter_context(closing(guarded()))
             check = _started(command, environment, cwd, (stdout, stderr), guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
             status, why = _not_started(command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
-        output = Output(check, (stdout, stderr), guardian.wake, over)
+        output = Output(check, (stdout, stderr), guardian.wake, over, write)
         stack.callback(guardian.finish, check, output)
         while check.poll() is None and not over():
             output.turn()
@@ -165,7 +183,7 @@ def _started(
         stderr=STDOUT if os.path.sameopenfile(*sinks) else PIPE,
         cwd=cwd,
         env={**environment, RUN_VARIABLE: tokens},
-        preexec_fn=guardian.admit,  # noqa: PLW1509
+        **guardian.options,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
-from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Result, Verdict, active, run, scrubbed
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Order, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Outcome, Run, Snapshot
 from buildguard.commands.handoff import asked_for
@@ -16,6 +16,8 @@ from buildguard.commands.showing import breakages, proved
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
+from buildguard.runs.looking_on import Audience
+from buildguard.runs.sharing import Request
 from buildguard.session import Session
 from buildguard.text import quoted, span
 from buildguard.ui.reports import Report, inconclusive, interrupted
@@ -40,6 +42,8 @@ class Attempt(NamedTuple):
     run: Run
     snapshot: Snapshot | None = None
     files: Files | None = None
+    reused: str = ""
+    """Whose pass it was, and when, if the check did not run now."""
 
     @property
     def ended(self) -> str:
@@ -60,29 +64,43 @@ def attempt(
     command: Command,
     lives: Callable[[], bool] = always,
     committed: Callable[[], str] | None = None,
+    reuse: bool = False,
 ) -> Attempt:
-    """Run the check once. `committed` tells the tree that a commit is to hold, where one follows a pass."""
+    """Run the check once, or look on where it runs. `committed` tells the tree that a commit is to hold, where one
+    follows a pass; `reuse` allows for a pass of before."""
     snapshot = session.coordinate(Guard.read)
     repository = session.repository
     top = repository if repository and repository.top and snapshot else None
     seen = session.coordinate(lambda _: files.look(top)) if top else None
-    began = time.time()
-    result = start(session, command, {}, lives, session.settings.check_timeout)
+    began, last = time.time(), snapshot.last_event if snapshot else -1
     check = at_the_top(session, command)
-    showed = Run(check, snapshot.last_event if snapshot else -1, session.checkout)
+    shared = None
+    if top is not None and snapshot is not None and seen is not None:
+        order = _order(session, command, {}, session.settings.check_timeout)
+        audience = Audience((order.stdout, order.stderr), lives, lambda: _sign_of_life(session), _ticks(session))
+        shared = Request(session, top, order, check, snapshot, audience, reuse).share(seen)
+    if shared is not None:
+        result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
+    else:
+        result = start(session, command, {}, lives, session.settings.check_timeout)
+    showed = Run(check, last, session.checkout)
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
     if result.verdict is Verdict.FAILED:
         ids = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
         showed = showed._replace(failures=ids or ())
-    if result.verdict is Verdict.PASSED and result.output and repository:
+    reused = shared.reused if shared else ""
+    if result.verdict is Verdict.PASSED and result.output and repository and not reused:
         _keep_output(repository, check, result.output)
     if top is None or seen is None or snapshot is None:
         return Attempt(command, result, showed, snapshot, seen)
     if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        told = session.coordinate(lambda _: proved(session, top, showed, result, snapshot, seen, committed))
+        watched = shared.watched if shared else None
+        told = session.coordinate(
+            lambda _: proved(session, top, showed, result, snapshot, seen, committed, watched)
+        )
         showed = told or showed
-    return Attempt(command, result, showed, snapshot, seen)
+    return Attempt(command, result, showed, snapshot, seen, reused)
 
 
 def settled(
@@ -103,7 +121,7 @@ def settled(
     if answer is not None and answer.outcome is Outcome.PASSED and landed is not None and landed.event is not None:
         answer = landed
     brief = asked_for(session.environment)
-    report = session.answers.passed(answer, command.text, result.seconds, brief)
+    report = session.answers.passed(answer, command.text, tried.reused or span(result.seconds), brief)
     if answer is not None and answer.event is not None:
         from buildguard.commands.elsewhere import to_be_pushed
 
@@ -131,24 +149,25 @@ def start(
     timeout: float | None,
 ) -> Result:
     """Start a check or a fix without what git and hook runners set for the hook alone."""
-    repository = session.repository
+    order = _order(session, command, variables, timeout)
+    alive, every = lambda: _sign_of_life(session), _ticks(session)
+    return run(**order._asdict(), tick=alive, tick_every=every, caller_lives=lives)
+
+
+def _order(session: Session, command: Command, variables: Mapping[str, str], timeout: float | None) -> Order:
+    repository, settings = session.repository, session.settings
     names = repository.local_variables if repository else ()
     environment = scrubbed(session.environment, names, private_prefix(sys.prefix))
     common_dir = str(repository.common_dir) if repository else ""
     environment[ACTIVE_VARIABLE] = active(session.environment, common_dir, at_the_top(session, command))
     sys.stdout.flush()
     sys.stderr.flush()
-    return run(
-        command,
-        environment={**environment, **variables},
-        cwd=place(session, command),
-        timeout=timeout,
-        inconclusive=session.settings.inconclusive_exit_codes,
-        stdout=2 if session.voice.json else 1,
-        tick=lambda: _sign_of_life(session),
-        tick_every=min(SIGN_OF_LIFE, session.settings.stale_after / 3),
-        caller_lives=lives,
-    )
+    where, out = place(session, command), 2 if session.voice.json else 1
+    return Order(command, {**environment, **variables}, where, timeout, settings.inconclusive_exit_codes, out)
+
+
+def _ticks(session: Session) -> float:
+    return min(SIGN_OF_LIFE, session.settings.stale_after / 3)
 
 
 def place(session: Session, command: Command) -> Path:

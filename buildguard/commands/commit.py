@@ -93,7 +93,7 @@ class _Story:
             "git runs no buildguard hook here: checking before the commit; buildguard doctor says why"
         )
         left = max(0.0, self.deadline - time.monotonic())
-        report = run_check(session, the_check(session, ()), self.again, left)
+        report = run_check(session, the_check(session, ()), self.again, left, reuses=True)
         if report.exit != Exit.OK:
             return report
         session.voice.say(report.lines[0])

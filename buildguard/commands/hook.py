@@ -69,6 +69,7 @@ class _Commit:
     """A commit waits for our verdict: what it holds must not change, and a wait must harm nobody."""
 
     claiming = True
+    reuses = True
 
     def __init__(self, session: Session, repository: Repository, commit: Pending) -> None:
         self.pending = commit

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 def run_check(
-    session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True
+    session: Session,
+    command: Command,
+    again: str | None,
+    wait: float = 0.0,
+    claiming: bool = True,
+    reuses: bool = False,
 ) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
-    more than 0. `again` is the command line that repeats this."""
-    return checked(session, command, _ByHand(again, wait, claiming))[0]
+    more than 0. `again` is the command line that repeats this. `reuses`: a pass of before will do."""
+    return checked(session, command, _ByHand(again, wait, claiming, reuses))[0]
 
 
 def bare_run(session: Session, command: Command, again: str | None) -> Report:
@@ -43,8 +48,9 @@ def nested(session: Session, command: Command, again: str | None) -> Report | No
 class _ByHand:
     """Somebody asks for the check itself: the edits here are the caller's, and a wait harms nobody."""
 
-    def __init__(self, again: str | None, wait: float, claiming: bool) -> None:
+    def __init__(self, again: str | None, wait: float, claiming: bool, reuses: bool) -> None:
         self.claiming = claiming
+        self.reuses = reuses
         self._again = again
         self._asked = wait > 0
         self._deadline = Deadline(wait)

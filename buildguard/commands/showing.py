@@ -6,7 +6,7 @@ from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import Result, Verdict
 from buildguard.claims.model import Breakage, Content, Landing, Proof, Run, Seen, Snapshot
 from buildguard.git import files
-from buildguard.git.files import Files
+from buildguard.git.files import Files, Watched
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 
@@ -51,9 +51,11 @@ def proved(
     snapshot: Snapshot,
     before: Files,
     committed: Callable[[], str] | None,
+    watched: Watched | None = None,
 ) -> Run:
-    """The run with the files that it saw and what follows from them; without them if they changed meanwhile."""
-    watched = files.watched(repository, before)
+    """The run with the files that it saw and what follows from them; without them if they changed meanwhile, which
+    is looked at here unless its runner has `watched` them."""
+    watched = watched or files.watched(repository, before)
     passed = result.verdict is Verdict.PASSED
     showed = showed._replace(
         files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)

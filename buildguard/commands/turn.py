@@ -22,6 +22,8 @@ class Turn(Protocol):
 
     claiming: bool
     """Whether a failure claims."""
+    reuses: bool
+    """Whether a pass of before on the very same files will do."""
 
     def lives(self) -> bool:
         """Whether anybody still waits for our answer."""

@@ -75,6 +75,18 @@ def look(repository: Repository, patience: float = PATIENCE_SECONDS) -> Files:
         return files._replace(why=str(fault))
 
 
+def tree_without(repository: Repository, files: Files, written: frozenset[str]) -> str:
+    """The tree of these files but for untracked paths that the check itself has written; empty if not known."""
+    left_out = files.untracked & written
+    if not left_out or not files.tree:
+        return files.tree
+    kept = files._replace(loose=tuple(path for path in files.loose if path not in left_out))
+    try:
+        return _tree(repository, kept, _mark(index.path(repository))[0])
+    except (GitFault, OSError):
+        return ""
+
+
 def watched(repository: Repository, before: Files, patience: float = PATIENCE_SECONDS) -> Watched:
     """Compare the files at the end of a run with those of its beginning. One git process, but where a submodule has
     another commit than the index: git does not say which."""

@@ -8,7 +8,7 @@ from buildguard.claims.guard import Answer, Identity, Moment
 from buildguard.claims.model import Content, Event, Outcome, State, Status, View
 from buildguard.errors import Exit
 from buildguard.git.safety import pathspec
-from buildguard.text import ago, clock, command, quoted, shortened, some, span
+from buildguard.text import ago, clock, command, quoted, shortened, some
 from buildguard.ui import phrases
 from buildguard.ui.keys import Head, facts, head_facts
 from buildguard.ui.reports import Report
@@ -143,10 +143,10 @@ class Answers(NamedTuple):
         extra = {"scopes": scopes, "head": head_facts(head)}
         return _about(answer, code, lines, following or self._after_status(answer), extra)
 
-    def passed(self, answer: Answer | None, check: str, took: float, brief: bool = False) -> Report:
-        """A green check, and what it came to. Without an answer coordination was unavailable. `brief`: a command
-        above will say what is left to be done."""
-        lines = [f"passed: {check} ({span(took)})"]
+    def passed(self, answer: Answer | None, check: str, how: str, brief: bool = False) -> Report:
+        """A green check, and what it came to. `how` tells how long it took, or whose pass it was. Without an answer
+        coordination was unavailable. `brief`: a command above will say what is left to be done."""
+        lines = [f"passed: {check} ({how})"]
         if answer is None:
             return Report("passed", Exit.OK, tuple(lines))
         lines += phrases.ended(answer, self.checkout)

@@ -66,7 +66,9 @@ def _repository(folder: Path) -> Checkout:
     # With bytecode, as an installed package has it, but none of it into the source tree.
     variables = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     variables["PRE_COMMIT_HOME"] = str(folder / "pre-commit")
-    checkout = new_repository(folder / "repository", folder / "home", CHECK, BUILDGUARD_AGENT="ann", **variables)
+    # The very same files each time: it must run the check all the same.
+    variables |= {"BUILDGUARD_AGENT": "ann", "BUILDGUARD_REUSE": "0"}
+    checkout = new_repository(folder / "repository", folder / "home", CHECK, **variables)
     _hook(folder / "only-the-check", f"#!/bin/sh\nexec /bin/sh -c {CHECK}\n")
     _hook(folder / "guarded", (PROJECT / "hooks" / "pre-commit").read_text())
     checkout.write(".pre-commit-config.yaml", FRAMEWORK_CONFIG)

@@ -1,0 +1,88 @@
+"""The log of a run: its runner writes, any number of onlookers read. The first and the last 8 MiB are kept."""
+
+import os
+from typing import Final, NamedTuple
+
+KEPT: Final = 8 << 20
+"""Bytes that are kept from the start of what was printed, and as many from its end."""
+_PIECE: Final = 1 << 16
+_BEFORE_IT: Final = 1024
+
+
+class Beginning(NamedTuple):
+    """What is known of a run from its beginning: the process that runs it (only to be recognised above us), when it
+    began (seconds since the epoch), the last event before it, and who began it."""
+
+    process: int
+    began: float
+    seen: int
+    agent: str
+
+
+def create(path: str) -> int:
+    """A new log, as a descriptor. Raises `OSError`."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def write_beginning(log: int, head: Beginning) -> None:
+    """Say how the run began. Raises `OSError`."""
+    text = "\0".join((str(head.process), repr(head.began), str(head.seen), head.agent, ""))
+    # A name that is too long ends early: what comes behind is the output.
+    os.pwrite(log, text.encode(errors="replace")[: _BEFORE_IT - 8], 8)
+
+
+def read_beginning(log: int) -> Beginning:
+    """How the run began. Raises `OSError` and `ValueError`."""
+    process, began, seen, agent = os.pread(log, _BEFORE_IT - 8, 8).decode(errors="replace").split("\0")[:4]
+    return Beginning(int(process), float(began), int(seen), agent)
+
+
+class Writer:
+    """Writes a log, after whose first part the last one goes round and round."""
+
+    def __init__(self, log: int) -> None:
+        self._log = log
+        self._length = 0
+
+    def write(self, piece: bytes) -> None:
+        """Add to it. Raises `OSError`."""
+        while piece:
+            at, room = _place(self._length)
+            written = os.pwrite(self._log, piece[:room], at)
+            self._length += written
+            piece = piece[written:]
+        # Last, so that nobody reads what is not there yet.
+        os.pwrite(self._log, self._length.to_bytes(8, "little"), 0)
+
+
+class Reader:
+    """Reads a log from its start, while it is written."""
+
+    def __init__(self, log: int) -> None:
+        self._log = log
+        self._at = 0
+
+    def read(self) -> bytes:
+        """The next piece; empty where there is none yet. What was overwritten before we came to it is counted."""
+        while self._at < (length := self._length()):
+            oldest = max(KEPT, length - KEPT)
+            if KEPT <= self._at < oldest:
+                # With a distance, or the writer would overtake us again at once.
+                ahead = min(length, oldest + (KEPT >> 2))
+                left_out, self._at = ahead - self._at, ahead
+                return f"\nbuildguard: {left_out} bytes of the output are left out here\n".encode()
+            at, room = _place(self._at)
+            piece = os.pread(self._log, min(_PIECE, room, length - self._at), at)
+            if self._at < KEPT or self._length() - self._at <= KEPT:
+                self._at += len(piece)
+                return piece
+        return b""
+
+    def _length(self) -> int:
+        return int.from_bytes(os.pread(self._log, 8, 0), "little")
+
+
+def _place(length: int) -> tuple[int, int]:
+    """Where the byte lies that so many stand before, and how many may follow it there."""
+    within = length if length < KEPT else KEPT + (length - KEPT) % KEPT
+    return _BEFORE_IT + within, KEPT - within % KEPT
