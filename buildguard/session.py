@@ -1,6 +1,7 @@
 """What one command works with: its repository, its settings, its voice, and the guard, if there can be one."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ AIMING = ("build", "scope", "db", "agent")
 them."""
 AIMED = ("run", "hook", "commit", "cherry-pick", "claim", "release", "wait", "status", "reset")
 """The commands that take all of these options."""
+BEGAN = time.monotonic()
+"""When this command began, or nearly."""
 FRESH_VARIABLE = "BUILDGUARD_FRESH"
 """Is set where `--fresh` asks for a run of one's own, also to the hook of a commit."""
 _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")

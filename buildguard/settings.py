@@ -14,6 +14,7 @@ from buildguard.errors import SettingsError
 
 LONGEST = 7 * 24 * 3600.0
 """The longest duration that is believed, in seconds."""
+MOST_SLOTS = 1000
 _LARGEST = 1 << 20
 """Bytes that a settings file may have."""
 _DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
     inconclusive_exit_codes: frozenset[int] = frozenset()
     reuse: float = 120.0
     reuse_env: tuple[str, ...] = ()
+    slots: int = 0
 
 
 def load(options: Mapping[str, object], environment: Mapping[str, str], root: Path | None) -> Settings:
@@ -57,7 +59,25 @@ def load(options: Mapping[str, object], environment: Mapping[str, str], root: Pa
         found |= {
             name: root / found[name] for name in ("junit", "db") if name in found and options.get(name) is None
         }
-    return Settings(**found)
+    return Settings(**found, slots=_slots(_own_file(environment)))
+
+
+def _own_file(environment: Mapping[str, str]) -> Path:
+    """The user's own settings, which no repository can have."""
+    folder = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME') or os.sep}/.config"
+    return Path(folder, "buildguard", "config.toml")
+
+
+def _slots(path: Path) -> int:
+    """How many checks of the user run at once; 0: as many as there are."""
+    table = _table(path, False) or {}
+    unknown = sorted(table.keys() - {"slots"})
+    if unknown:
+        raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known is slots")
+    number = table.get("slots", 0)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_SLOTS:
+        raise SettingsError(f"{path}: slots: {number!r} is not a number from 0 to {MOST_SLOTS}")
+    return number
 
 
 def off(environment: Mapping[str, str]) -> str | None:
@@ -155,6 +175,8 @@ def _from_file(root: Path) -> tuple[Path | None, Mapping[str, object]]:
     if len(tables) > 1:
         raise SettingsError(f"settings stand in both {own} and {project} [tool.buildguard]; keep one of them")
     for path, table in tables:
+        if "slots" in table:
+            raise SettingsError(f"{path}: slots is each user's own: write it to ~/.config/buildguard/config.toml")
         unknown = sorted(table.keys() - _IN_FILES)
         if unknown:
             raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_IN_FILES))}")

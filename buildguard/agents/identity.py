@@ -5,6 +5,7 @@ it names the first process above us that can stand for an agent.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS, CodingAgent
@@ -17,6 +18,7 @@ SHELL_MARGIN: Final = 10.0
 
 _OPTION: Final = "--agent"
 _VARIABLE: Final = "BUILDGUARD_AGENT"
+_COMMIT_BEGAN: Final = "BUILDGUARD_COMMIT"
 
 
 class Agent(NamedTuple):
@@ -81,6 +83,17 @@ def time_left(environment: Mapping[str, str], spent: float) -> float | None:
     keeps `SHELL_MARGIN`; zero or less where it is too late, None where no limit is known."""
     limit = shell_limit(environment)
     return limit.seconds - spent - SHELL_MARGIN if limit else None
+
+
+def outlives_after(environment: Mapping[str, str], began: float) -> float | None:
+    """Until when (monotonic seconds) a command that `began` then can wait for a check, so that the shell of the
+    calling coding agent gets its answer in time; None where no limit is known, and in CI."""
+    limit = shell_limit(environment)
+    if limit is None or in_ci(environment):
+        return None
+    with suppress(ValueError):
+        began = min(began, float(environment.get(_COMMIT_BEGAN, "")))
+    return began + limit.seconds - min(SHELL_MARGIN, limit.seconds / 5)
 
 
 def in_ci(environment: Mapping[str, str]) -> bool:

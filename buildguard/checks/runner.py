@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 """Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
+COMMIT_VARIABLE: Final = "BUILDGUARD_COMMIT"
+"""Tells the hook when the `buildguard commit` above it began (monotonic seconds)."""
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
 """Has the tokens of all runs around a process, the outermost first."""
 ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
@@ -31,12 +33,13 @@ _OF_PYTEST = {2, 3, 4, 5}  # it was interrupted, had an error of its own, was ca
 
 
 class Verdict(Enum):
-    """What a run says of the code; the last two say nothing of it."""
+    """What a run says of the code; the last three say nothing of it."""
 
     PASSED = "passed"
     FAILED = "failed"
     INCONCLUSIVE = "inconclusive"
     INTERRUPTED = "interrupted"
+    RUNNING = "running"
 
 
 class Command(NamedTuple):
@@ -86,7 +89,7 @@ def scrubbed(
     """The environment for a check: a copy without what was set for the hook alone. `local_names` is what
     `git rev-parse --local-env-vars` prints; `private_prefix` the virtual environment that a hook framework made."""
     # What a user configures by `GIT_CONFIG_COUNT` stays.
-    removed = {*local_names, *_OF_THE_COMMIT, HANDOFF_VARIABLE} - {"GIT_CONFIG_COUNT"}
+    removed = {*local_names, *_OF_THE_COMMIT, HANDOFF_VARIABLE, COMMIT_VARIABLE} - {"GIT_CONFIG_COUNT"}
     kept = {name: value for name, value in environment.items() if name not in removed}
     if private_prefix is not None:
         private, programs = (os.path.realpath(f"{private_prefix}{part}") for part in ("", "/bin"))

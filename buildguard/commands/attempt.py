@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
+from buildguard.agents.identity import outlives_after
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Order, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Outcome, Run, Snapshot
@@ -16,11 +17,12 @@ from buildguard.commands.showing import breakages, proved
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
+from buildguard.runs import slots
 from buildguard.runs.looking_on import Audience
 from buildguard.runs.sharing import Request
-from buildguard.session import Session
+from buildguard.session import BEGAN, Session
 from buildguard.text import quoted, span
-from buildguard.ui.reports import Report, inconclusive, interrupted
+from buildguard.ui.reports import Report, inconclusive, interrupted, still_running
 from buildguard.ui.voice import SIGN_OF_LIFE
 
 _OUTPUT = "last-pass"
@@ -65,9 +67,10 @@ def attempt(
     lives: Callable[[], bool] = always,
     committed: Callable[[], str] | None = None,
     reuse: bool = False,
+    patient: bool = True,
 ) -> Attempt:
     """Run the check once, or look on where it runs. `committed` tells the tree that a commit is to hold, where one
-    follows a pass; `reuse` allows for a pass of before."""
+    follows a pass; `reuse` allows for a pass of before; without being `patient` nobody waits for a slot."""
     snapshot = session.coordinate(Guard.read)
     repository = session.repository
     top = repository if repository and repository.top and snapshot else None
@@ -78,11 +81,13 @@ def attempt(
     if top is not None and snapshot is not None and seen is not None:
         order = _order(session, command, {}, session.settings.check_timeout)
         audience = Audience((order.stdout, order.stderr), lives, lambda: _sign_of_life(session), _ticks(session))
-        shared = Request(session, top, order, check, snapshot, audience, reuse).share(seen)
+        audience.until = outlives_after(session.environment, BEGAN) if committed else None
+        shared = Request(session, top, order, check, snapshot, audience, reuse, patient).share(seen)
     if shared is not None:
         result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
     else:
-        result = start(session, command, {}, lives, session.settings.check_timeout)
+        with slots.held(session, lives, patient):
+            result = start(session, command, {}, lives, session.settings.check_timeout)
     showed = Run(check, last, session.checkout)
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
@@ -111,6 +116,8 @@ def settled(
     result, command = tried.result, tried.command
     if result.verdict is Verdict.INTERRUPTED:
         return interrupted(result.why, again()), None
+    if result.verdict is Verdict.RUNNING:
+        return still_running(command.text, result.seconds, again()), None
     if result.verdict is Verdict.INCONCLUSIVE:
         return inconclusive(command.text, result.why, again()), None
     if result.verdict is Verdict.FAILED:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
+from buildguard.checks.runner import COMMIT_VARIABLE, HANDOFF_VARIABLE, Result, Verdict
 from buildguard.claims.guard import Answer, Guard, Moment
 from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import handoff, landing
@@ -23,7 +23,8 @@ from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
 from buildguard.git.process import answer, run_commit
 from buildguard.git.repository import Repository
-from buildguard.session import Session, open_session, the_check
+from buildguard.runs import slots
+from buildguard.session import BEGAN, Session, open_session, the_check
 from buildguard.settings import off
 from buildguard.setup.runners import found as runner_of
 from buildguard.setup.runners import runs_buildguard
@@ -145,8 +146,10 @@ class _Story:
         with tempfile.TemporaryDirectory(prefix="buildguard-") as folder:
             path = Path(folder) / "found"
             handoff.begin(path, self.again)
-            environment = {**self.session.environment, HANDOFF_VARIABLE: str(path)}
-            status = run_commit(self.arguments, environment, self.session.cwd, _stdout(self.session))
+            environment = {**self.session.environment, HANDOFF_VARIABLE: str(path), COMMIT_VARIABLE: repr(BEGAN)}
+            # Before git has the index lock, which would keep others from committing.
+            with slots.held(self.session, lambda: self._left > 0):
+                status = run_commit(self.arguments, environment, self.session.cwd, _stdout(self.session))
             return status, handoff.read(path)
 
     def _committed(self, found: Found | None) -> Report:

@@ -78,6 +78,11 @@ class _Commit:
         self._deadline = Deadline(session.settings.wait)
         self._waited = False
 
+    @property
+    def patient(self) -> bool:
+        """Not while others cannot commit."""
+        return not (self.pending.index is not None and self.pending.index.locked)
+
     def lives(self) -> bool:
         return self.pending.lives()
 

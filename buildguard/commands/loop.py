@@ -13,7 +13,7 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
     about."""
     reruns = 1
     while True:
-        tried = attempt(session, command, turn.lives, turn.committed, turn.reuses)
+        tried = attempt(session, command, turn.lives, turn.committed, turn.reuses, turn.patient)
         ended = settled(session, tried, turn.repeat)
         if ended is not None:
             return ended[0], tried

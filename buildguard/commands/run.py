@@ -48,6 +48,8 @@ def nested(session: Session, command: Command, again: str | None) -> Report | No
 class _ByHand:
     """Somebody asks for the check itself: the edits here are the caller's, and a wait harms nobody."""
 
+    patient = True
+
     def __init__(self, again: str | None, wait: float, claiming: bool, reuses: bool) -> None:
         self.claiming = claiming
         self.reuses = reuses

@@ -25,6 +25,10 @@ class Turn(Protocol):
     reuses: bool
     """Whether a pass of before on the very same files will do."""
 
+    @property
+    def patient(self) -> bool:
+        """Whether it may wait for a slot."""
+
     def lives(self) -> bool:
         """Whether anybody still waits for our answer."""
 

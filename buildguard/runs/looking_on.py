@@ -12,30 +12,39 @@ from buildguard.checks.guardian import ASKING_TO_END, end_session
 from buildguard.checks.output import LOOK_EVERY, passed_on, ready
 from buildguard.checks.runner import Result, Verdict
 from buildguard.git.files import Watched
+from buildguard.git.pending import GIT_GONE
 from buildguard.runs.ending import Ending, found
 from buildguard.runs.output_log import Beginning, Reader, read_beginning
-from buildguard.runs.serving import INTERRUPTED, WATCH
+from buildguard.runs.serving import INTERRUPTED, OUTLIVES, WATCH
 
 LOG: Final = "log"
 """What the check prints; its runner holds it locked. What goes to stderr, if that is another file, is beside it."""
 STDERR_LOG: Final = "log-of-stderr"
 _JOINED_LOOK: Final = 0.03
 """Seconds between two looks of an onlooker that has no pipe to the runner."""
+OUTLIVES_SECONDS: Final = 600.0
+"""How long a run goes on for which nobody can wait any longer."""
 _ENDING: Final = 6.0
 """Seconds that a check may take to end; then it hangs in the kernel."""
 
 
 class Audience:
-    """Who called: where the output goes to, whether anybody still waits, and signs of life every so many
-    seconds."""
+    """Who called: where the output goes to, whether anybody still waits, signs of life every so many seconds, and
+    until when (monotonic seconds) we can look on; the run then goes on without us."""
 
     def __init__(
-        self, sinks: tuple[int, int], lives: Callable[[], bool], tick: Callable[[], None], tick_every: float
+        self,
+        sinks: tuple[int, int],
+        lives: Callable[[], bool],
+        tick: Callable[[], None],
+        tick_every: float,
+        until: float | None = None,
     ) -> None:
         self.sinks = sinks
         self.lives = lives
         self.tick = tick
         self.tick_every = tick_every
+        self.until = until
 
 
 class Onlooker:
@@ -111,12 +120,22 @@ class Onlooker:
                 why = signal.Signals(caught[0]).name
             elif now - looked >= LOOK_EVERY:
                 looked = now
-                why = "" if audience.lives() else "the git that called is gone"
+                why = "" if audience.lives() else GIT_GONE
+                if audience.until is not None and now >= audience.until and self._outlived():
+                    return _cut(Verdict.RUNNING, "", now - began)
             if not over and not copy.behind:
                 self._pause()
         self._leave(caught, copy)
-        cut = Result(Verdict.INTERRUPTED, None, why, time.monotonic() - began, b"")
-        return Ending(cut, Watched(False, frozenset()), time.time())
+        return _cut(Verdict.INTERRUPTED, why, time.monotonic() - began)
+
+    def _outlived(self) -> bool:
+        """Let the run go on without onlookers for a while; whether that could be said."""
+        text = repr(time.time() + OUTLIVES_SECONDS).encode()
+        try:
+            with open(os.open(f"{self.folder}/{OUTLIVES}", os.O_WRONLY | os.O_CREAT, 0o600), "wb", 0) as file:
+                return file.write(text) == len(text)
+        except OSError:
+            return False
 
     def _end_check(self) -> None:
         """End what a killed runner has left: nobody else does."""
@@ -175,6 +194,11 @@ class _Copy:
         """End the last line: else our own next one may begin in its middle."""
         if self._last != b"\n" and self._sinks[1] >= 0:
             passed_on(b"\n", self._sinks[1], lambda: True)
+
+
+def _cut(verdict: Verdict, why: str, seconds: float) -> Ending:
+    """What an onlooker has to say that left early."""
+    return Ending(Result(verdict, None, why, seconds, b""), Watched(False, frozenset()), time.time())
 
 
 def held(descriptor: int, how: int = fcntl.LOCK_SH) -> bool:

@@ -16,7 +16,7 @@ from buildguard.git.files import Watched
 from buildguard.runs.ending import RESULT, Ending, found
 from buildguard.runs.looking_on import LOG, STDERR_LOG, Onlooker, held
 from buildguard.runs.output_log import Beginning, create, read_beginning, write_beginning
-from buildguard.runs.serving import WATCH, serve
+from buildguard.runs.serving import OUTLIVES, WATCH, serve
 
 MOST_RUNS: Final = 20
 LONGEST_REUSE: Final = 600.0
@@ -59,23 +59,30 @@ class Room:
             os.close(lock)
 
     def joined(self, key: str) -> tuple[Onlooker, Beginning] | None:
-        """Look on a run with that key, if there is one that was not begun above us."""
+        """Look on a run with that key, if one goes on that was not begun above us; or on one that has ended, if its
+        caller could not wait for the verdict, and nobody has fetched that."""
         for name in self._names(key):
-            if os.path.lexists(f"{self._folder}/{name}/{RESULT}"):
+            ended = os.path.lexists(f"{self._folder}/{name}/{RESULT}")
+            if ended and not os.path.lexists(f"{self._folder}/{name}/{OUTLIVES}"):
                 continue
             with suppress(OSError, ValueError):
                 onlooker = Onlooker(f"{self._folder}/{name}")
-                if onlooker.runs and (head := onlooker.beginning()).process not in _above():
+                if (ended or onlooker.runs) and (head := onlooker.beginning()).process not in _above():
+                    if ended:
+                        os.unlink(f"{self._folder}/{name}/{OUTLIVES}")  # noqa: PTH108
                     return onlooker, head
                 onlooker.close()
         return None
 
-    def begun(self, key: str, order: Order, head: Beginning, look: Callable[[], Watched]) -> Onlooker:
-        """Begin a run with that key, as its first onlooker. Raises `OSError`, also where files cannot be locked."""
+    def begun(
+        self, key: str, order: Order, head: Beginning, look: Callable[[], Watched], slot: int = -1
+    ) -> Onlooker:
+        """Begin a run with that key, as its first onlooker; its runner keeps the slot open. Raises `OSError`, also
+        where files cannot be locked."""
         self._sweep(key)
         folder = f"{self._folder}/{self._check}{key}-{os.urandom(6).hex()}"
         os.mkdir(folder, 0o700)  # noqa: PTH102
-        opened: list[int] = []
+        opened = [slot] if slot >= 0 else []
         try:
             opened.append(log := create(f"{folder}/{LOG}"))
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +96,7 @@ class Room:
             onlooker = Onlooker(folder, told)
             onlooker.runner = os.fork()
             if not onlooker.runner:
-                serve(folder, logs, tells, order, look)
+                serve(folder, logs, (tells, slot), order, look)
             write_beginning(log, head._replace(process=onlooker.runner))
         finally:
             for descriptor in opened:

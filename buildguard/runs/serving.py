@@ -27,9 +27,12 @@ _BEHIND: Final = 1 << 11
 _PIPE: Final = 1 << 12
 
 
-def serve(folder: str, logs: tuple[int, int], told: int, order: Order, look: Callable[[], Watched]) -> NoReturn:
+def serve(
+    folder: str, logs: tuple[int, int], kept: tuple[int, int], order: Order, look: Callable[[], Watched]
+) -> NoReturn:
     """In a forked process: run the check, its output into the logs (one, if both are one), and leave the result. A
-    byte in the pipe `told` says that there is output, its end that all is over. `look` tells what was done to the
+    byte in the first of `kept`, a pipe, says that there is output, its end that all is over; the other is only kept
+    open. `look` tells what was done to the
     files. Never returns; where anything fails there is no result."""
     try:
         # Our parent's, and soon another file of ours.
@@ -39,10 +42,10 @@ def serve(folder: str, logs: tuple[int, int], told: int, order: Order, look: Cal
         # Whoever reads what the caller prints must not wait for us.
         for standard in range(3):
             os.dup2(os.open(os.devnull, os.O_RDWR), standard)
-        for other in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, told, *logs}:  # noqa: PTH208
+        for other in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, *kept, *logs}:  # noqa: PTH208
             with suppress(OSError):
                 os.close(other)
-        _serve(folder, logs, _Sink(logs, told), order, look)
+        _serve(folder, logs, _Sink(logs, kept[0]), order, look)
     finally:
         os._exit(0)
 

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from buildguard.agents.identity import identify_cheaply
@@ -10,12 +11,14 @@ from buildguard.claims.model import Snapshot
 from buildguard.errors import GitFault
 from buildguard.git import files
 from buildguard.git.files import Files, Watched
+from buildguard.git.pending import GIT_GONE
 from buildguard.git.repository import Repository
 from buildguard.runs.ending import Ending
-from buildguard.runs.looking_on import Audience
+from buildguard.runs.looking_on import Audience, Onlooker
 from buildguard.runs.output_log import Beginning
 from buildguard.runs.room import Room
 from buildguard.runs.sameness import digest, key_of
+from buildguard.runs.slots import UNBOUND, Queue, free
 from buildguard.session import FRESH_VARIABLE, Session
 from buildguard.text import span
 
@@ -36,8 +39,17 @@ class Shared(NamedTuple):
     reused: str = ""
 
 
+class Looking(NamedTuple):
+    """An onlooker of a run, and how that began; `joined` if somebody else began it."""
+
+    onlooker: Onlooker
+    beginning: Beginning
+    joined: bool
+
+
 class Request:
-    """Somebody asks for a check. `check` names it as at the top; `reuse` allows for a pass of before."""
+    """Somebody asks for a check. `check` names it as at the top; `reuse` allows for a pass of before; without being
+    `patient` nobody waits for a slot."""
 
     def __init__(
         self,
@@ -48,6 +60,7 @@ class Request:
         snapshot: Snapshot,
         audience: Audience,
         reuse: bool,
+        patient: bool = True,
     ) -> None:
         self.session = session
         self.repository = repository
@@ -56,6 +69,7 @@ class Request:
         self.snapshot = snapshot
         self.audience = audience
         self.reuse = reuse
+        self.patient = patient
 
     def share(self, seen: Files) -> Shared | None:
         """The verdict on these files, from whichever run; None where the check is to run for this caller alone."""
@@ -75,28 +89,42 @@ class Request:
 
     def _once(self, room: Room, tree: str, seen: Files) -> Shared | None:
         """As `share`; None where that came to nothing, or to a verdict on other files. Raises `OSError`."""
-        session, joined = self.session, None
-        key = key_of(session, self.order, tree)
-        with room.alone():
-            fresh = bool(session.environment.get(FRESH_VARIABLE))
-            if self.reuse and not fresh and (passed := room.passed(key, self._oldest())):
-                return self._reused(*passed, seen)
-            joined = None if fresh else room.joined(key)
-            if joined is None:
-                head = Beginning(0, time.time(), self.snapshot.last_event, self._name())
-                onlooker = room.begun(key, self.order, head, lambda: files.watched(self.repository, seen))
-            else:
-                onlooker, head = joined
-        if joined is not None:
-            by = f", by {head.agent}" if head.agent else ""
-            session.voice.say(f"joined: this check runs here on these files, for {_since(head.began)}{by}")
-        ending = onlooker.look_on(self.audience)
+        found = self._found(room, key_of(self.session, self.order, tree), seen)
+        if not isinstance(found, Looking):
+            return found
+        ending = found.onlooker.look_on(self.audience)
         if ending is None:
             return None
         # Somebody may have edited before we looked at the files, and gone back.
-        if joined is not None and not ending.watched.steady and ending.result.verdict is not Verdict.INTERRUPTED:
+        told = ending.watched.steady or ending.result.verdict in (Verdict.INTERRUPTED, Verdict.RUNNING)
+        if found.joined and not told:
             return None
-        return Shared(ending.result, head.began, min(head.seen, self.snapshot.last_event), seen, ending.watched)
+        last = min(found.beginning.seen, self.snapshot.last_event)
+        return Shared(ending.result, found.beginning.began, last, seen, ending.watched)
+
+    def _found(self, room: Room, key: str, seen: Files) -> "Looking | Shared":
+        """A pass of before, a run that goes on, or, once there is a slot, one that we begin. Raises `OSError`."""
+        session, queue = self.session, Queue(self.session)
+        fresh = bool(session.environment.get(FRESH_VARIABLE))
+        while True:
+            with room.alone():
+                if self.reuse and not fresh and (passed := room.passed(key, self._oldest())):
+                    return self._reused(*passed, seen)
+                joined = None if fresh else room.joined(key)
+                slot = free(session) if joined is None else UNBOUND
+                if joined is None and (slot is not None or not self.patient):
+                    beginning = Beginning(0, time.time(), self.snapshot.last_event, self._name())
+                    look = partial(_watched, self.repository, seen)
+                    begun = room.begun(key, self.order, beginning, look, UNBOUND if slot is None else slot)
+                    return Looking(begun, beginning, False)
+            if joined is not None:
+                by = f", by {joined[1].agent}" if joined[1].agent else ""
+                session.voice.say(f"joined: this check runs here on these files, for {_since(joined[1].began)}{by}")
+                return Looking(*joined, True)
+            if not self.audience.lives():
+                cut = Result(Verdict.INTERRUPTED, None, GIT_GONE, 0.0, b"")
+                return Shared(cut, time.time(), -1, seen, Watched(False, frozenset()))
+            queue.wait()
 
     def _reused(self, ending: Ending, head: Beginning, seen: Files) -> Shared:
         by = f", by {head.agent}" if head.agent else ""
@@ -124,6 +152,19 @@ class Request:
         name = session.checkout.removeprefix("checkout:")
         agent = identify_cheaply(session.agent_option, session.environment, name)
         return agent.id if agent else ""
+
+
+def _watched(repository: Repository, before: Files) -> Watched:
+    """What was done to the files; where their commit has ended and taken its index away, their content decides."""
+    found = files.watched(repository, before)
+    named = repository.environment.get("GIT_INDEX_FILE")
+    if found.steady or not named or repository.top is None or (repository.top / named).exists():
+        return found
+    variables = {name: value for name, value in repository.environment.items() if name != "GIT_INDEX_FILE"}
+    repository = repository._replace(environment=variables)
+    now = files.look(repository)
+    written = now.untracked - before.untracked
+    return Watched(bool(now.tree) and files.tree_without(repository, now, written) == before.tree, written)
 
 
 def _since(at: float) -> str:

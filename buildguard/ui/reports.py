@@ -8,6 +8,7 @@ from buildguard.checks.runner import Result, Verdict
 from buildguard.claims.guard import Identity
 from buildguard.claims.model import Run, View
 from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
+from buildguard.text import span
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 NAME_YOURSELF = 'buildguard status --agent "$(hostname)-$$"'
@@ -41,6 +42,12 @@ def inconclusive(check: str, why: str, again: str | None) -> Report:
     """A check that could not run: it claims nothing and resolves nothing."""
     line = f"inconclusive: the check could not run ({why}), so nobody is elected: {check}"
     return Report("inconclusive", Exit.INCONCLUSIVE, (line,), again)
+
+
+def still_running(check: str, seconds: float, again: str | None) -> Report:
+    """A check that takes longer than the shell of the calling coding agent waits: it goes on."""
+    line = f"still running after {span(seconds)}: {check}; your shell soon stops this command, the check goes on"
+    return Report("running", Exit.BUSY, (line, "the next call on these files takes its verdict"), again)
 
 
 def interrupted(why: str, again: str | None) -> Report:

@@ -30,9 +30,12 @@ class Shared:
         self.checkout.ok("commit", "-q", "--no-verify", "-m", "check")
         self.started: list[Following] = []
 
-    def run(self, agent: str, *words: str, at: Checkout | None = None, **more: str) -> Following:
+    def run(self, agent: str, *words: str, **more: str) -> Following:
         """An agent runs the check."""
-        place = at or self.checkout
+        return self.run_in(self.checkout, agent, *words, **more)
+
+    def run_in(self, place: Checkout, agent: str, *words: str, **more: str) -> Following:
+        """The same in another work tree."""
         self.started.append(Following(place.start("setsid", BUILDGUARD, "run", *words, agent=agent, **more)))
         return self.started[-1]
 
@@ -109,20 +112,27 @@ def test_both_streams_stay_apart(shared: Shared) -> None:
 @pytest.mark.parametrize(
     "differs",
     [
-        lambda shared: {"at": shared.checkout.work_tree("other")},
         lambda shared: {"PATH": shared.checkout.env()["PATH"] + ":/nowhere"},
         lambda shared: {"PYTHONPATH": "/nowhere"},
         lambda shared: {"BUILDGUARD_CHECK": "sh check.sh # another"},
         lambda shared: {"BUILDGUARD_FRESH": "1"},
-        lambda shared: bool(shared.checkout.write("app.txt", "edited\n")) and {},
+        lambda shared: {
+            "PATH": str(shared.checkout.write("app.txt", "edited\n")) and shared.checkout.env()["PATH"]
+        },
     ],
-    ids=["another work tree", "another PATH", "another Python path", "another check", "fresh", "another file"],
+    ids=["another PATH", "another Python path", "another check", "fresh", "another file"],
 )
-def test_what_is_not_the_same_is_never_shared(
-    shared: Shared, differs: Callable[[Shared], dict[str, object]]
-) -> None:
+def test_what_is_not_the_same_is_never_shared(shared: Shared, differs: Callable[[Shared], dict[str, str]]) -> None:
     shared.run("ann").says("begun")
-    bob = shared.run("bob", **differs(shared))  # type: ignore[arg-type]
+    bob = shared.run("bob", **differs(shared))
+    shared.begun(2)
+    shared.go()
+    assert "joined" not in bob.ends().both
+
+
+def test_two_work_trees_never_share(shared: Shared) -> None:
+    shared.run("ann").says("begun")
+    bob = shared.run_in(shared.checkout.work_tree("other"), "bob")
     shared.begun(2)
     shared.go()
     assert "joined" not in bob.ends().both
@@ -278,6 +288,126 @@ def test_a_pass_during_which_a_file_changed_is_not_reused(shared: Shared) -> Non
     shared.checkout.write("app.txt", "fine\n")
     committed(shared, "bob")
     assert len(shared.checks()) == 2
+
+
+# Outlive: a coding agent's shell stops a command before its check has ended
+
+IN_A_SHELL = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s", "BASH_DEFAULT_TIMEOUT_MS": "4000"}
+
+
+@pytest.mark.parametrize("verdict", ["fine", "BROKEN"])
+def test_a_command_ends_before_its_shell_stops_it_and_the_next_call_takes_the_verdict(
+    shared: Shared, verdict: str
+) -> None:
+    shared.checkout.write("app.txt", f"{verdict}\n")
+    told = shared.run("ann", **IN_A_SHELL).ends()
+    assert told.status == 75, told
+    assert "still running after " in told.out
+    assert told.out.rstrip().endswith("next: buildguard run --agent ann")
+    (check,) = shared.checks()
+    assert lives(check)
+    bob = shared.run("bob", **IN_A_SHELL)
+    bob.says("joined")
+    shared.go()
+    assert bob.ends().status == (verdict == "BROKEN")
+    ann = shared.run("ann", **IN_A_SHELL).ends()
+    assert ann.status == (75 if verdict == "BROKEN" else 0)
+    assert "done\n" in ann.out
+    assert len(shared.checks()) == 1
+
+
+def test_a_commit_that_takes_paths_does_too(shared: Shared) -> None:
+    shared.checkout.write("app.txt", "new\n")
+    commit = ("commit", "-qm", "new", "--", "app.txt")
+    told = shared.checkout.git(*commit, agent="ann", **IN_A_SHELL)
+    assert told.status == 1
+    assert told.err.rstrip().endswith("next: buildguard commit --agent ann -qm new -- app.txt"), told
+    shared.go()
+    eventually((shared.folders()[0] / "result").exists, "the run has ended without onlookers")
+    done = shared.checkout.git(*commit, agent="ann", **IN_A_SHELL)
+    assert done.status == 0, done
+    assert len(shared.checks()) == 1
+
+
+def test_in_ci_no_run_goes_on_without_onlookers(shared: Shared) -> None:
+    ann = shared.run("ann", CI="1", **{**IN_A_SHELL, "BASH_DEFAULT_TIMEOUT_MS": "1"})
+    ann.says("begun")
+    shared.go()
+    assert ann.ends().status == 0
+
+
+# Slots: a bound for the whole machine, set by its user
+
+
+def bound(shared: Shared, number: int) -> dict[str, str]:
+    config = shared.checkout.home / ".config" / "buildguard"
+    config.mkdir(parents=True)
+    (config / "config.toml").write_text(f"slots = {number}\n")
+    return {"TMPDIR": str(shared.checkout.path.parent)}
+
+
+def test_no_more_checks_run_at_once_than_there_are_slots_and_a_dead_holder_frees_its_own(shared: Shared) -> None:
+    more = bound(shared, 1)
+    ann = shared.run("ann", **more)
+    ann.says("begun")
+    other = shared.checkout.work_tree("other")
+    bob = shared.run_in(other, "bob", **more)
+    bob.says("waiting for a slot: 1 checks run on this machine")
+    assert len(shared.checks()) == 1
+    os.killpg(ann.process.pid, signal.SIGKILL)
+    shared.begun(2)
+    shared.go()
+    assert bob.ends().status == 0
+
+
+def test_who_can_join_needs_no_slot(shared: Shared) -> None:
+    more = bound(shared, 1)
+    shared.run("ann", **more).says("begun")
+    bob = shared.run("bob", **more)
+    bob.says("joined")
+    shared.go()
+    assert bob.ends().status == 0
+
+
+def test_buildguard_commit_takes_its_slot_before_it_starts_git(shared: Shared) -> None:
+    more = bound(shared, 1)
+    ann = shared.run("ann", **more)
+    ann.says("begun")
+    other = shared.checkout.work_tree("other")
+    bob = Following(other.start(BUILDGUARD, "commit", "--allow-empty", "-m", "x", agent="bob", **more))
+    bob.says("waiting for a slot")
+    assert not Path(other.ok("rev-parse", "--git-path", "index.lock")).exists()
+    shared.go()
+    assert bob.ends().status == 0
+    assert len(shared.checks()) == 2
+
+
+def test_a_hook_whose_commit_holds_the_index_lock_does_not_wait_for_a_slot(shared: Shared) -> None:
+    more = bound(shared, 1)
+    shared.run("ann", **more).says("begun")
+    other = shared.checkout.work_tree("other")
+    other.write("app.txt", "new\n")
+    bob = Following(other.start("git", "commit", "-qam", "x", agent="bob", **more))
+    shared.begun(2)
+    shared.go()
+    assert bob.ends().status == 0
+
+
+def test_a_repository_cannot_set_the_slots(shared: Shared) -> None:
+    shared.checkout.write(".buildguard.toml", 'check = "true"\nslots = 1\n')
+    done = shared.run("ann").ends()
+    assert done.status == 2
+    assert ".buildguard.toml: slots is each user's own: write it to ~/.config/buildguard/config.toml" in done.err
+
+
+def test_a_folder_for_slots_that_is_somebody_elses_bounds_nothing(shared: Shared) -> None:
+    more = bound(shared, 1)
+    (shared.checkout.path.parent / f"buildguard-{os.getuid()}").symlink_to("/")
+    shared.run("ann", **more).says("begun")
+    bob = shared.run_in(shared.checkout.work_tree("other"), "bob", **more)
+    shared.begun(2)
+    shared.go()
+    assert bob.ends().status == 0
 
 
 # Faults: the check simply runs
