@@ -17,7 +17,6 @@ from buildguard.commands.showing import breakages, proved
 from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
-from buildguard.runs import slots
 from buildguard.runs.looking_on import Audience
 from buildguard.runs.sharing import Request
 from buildguard.session import BEGAN, Session
@@ -86,7 +85,9 @@ def attempt(
     if shared is not None:
         result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
     else:
-        with slots.held(session, lives, patient):
+        from buildguard.runs.slots import held
+
+        with held(session, lives, patient):
             result = start(session, command, {}, lives, session.settings.check_timeout)
     showed = Run(check, last, session.checkout)
     if repository is not None:

@@ -3,7 +3,7 @@
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildguard.agents.identity import identify_cheaply
 from buildguard.checks.runner import ACTIVE_VARIABLE, RUN_VARIABLE, Order, Result, Verdict
@@ -18,9 +18,11 @@ from buildguard.runs.looking_on import Audience, Onlooker
 from buildguard.runs.output_log import Beginning
 from buildguard.runs.room import Room
 from buildguard.runs.sameness import digest, key_of
-from buildguard.runs.slots import UNBOUND, Queue, free
 from buildguard.session import FRESH_VARIABLE, Session
 from buildguard.text import span
+
+if TYPE_CHECKING:
+    from buildguard.runs.slots import Queue
 
 _TRIES: Final = 3
 """After so many runs that came to nothing, or were on other files, nothing is shared."""
@@ -39,12 +41,13 @@ class Shared(NamedTuple):
     reused: str = ""
 
 
-class Looking(NamedTuple):
+class Looking:
     """An onlooker of a run, and how that began; `joined` if somebody else began it."""
 
-    onlooker: Onlooker
-    beginning: Beginning
-    joined: bool
+    def __init__(self, onlooker: Onlooker, beginning: Beginning, joined: bool) -> None:
+        self.onlooker = onlooker
+        self.beginning = beginning
+        self.joined = joined
 
 
 class Request:
@@ -88,11 +91,15 @@ class Request:
         return None
 
     def _once(self, room: Room, tree: str, seen: Files) -> Shared | None:
-        """As `share`; None where that came to nothing, or to a verdict on other files. Raises `OSError`."""
+        """As `share`; None where that came to nothing, or to a verdict on other files. Raises `OSError` if one more
+        try would not help."""
         found = self._found(room, key_of(self.session, self.order, tree), seen)
         if not isinstance(found, Looking):
             return found
         ending = found.onlooker.look_on(self.audience)
+        if ending is None and not found.joined:
+            # Killed, or without room for the output: another one might end like it.
+            raise ProcessLookupError("the runner that we began is gone")
         if ending is None:
             return None
         # Somebody may have edited before we looked at the files, and gone back.
@@ -104,18 +111,19 @@ class Request:
 
     def _found(self, room: Room, key: str, seen: Files) -> "Looking | Shared":
         """A pass of before, a run that goes on, or, once there is a slot, one that we begin. Raises `OSError`."""
-        session, queue = self.session, Queue(self.session)
+        session = self.session
+        queue: Queue | None = None
         fresh = bool(session.environment.get(FRESH_VARIABLE))
         while True:
             with room.alone():
                 if self.reuse and not fresh and (passed := room.passed(key, self._oldest())):
                     return self._reused(*passed, seen)
                 joined = None if fresh else room.joined(key)
-                slot = free(session) if joined is None else UNBOUND
+                slot = self._slot() if joined is None else -1
                 if joined is None and (slot is not None or not self.patient):
                     beginning = Beginning(0, time.time(), self.snapshot.last_event, self._name())
                     look = partial(_watched, self.repository, seen)
-                    begun = room.begun(key, self.order, beginning, look, UNBOUND if slot is None else slot)
+                    begun = room.begun(key, self.order, beginning, look, -1 if slot is None else slot)
                     return Looking(begun, beginning, False)
             if joined is not None:
                 by = f", by {joined[1].agent}" if joined[1].agent else ""
@@ -124,7 +132,18 @@ class Request:
             if not self.audience.lives():
                 cut = Result(Verdict.INTERRUPTED, None, GIT_GONE, 0.0, b"")
                 return Shared(cut, time.time(), -1, seen, Watched(False, frozenset()))
+            from buildguard.runs.slots import Queue
+
+            queue = queue or Queue(session)
             queue.wait()
+
+    def _slot(self) -> int | None:
+        """As `free` says; a passing hook without a bound does not load it."""
+        if not self.session.settings.slots:
+            return -1
+        from buildguard.runs.slots import free
+
+        return free(self.session)
 
     def _reused(self, ending: Ending, head: Beginning, seen: Files) -> Shared:
         by = f", by {head.agent}" if head.agent else ""

@@ -472,3 +472,14 @@ def test_at_most_twenty_runs_are_kept_and_none_for_more_than_ten_minutes(shared:
         os.utime(folder, (0, 0))
     shared.run("ann", "--fresh").ends()
     assert len(shared.folders()) == 1
+
+
+def test_a_full_disk_under_the_log_costs_nobody_the_verdict(tmp_path: Path) -> None:
+    check = "i=0; while [ $i -lt 4000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done"
+    checkout = new_repository(tmp_path / "repository", tmp_path / "home", check)
+    # No file of this process may become larger, in blocks of 512 or 1,024 bytes; the output is 160 KiB.
+    limited = f'ulimit -f 128; exec "{BUILDGUARD}" run'
+    done = checkout.run("sh", "-c", limited, agent="ann")
+    assert done.status == 0, done.err
+    assert done.out.count("0123456789012345678901234567890123456789\n") >= 4000
+    assert "passed: " in done.out

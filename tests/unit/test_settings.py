@@ -358,3 +358,32 @@ def test_another_database_serves_several_clones_apart(checkout: Checkout, tmp_pa
     clone = Checkout(tmp_path / "clone", checkout.home)
     checkout.ok("clone", "-q", str(checkout.path), str(clone.path))
     assert json.loads(clone.buildguard("status", "--db", shared, "--json", agent="bob").out)["fixer"] is None
+
+
+def own(tmp_path: Path, text: str) -> dict[str, str]:
+    """An environment whose user has these settings of their own."""
+    (tmp_path / "buildguard").mkdir()
+    (tmp_path / "buildguard" / "config.toml").write_text(text)
+    return {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"}
+
+
+def test_the_slots_are_the_users_own(tmp_path: Path) -> None:
+    assert load({}, own(tmp_path, "slots = 3\n"), None).slots == 3
+    assert load({}, {"HOME": "/nowhere"}, None).slots == 0
+
+
+@pytest.mark.parametrize("text", ['slots = "many"', "slots = -1", "slots = true", "slots = 1001", 'check = "true"'])
+def test_a_bad_value_in_the_users_own_file_names_it(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"buildguard/config\.toml: (slots: .* is not a number|unknown key)"):
+        load({}, own(tmp_path, text), None)
+
+
+@pytest.mark.parametrize(("value", "names"), [('"A B"', ("A", "B")), ('["A", "B_1"]', ("A", "B_1")), ("[]", ())])
+def test_the_variables_that_count_are_words_or_a_list(tmp_path: Path, value: str, names: tuple[str, ...]) -> None:
+    assert settings(tmp_path, f"reuse-env = {value}\n").reuse_env == names
+
+
+@pytest.mark.parametrize("value", ["1", '"A=B"', '["A B"]', "[1]"])
+def test_what_names_no_variable_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"reuse-env: .* is not a list of names of variables"):
+        settings(tmp_path, f"reuse-env = {value}\n")
