@@ -9,12 +9,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from buildguard.checks.guardian import ASKING_TO_END, end_session
-from buildguard.checks.output import LOOK_EVERY, passed_on, ready
+from buildguard.checks.output import LOOK_EVERY, ready
 from buildguard.checks.runner import Result, Verdict
 from buildguard.git.files import Watched
 from buildguard.git.pending import GIT_GONE
 from buildguard.runs.ending import Ending, found
-from buildguard.runs.output_log import Beginning, Reader, read_beginning
+from buildguard.runs.output_log import Beginning, Copy, read_beginning
 from buildguard.runs.serving import INTERRUPTED, OUTLIVES, WATCH
 
 LOG: Final = "log"
@@ -101,7 +101,7 @@ class Onlooker:
     def _look_on(self, audience: Audience, caught: list[int]) -> Ending | None:
         began = ticked = looked = time.monotonic()
         why = ""
-        copy = _Copy(self._logs, audience.sinks, lambda: bool(caught))
+        copy = Copy(self._logs, audience.sinks, lambda: bool(caught))
         while not why:
             ending = found(self.folder)
             over = ending is not None or not self.runs
@@ -150,7 +150,7 @@ class Onlooker:
             os.close(self._told)
             self._told = -1
 
-    def _leave(self, caught: list[int], copy: "_Copy") -> None:
+    def _leave(self, caught: list[int], copy: "Copy") -> None:
         """If we are the last, the run ends with us: pass on what it prints meanwhile."""
         if signal.SIGINT in caught:
             with suppress(OSError):
@@ -167,33 +167,6 @@ class Onlooker:
             time.sleep(_JOINED_LOOK)
         copy.turn()
         copy.end()
-
-
-class _Copy:
-    """Passes on what the logs say."""
-
-    def __init__(self, logs: list[int], sinks: tuple[int, int], over: Callable[[], bool]) -> None:
-        self._sources = [(Reader(log), number) for number, log in enumerate(logs)]
-        self._sinks = list(sinks)
-        self._over = over
-        self._last = b"\n"
-        self.behind = False
-
-    def turn(self) -> bool:
-        """Pass on a piece of each; whether there was any."""
-        self.behind = False
-        for reader, number in self._sources:
-            if piece := reader.read():
-                self.behind, self._last = True, piece[-1:]
-                sink = self._sinks[number]
-                if sink >= 0 and not passed_on(piece, sink, self._over):
-                    self._sinks[number] = -1
-        return self.behind
-
-    def end(self) -> None:
-        """End the last line: else our own next one may begin in its middle."""
-        if self._last != b"\n" and self._sinks[1] >= 0:
-            passed_on(b"\n", self._sinks[1], lambda: True)
 
 
 def _cut(verdict: Verdict, why: str, seconds: float) -> Ending:

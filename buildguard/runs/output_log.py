@@ -1,7 +1,10 @@
 """The log of a run: its runner writes, any number of onlookers read. The first and the last 8 MiB are kept."""
 
 import os
+from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from buildguard.checks.output import passed_on
 
 KEPT: Final = 8 << 20
 """Bytes that are kept from the start of what was printed, and as many from its end."""
@@ -80,6 +83,33 @@ class Reader:
 
     def _length(self) -> int:
         return int.from_bytes(os.pread(self._log, 8, 0), "little")
+
+
+class Copy:
+    """Passes on what the logs say."""
+
+    def __init__(self, logs: list[int], sinks: tuple[int, int], over: Callable[[], bool]) -> None:
+        self._sources = [(Reader(log), number) for number, log in enumerate(logs)]
+        self._sinks = list(sinks)
+        self._over = over
+        self._last = b"\n"
+        self.behind = False
+
+    def turn(self) -> bool:
+        """Pass on a piece of each; whether there was any."""
+        self.behind = False
+        for reader, number in self._sources:
+            if piece := reader.read():
+                self.behind, self._last = True, piece[-1:]
+                sink = self._sinks[number]
+                if sink >= 0 and not passed_on(piece, sink, self._over):
+                    self._sinks[number] = -1
+        return self.behind
+
+    def end(self) -> None:
+        """End the last line: else our own next one may begin in its middle."""
+        if self._last != b"\n" and self._sinks[1] >= 0:
+            passed_on(b"\n", self._sinks[1], lambda: True)
 
 
 def _place(length: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildguard.agents.identity import identify_cheaply
@@ -112,7 +112,6 @@ class Request:
     def _found(self, room: Room, key: str, seen: Files) -> "Looking | Shared":
         """A pass of before, a run that goes on, or, once there is a slot, one that we begin. Raises `OSError`."""
         session = self.session
-        queue: Queue | None = None
         fresh = bool(session.environment.get(FRESH_VARIABLE))
         while True:
             with room.alone():
@@ -132,10 +131,13 @@ class Request:
             if not self.audience.lives():
                 cut = Result(Verdict.INTERRUPTED, None, GIT_GONE, 0.0, b"")
                 return Shared(cut, time.time(), -1, seen, Watched(False, frozenset()))
-            from buildguard.runs.slots import Queue
+            self._queue.wait()
 
-            queue = queue or Queue(session)
-            queue.wait()
+    @cached_property
+    def _queue(self) -> "Queue":
+        from buildguard.runs.slots import Queue
+
+        return Queue(self.session)
 
     def _slot(self) -> int | None:
         """As `free` says; a passing hook without a bound does not load it."""

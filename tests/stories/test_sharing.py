@@ -329,6 +329,17 @@ def test_a_commit_that_takes_paths_does_too(shared: Shared) -> None:
     assert len(shared.checks()) == 1
 
 
+def test_buildguard_commit_says_how_to_go_on(shared: Shared) -> None:
+    told = shared.checkout.buildguard("commit", "--allow-empty", "-m", "x", agent="ann", **IN_A_SHELL)
+    assert told.status == 75, told
+    assert told.both.count("next: ") == 1
+    assert told.last == "next: buildguard commit --agent ann --allow-empty -m x"
+    shared.go()
+    done = shared.checkout.run("sh", "-c", told.last.removeprefix("next: "), **IN_A_SHELL)
+    assert done.status == 0, done
+    assert len(shared.checks()) == 1
+
+
 def test_in_ci_no_run_goes_on_without_onlookers(shared: Shared) -> None:
     ann = shared.run("ann", CI="1", **{**IN_A_SHELL, "BASH_DEFAULT_TIMEOUT_MS": "1"})
     ann.says("begun")
