@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,13 +82,15 @@ def attempt(
         order = _order(session, command, {}, session.settings.check_timeout)
         audience = Audience((order.stdout, order.stderr), lives, lambda: _sign_of_life(session), _ticks(session))
         audience.until = outlives_after(session.environment, BEGAN) if committed else None
-        shared = Request(session, top, order, check, snapshot, audience, reuse, patient).share(seen)
+        share = partial(Request(session, top, order, check, snapshot, audience, reuse, patient).share, seen)
+        shared = session.coordinate(lambda _: share())
     if shared is not None:
         result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
     else:
         from buildguard.runs.slots import held
 
         with held(session, lives, patient):
+            began = time.time()
             result = start(session, command, {}, lives, session.settings.check_timeout)
     showed = Run(check, last, session.checkout)
     if repository is not None:
