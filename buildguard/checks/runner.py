@@ -1,12 +1,14 @@
 """Runs a check and judges it."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from enum import Enum
+from errno import EMFILE, ENFILE
 from signal import SIGKILL, Signals
-from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
+from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired
 from typing import Final, NamedTuple
 
 from buildguard.checks.guardian import ASKING_TO_END, Guardian
@@ -135,6 +137,9 @@ def run(
             guardian = stack.enter_context(closing(Guardian()))
             check = _started(command, environment, cwd, (stdout, stderr), guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+                stack.close()
+                return _plainly(command, environment, cwd, timeout, inconclusive, (stdout, stderr))
             status, why = _not_started(command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
         output = Output(check, (stdout, stderr), guardian.wake, over)
@@ -167,6 +172,31 @@ def _started(
         env={**environment, RUN_VARIABLE: tokens},
         preexec_fn=guardian.admit,  # noqa: PLW1509
     )
+
+
+def _plainly(
+    command: Command,
+    environment: Mapping[str, str],
+    cwd: str | os.PathLike[str],
+    timeout: float | None,
+    inconclusive: Collection[int],
+    sinks: tuple[int, int],
+) -> Result:
+    """Run it where there are no descriptors left to watch it with: its verdict stands, its output is not read."""
+    began = time.monotonic()
+    try:
+        # With our own stdin, because the null device would take a descriptor.
+        out, err = sinks
+        status = subprocess.call(
+            command.argv, cwd=cwd, env=dict(environment), timeout=timeout, stdout=out, stderr=err
+        )
+        verdict, why = _judged(128 - status if status < 0 else status, b"", inconclusive)
+        return Result(verdict, status, why, time.monotonic() - began, b"")
+    except TimeoutExpired:
+        verdict, status, why = Verdict.INCONCLUSIVE, None, f"timed out after {timeout:g} s"
+    except (OSError, ValueError, IndexError, SubprocessError) as error:
+        verdict, (status, why) = Verdict.INCONCLUSIVE, _not_started(command, error)
+    return Result(verdict, status, why, time.monotonic() - began, b"")
 
 
 def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[Verdict, str]:
