@@ -24,14 +24,21 @@ LOCKED_AGAIN_BOUND = 0.1
 """Seconds that a call waits for a lock after one that waited in vain: a hook that makes five calls waits once."""
 RETRY_SECONDS = (0.001, 0.010)
 
+WORK_SECONDS = 10.0
+"""How long SQLite may compute in one transaction: a table may be a view that somebody put there, without an end."""
+_STEPS = 1_000_000
+"""Of SQLite's virtual machine, between two looks at the clock."""
+
 _LS, _ASIDE = ("ls", "-ld", "{folder}", "{path}"), ("mv", "{path}", "{path}.set-aside")
 _NEXT = {
+    Fault.FOREIGN: _LS,
+    Fault.NEWER: ("buildguard", "--version"),
     Fault.LOCKED: ("fuser", "-v", "{path}"),
     Fault.FULL: ("df", "-h", "{folder}"),
     Fault.READ_ONLY: _LS,
     Fault.UNREACHABLE: _LS,
 }
-"""The command that mends a fault or shows why it is there; any other database is set aside."""
+"""The command that mends a fault or shows why it is there; one that is of no use, and ours, is set aside."""
 _DAMAGED = (Fault.DAMAGED, "is damaged ({error})")
 _FULL = (Fault.FULL, "the disk is full")
 _FAULTS = {
@@ -39,6 +46,7 @@ _FAULTS = {
     sqlite3.SQLITE_READONLY: (Fault.READ_ONLY, "cannot be written"),
     sqlite3.SQLITE_NOTADB: (Fault.FOREIGN, "is not a database"),
     sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_INTERRUPT: (Fault.DAMAGED, f"takes longer than {WORK_SECONDS:g} s to read"),
     **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG), _DAMAGED),
 }
 """What an error of SQLite's stands for, and the end of the sentence that begins with the file's name."""
@@ -55,6 +63,7 @@ class Database:
         self._bound = self._patience = bound
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._until = 0.0
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `work` reads in one transaction; None where there is no file. Needs no right to write."""
@@ -90,6 +99,7 @@ class Database:
             # Without `mode=rw` SQLite would make a file that is deleted just now again, and follow a link to do so.
             self._connection = sqlite3.connect(f"file://{path}?mode=rw", uri=True, timeout=0, isolation_level=None)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, codec.LARGEST)
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS)
             self._inode = found.st_ino
         return self._connection
 
@@ -112,6 +122,7 @@ class Database:
         deadline = time.monotonic() + self._patience
         while True:
             try:
+                self._until = time.monotonic() + WORK_SECONDS
                 db.execute(begin)
                 done = work(db)
                 _commit(db, deadline)
@@ -152,7 +163,9 @@ class Database:
         from shlex import join  # What a passing hook does not need.
 
         names = {"path": self.where, "folder": str(self._path.parent)}
-        command = [word.format_map(names) for word in _NEXT.get(fault, _ASIDE)]
+        # Whatever lies at the place that only we write to may go; a mistyped path may lead to anybody's database.
+        ours = fault is Fault.FOREIGN and self._path.parent.name == "buildguard"
+        command = [word.format_map(names) for word in (_ASIDE if ours else _NEXT.get(fault, _ASIDE))]
         return Unavailable(fault, self.where, detail, join(command))
 
 
