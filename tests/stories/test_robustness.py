@@ -261,3 +261,15 @@ def test_a_commit_waits_once_for_the_build_that_its_hook_is_about(checkout: Chec
     done = checkout.run(*argv, agent="bob", BUILDGUARD_CHECK=check)
     assert done.status == 75
     assert checks.read_text().split() == ["ran"]
+
+
+def test_what_a_pass_printed_is_kept_through_no_link_and_as_open_as_git_s_folder(checkout: Checkout) -> None:
+    victim = checkout.write("victim", "mine\n")
+    assert checkout.buildguard("run", "--", "echo", "out", agent="ann").status == 0
+    (kept,) = (checkout.path / ".git/buildguard").glob("last-pass-*")
+    assert kept.read_text() == "out\n"
+    kept.unlink()
+    kept.symlink_to(victim)
+    assert checkout.buildguard("run", "--", "echo", "out", agent="ann").status == 0
+    assert (victim.read_text(), kept.is_symlink(), kept.read_text()) == ("mine\n", False, "out\n")
+    assert kept.stat().st_mode & 0o777 == kept.parent.stat().st_mode & 0o666

@@ -10,7 +10,7 @@ from buildguard.git import private
 
 def test_what_was_written_is_read_with_its_inode(tmp_path: Path) -> None:
     path = private.folder(tmp_path) / "note"
-    private.write(path, "name\n{inode}\n")
+    private.write(path, b"name\n{inode}\n")
     inode = path.stat().st_ino
     assert private.read(path) == (f"name\n{inode}\n", inode)
     assert list(path.parent.iterdir()) == [path]
@@ -49,7 +49,7 @@ def test_a_file_is_as_open_as_its_folder_and_a_folder_as_the_one_around_it(
     made = private.folder(tmp_path, "checkouts")
     assert made == tmp_path / "buildguard" / "checkouts"
     assert [path.stat().st_mode & 0o7777 for path in (made, made.parent)] == [folder, folder]
-    private.write(made / "note", "x")
+    private.write(made / "note", b"x")
     assert (made / "note").stat().st_mode & 0o777 == file
     assert private.folder(tmp_path, "checkouts") == made
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_put_there_leaves_nothing(tmp_path: Path) -> None:
     there = private.folder(tmp_path, "note") / "kept"
     there.touch()
     with pytest.raises(OSError, match="note"):
-        private.write(there.parent, "x")
+        private.write(there.parent, b"x")
     assert list(there.parent.parent.iterdir()) == [there.parent]
     with pytest.raises(FileNotFoundError):
-        private.write(tmp_path / "gone" / "note", "x")
+        private.write(tmp_path / "gone" / "note", b"x")
