@@ -101,9 +101,20 @@ def test_edits_of_the_same_lines_are_named_and_not_touched(here: Checkout, stage
         f"buildguard: not picked: app.txt is edited here, where {fix} changes it, too; nothing was changed\n"
         "buildguard: put the edits aside for a moment; git stash pop says if the same lines were edited\n"
         "next: git stash push -- ':(top,literal)app.txt'"
-        f" && buildguard cherry-pick --agent bob {fix} && git stash pop\n",
+        f" && {{ buildguard cherry-pick --agent bob {fix}; git stash pop; }}\n",
     )
     assert untouched(here) == before
+
+
+def test_edits_that_were_put_aside_come_back_where_the_pick_fails(here: Checkout) -> None:
+    mine = (here.path / "app.txt").read_text().replace("line 9\n", "carol's\n")
+    here.write("app.txt", mine)
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    refuse = "while read _ _ ref; do case $1:$ref in prepared:refs/heads/*) exit 1;; esac; done\n"
+    hook(here, "reference-transaction", refuse)
+    after = here.run("sh", "-c", done.last.removeprefix("next: "))
+    assert "not picked: " in after.out, after
+    assert ((here.path / "app.txt").read_text(), here.ok("stash", "list")) == (mine, "")
 
 
 def test_an_untracked_file_in_the_way_is_not_lost(here: Checkout) -> None:
