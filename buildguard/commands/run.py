@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 def run_check(
-    session: Session, command: Command, again: str | None, wait: float = 0.0, claiming: bool = True
+    session: Session,
+    command: Command,
+    again: str | None,
+    wait: float = 0.0,
+    claiming: bool = True,
+    later: str | None = None,
 ) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
-    more than 0. `again` is the command line that repeats this."""
-    return checked(session, command, _ByHand(again, wait, claiming))[0]
+    more than 0. `again` is the command line that repeats this, `later` (if another) the one that waits, too."""
+    return checked(session, command, _ByHand(again, later or again, wait, claiming))[0]
 
 
 def bare_run(session: Session, command: Command, again: str | None) -> Report:
@@ -43,9 +48,9 @@ def nested(session: Session, command: Command, again: str | None) -> Report | No
 class _ByHand:
     """Somebody asks for the check itself: the edits here are the caller's, and a wait harms nobody."""
 
-    def __init__(self, again: str | None, wait: float, claiming: bool) -> None:
+    def __init__(self, again: str | None, later: str | None, wait: float, claiming: bool) -> None:
         self.claiming = claiming
-        self._again = again
+        self._again, self._later = again, later
         self._asked = wait > 0
         self._deadline = Deadline(wait)
 
@@ -66,11 +71,7 @@ class _ByHand:
         return self._again
 
     def later(self) -> str | None:
-        """The command line that repeats this run and waits."""
-        start = "buildguard run"
-        if self._again is None or not self._again.startswith(start) or self._asked:
-            return self._again
-        return f"{start} --wait 5m{self._again.removeprefix(start)}"
+        return self._later
 
     def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         return None

@@ -117,7 +117,7 @@ class Answers(NamedTuple):
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
         following = self.next("wait")
         if ancestor.shell_with_terminal and "--agent" not in self.aim:
-            following = _with(again, "--agent", holder) or following
+            following = self.with_option(again, "--agent", holder) or following
         return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
     def status(
@@ -301,15 +301,15 @@ class Answers(NamedTuple):
         for given in (f"--build {quoted(self.build)}", f"--build={quoted(self.build)}"):
             if again is not None and given in again and "--build" in self.aim:
                 return again.replace(given, f"--build {quoted(name)}", 1)
-        return _with(again, "--build", name) or again
+        return self.with_option(again, "--build", name) or again
 
-
-def _with(again: str | None, option: str, value: str) -> str | None:
-    """One of our commands with one more option, right after its verb; None if it is none of ours."""
-    if again is None or not again.startswith("buildguard "):
-        return None
-    program, verb, rest = (*again.split(" ", 2), "")[:3]
-    return f"{program} {verb} {option} {quoted(value)} {rest}".rstrip()
+    def with_option(self, line: str | None, *option: str) -> str | None:
+        """One of our commands with one more option, right after its verb; None if it is none of ours."""
+        start = " ".join(map(quoted, self.program))
+        if line is None or not line.startswith(f"{start} "):
+            return None
+        verb, _, rest = line.removeprefix(f"{start} ").partition(" ")
+        return " ".join([start, verb, *map(quoted, option), rest]).rstrip()
 
 
 def _head_line(head: Head, now: float) -> str:

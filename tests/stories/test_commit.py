@@ -492,6 +492,19 @@ def test_the_options_of_the_git_that_called_it_stand_in_its_lines(checkout: Chec
     assert checkout.ok("log", "-1", "--format=%s") == "mine"
 
 
+def test_a_waiter_that_came_through_git_is_told_to_wait_through_git(checkout: Checkout, tmp_path: Path) -> None:
+    away = Checkout(tmp_path / "away", checkout.home)
+    away.path.mkdir()
+    checkout.write("app.txt", "BROKEN\n")
+    through = ("-C", str(checkout.path), "buildguard", "run")
+    assert away.git(*through, agent="ann").status == 1
+    busy = away.git(*through, agent="bob")
+    program = f"git -C {shlex.quote(str(checkout.path))} buildguard"
+    assert (busy.status, busy.last) == (75, f"next: {program} run --wait 5m --agent bob")
+    other = away.git(*through, "--", "false", agent="ann")
+    assert other.last == f"next: {program} run --build other --agent ann -- false"
+
+
 UNCHECKED = (
     ("-n -m x", "-m x"),
     ("-anm x", "-a -m x"),
