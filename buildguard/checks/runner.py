@@ -19,7 +19,8 @@ HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
 """Has the tokens of all runs around a process, the outermost first."""
 ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
-"""Has a line for each run around a process: the repository's common dir and the check's text, as literals."""
+"""Has a line for each run around a process: the repository's common dir and the check's text, as literals, and the
+token of the buildguard that runs it, with tabs between them."""
 
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
@@ -87,16 +88,23 @@ def scrubbed(
 
 def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> str:
     """The value of `ACTIVE_VARIABLE` in the environment of this check."""
-    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{common_dir!a} {check_text!a}".lstrip("\n")
+    from buildguard.agents.processes import token_of
+
+    line = f"{common_dir!a}\t{check_text!a}\t{token_of(os.getpid())}"
+    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{line}".lstrip("\n")
 
 
 def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
     """Whether a run of this check (of any, if None) in the repository is above us. A commit that a check makes must
-    not run the same check again: there would be no end of it."""
-    lines = environment.get(ACTIVE_VARIABLE, "").split("\n")
-    if check_text is None:
-        return any(line.startswith(f"{common_dir!a} ") for line in lines)
-    return f"{common_dir!a} {check_text!a}" in lines
+    not run the same check again: there would be no end of it. What a check left behind may have the variable long
+    after that run has ended."""
+    start = f"{common_dir!a}\t" if check_text is None else f"{common_dir!a}\t{check_text!a}\t"
+    lines = [line for line in environment.get(ACTIVE_VARIABLE, "").split("\n") if line.startswith(start)]
+    if not lines:
+        return False
+    from buildguard.agents.processes import known_dead
+
+    return not all(known_dead(line.rpartition("\t")[2]) for line in lines)
 
 
 def run(

@@ -29,6 +29,9 @@ WORK_SECONDS = 10.0
 _STEPS = 1_000_000
 """Of SQLite's virtual machine, between two looks at the clock."""
 
+OURS = "buildguard"
+"""The name of the folder in git's own that only we write to."""
+
 _LS, _ASIDE = ("ls", "-ld", "{folder}", "{path}"), ("mv", "{path}", "{path}.set-aside")
 _NEXT = {
     Fault.FOREIGN: _LS,
@@ -91,6 +94,7 @@ class Database:
             return None
         if not stat.S_ISREG(found.st_mode):
             raise self.unavailable(Fault.UNREACHABLE, "is a link or a folder or a device, not a file")
+        self._refuse_what_is_beside()
         if found.st_ino != self._inode:
             # The file was deleted under us: nobody would ever read what is written to the old one.
             self.close()
@@ -103,9 +107,18 @@ class Database:
             self._inode = found.st_ino
         return self._connection
 
+    def _refuse_what_is_beside(self) -> None:
+        """SQLite opens these itself: it would wait for ever for the writer of a pipe."""
+        for suffix in ("-journal", "-wal"):
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(os.lstat(f"{self.where}{suffix}").st_mode):
+                    raise self.unavailable(Fault.UNREACHABLE, f"has a {suffix} beside it that is no file")
+
     def _created(self) -> sqlite3.Connection:
         """The connection to a new and empty file. Others may make it, or its folder, at the same time."""
         folder = self._path.parent
+        if folder.name == OURS and folder.is_symlink():
+            raise self.unavailable(Fault.UNREACHABLE, "lies in a folder that is a link")
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
             if _shared(folder.parent):
@@ -164,7 +177,7 @@ class Database:
 
         names = {"path": self.where, "folder": str(self._path.parent)}
         # Whatever lies at the place that only we write to may go; a mistyped path may lead to anybody's database.
-        ours = fault is Fault.FOREIGN and self._path.parent.name == "buildguard"
+        ours = fault is Fault.FOREIGN and self._path.parent.name == OURS
         command = [word.format_map(names) for word in (_ASIDE if ours else _NEXT.get(fault, _ASIDE))]
         return Unavailable(fault, self.where, detail, join(command))
 

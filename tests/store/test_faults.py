@@ -115,6 +115,14 @@ def test_the_next_command_can_be_run_and_sets_aside_what_is_of_no_use(bad: Bad, 
         good(path)
 
 
+def test_nothing_is_made_in_a_folder_of_ours_that_is_a_link(path: Path) -> None:
+    elsewhere = path.parent.with_name("elsewhere")
+    elsewhere.mkdir()
+    path.parent.symlink_to(elsewhere)
+    assert one_line(fault_of(path), path, "lies in a folder that is a link")
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_file_of_anybody_s_is_not_moved_away(path: Path) -> None:
     path = path.parent.with_name("mine") / "bookmarks.db"
     foreign("CREATE TABLE bookmark (url TEXT)")(path)

@@ -358,3 +358,24 @@ def test_another_database_serves_several_clones_apart(checkout: Checkout, tmp_pa
     clone = Checkout(tmp_path / "clone", checkout.home)
     checkout.ok("clone", "-q", str(checkout.path), str(clone.path))
     assert json.loads(clone.buildguard("status", "--db", shared, "--json", agent="bob").out)["fixer"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("check = " + "[" * 2000, "is not TOML: nested too deeply"),
+        ("wait = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        (".".join(["a"] * 102) + " = 1", "a key has more than 100 parts"),
+        ("[" + ".".join(["a"] * 20_000) + "]", "a key has more than 100 parts"),
+    ],
+)
+def test_a_file_that_would_take_the_parser_down_is_one_clear_line(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / ".buildguard.toml").write_text(text)
+    with pytest.raises(SettingsError, match=rf"^[^\n]*\.buildguard\.toml: {why}[^\n]*$"):
+        load({}, {}, tmp_path)
+
+
+def test_a_key_may_have_a_hundred_dots(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").write_text(".".join(["a"] * 101) + " = 1")
+    with pytest.raises(SettingsError, match="unknown key 'a'"):
+        load({}, {}, tmp_path)
