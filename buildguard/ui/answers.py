@@ -171,15 +171,19 @@ class Answers(NamedTuple):
             if not landing.loose:
                 return ["this commit has what makes it pass"], None
         if landing is None:
-            return [f"passes here, and nothing of it is committed yet{held}"], self.give_back(answer)
+            lines = [f"passes here, and nothing of it is committed yet{held}"]
+            if self._mine(answer):
+                lines.append(f"commit what makes it pass; if that is nothing: {self.next('release')}")
+            # Never `release` as the next command: who obeys would give his word for what he has not seen.
+            return lines, self.git("status")
         loose = some(landing.loose)
         what = "the rest of what" if answer.outcome is Outcome.LANDED else "what"
         line = f"passes here, but {what} changed since it failed is not committed: {loose}{held}"
         return [line], self.commit_of(landing.loose, landing.changed)
 
-    def give_back(self, answer: Answer) -> str | None:
-        """What a holder does whose fix nobody can see in the files."""
-        return self.next("release") if self._mine(answer) else None
+    def git(self, *words: str) -> str:
+        """A git command, with the options of the git that called us."""
+        return " ".join(map(quoted, (*(self.program[:-1] or ("git",)), *words)))
 
     def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
         """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""
@@ -190,7 +194,7 @@ class Answers(NamedTuple):
         commit = command([*self.program, "commit", *self.aim, "-m", "Fix the build", "--", *paths])
         added = command([*git, "add", "--", *new]) if new else ""
         if commit is None or added is None:
-            return " ".join(map(quoted, (*git, "status", "--short")))
+            return self.git("status", "--short")
         return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
