@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from testing.breakage import fix, next_command, repository, shared_breakage
+from testing.breakage import first_command, fix, next_command, repository, shared_breakage
 from testing.picking import FIX, conflicting, fixed, hook, slow, untouched, without_the_fix
 from testing.support import Checkout, Following, ended, eventually
 
@@ -394,7 +394,7 @@ def test_an_agent_in_the_middle_of_something_is_not_sent_in_a_circle(tmp_path: P
     refused = other.git("commit", "--no-edit", agent="bob")
     below = Checkout(other.path / "docs", other.home)
     assert next_command(refused.both)[:2] == ["buildguard", "cherry-pick"]
-    told = below.run(*next_command(refused.both))
+    told = below.run(*first_command(refused.both))
     assert below.run(*next_command(told.out)).status == 0
     done = below.git("commit", "--no-edit", agent="bob")
     assert done.status == 0, done
