@@ -128,7 +128,11 @@ class Answers(NamedTuple):
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
         shown = [view, *(one for one in others if everything or self._matters(one))]
-        lines = [line for one in shown for line in phrases.status(one, snapshot.now, self.checkout, self.build)]
+        lines = [
+            line
+            for one in shown
+            for line in phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True)
+        ]
         lines += [_head_line(head, snapshot.now), *notes]
         if answer.agent is not None:
             lines.append(f"you are {phrases.who(answer.agent)}")
