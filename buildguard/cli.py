@@ -109,7 +109,8 @@ def run_command(check: tuple[str, ...], claim: bool | None, **options: Any) -> N
     if inner is not None:
         _end(session, inner)
     wait = session.settings.wait if options.get("wait") is not None else 0.0
-    _end(session, run.run_check(session, command, again, wait, _claims(session, claim)))
+    later = None if wait > 0 else session.answers.with_option(again, "--wait", "5m")
+    _end(session, run.run_check(session, command, again, wait, _claims(session, claim), later))
 
 
 @cli.command("hook", context_settings=_FIRST_WORD_ENDS)

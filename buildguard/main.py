@@ -4,6 +4,7 @@ A passing hook costs mostly what it loads: here and below, functions load what o
 """
 
 import atexit
+import errno
 import gc
 import os
 import signal
@@ -72,6 +73,9 @@ def _broken_off(error: BaseException, given: Sequence[str]) -> "Report":
         return unavailable(error)
     if isinstance(error, KeyboardInterrupt):
         return Report("interrupted", Exit.INTERRUPTED, ("interrupted",), _repeated(given))
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        line = "error: there are too few file descriptors for buildguard (ulimit -n)"
+        return Report("usage", Exit.USAGE, (line,), "ulimit -n")
     path = report_bug(error)
     line = f"error: a bug in buildguard: {type(error).__name__}: {error}; the report is in {path}"
     return Report("bug", Exit.BUG, (line,), command(["cat", str(path)]))

@@ -17,6 +17,8 @@ LONGEST = 7 * 24 * 3600.0
 MOST_SLOTS = 1000
 _LARGEST = 1 << 20
 """Bytes that a settings file may have."""
+_MOST_PARTS = 100
+"""Dots in a key."""
 _DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -191,12 +193,17 @@ def _table(path: Path, in_project: bool) -> Mapping[str, object] | None:
         return None
     table: object = plain(text)
     if table is None:
+        # The time that a key takes grows with the square of its parts.
+        if any(line.partition("=")[0].count(".") > _MOST_PARTS for line in text.split("\n")):
+            raise SettingsError(f"{path}: a key has more than {_MOST_PARTS} parts")
         import tomllib
 
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"{path}: is not TOML: {error}") from error
+        except RecursionError:
+            raise SettingsError(f"{path}: is not TOML: nested too deeply") from None
+        except ValueError as error:  # also of a number with thousands of digits
+            raise SettingsError(f"{path}: is not TOML: {str(error)[:200]}") from error
     for key in ("tool", "buildguard") if in_project else ():
         if not isinstance(table, dict) or key not in table:
             return None

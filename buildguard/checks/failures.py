@@ -124,8 +124,9 @@ def _filled(templates: Iterable[str], fields: dict[str, str]) -> str:
             text = template.format_map(steady)
         except KeyError:
             continue
-        folder = steady.get("folder", "")
-        return _presentable(f"{folder}/{text}" if folder and not text.startswith(f"{folder}/") else text)
+        folder, of = steady.get("folder", ""), steady.get("of", "")
+        text = f"{folder}/{text}" if folder and not text.startswith(f"{folder}/") else text
+        return _presentable(f"{text} (of {of})" if of else text)
     return ""
 
 
@@ -184,22 +185,34 @@ def _report_ids(report: Path, not_before: float | None, root: Path | None) -> se
         # Opening a pipe would wait for its writer.
         if stale or not stat.S_ISREG(status.st_mode) or status.st_size > MAX_REPORT:
             return set()
-        cases = list(_failed_cases(report.read_bytes()))
+        cases = _failed_cases(report.read_bytes())
     except (OSError, ValueError, LookupError, SyntaxError):
         return set()
     given = [{name: _without(root, value).strip() for name, value in case.items()} for case in cases]
     return {_case_id(case) for case in given} - {""}
 
 
-def _failed_cases(content: bytes) -> Iterator[dict[str, str]]:
-    """The attributes of the test cases that failed, with the file of their suite. Raises what the parser raises."""
+def _failed_cases(content: bytes) -> list[dict[str, str]]:
+    """The attributes of the test cases that failed and did not pass when they were tried again, with the file of
+    their suite. Raises what the parser raises, and ValueError for a document type: entities may be endless."""
     from xml.etree import ElementTree as ET
 
-    tree = ET.fromstring(content)  # noqa: S314 - expat bounds what entities may grow to
+    class Builder(ET.TreeBuilder):
+        def doctype(self, *_: str | None) -> None:
+            raise ValueError("a report has no document type")
+
+    tree = ET.fromstring(content, ET.XMLParser(target=Builder()))  # noqa: S314
+    failed: dict[tuple[str | None, ...], dict[str, str]] = {}
+    passed = set()
     for suite in (tree, *tree.iterfind(".//{*}testsuite")):
         for case in suite.iterfind("{*}testcase"):
+            given = {"file": suite.get("file", "") or suite.get("name", ""), **case.attrib}
+            named = (given["file"], given.get("classname"), given.get("name"))
             if case.find("{*}failure") is not None or case.find("{*}error") is not None:
-                yield {"file": suite.get("file", "") or suite.get("name", ""), **case.attrib}
+                failed[named] = given
+            elif case.find("{*}skipped") is None:
+                passed.add(named)
+    return [case for named, case in failed.items() if named not in passed]
 
 
 def _case_id(case: dict[str, str]) -> str:

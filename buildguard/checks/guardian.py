@@ -30,7 +30,12 @@ class Guardian:
         os.close(spare)
         # We hold both ends: to write when the guardian was killed would kill the check with SIGPIPE.
         self._heard, self._lifeline = os.pipe()
-        self.wake, self._woken = os.pipe()
+        try:
+            self.wake, self._woken = os.pipe()
+        except OSError:
+            os.close(self._heard)
+            os.close(self._lifeline)
+            raise
         os.set_blocking(self._woken, False)
         self._pid = os.fork()
         if not self._pid:

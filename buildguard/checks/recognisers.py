@@ -25,8 +25,9 @@ COULD_NOT_TEST: Final = (
 """How pytest ends that did not fail, and did not get to its tests or through them."""
 FOLDER: Final = (
     r"(?:rootdir: ?|g?make(?:\[\d+\])?: Entering directory [`'])(?P<folder>[^,']*)|g?make(?:\[\d+\])?: Leaving"
+    r"|> (?P<of>@?[\w./-]+)@\d[\w.+-]* [\w:.-]+$"
 )
-"""How pytest and make tell in which folder the following lines come about."""
+"""How pytest and make tell in which folder the following lines come about, and npm of which package they are."""
 
 
 class Recogniser(NamedTuple):
@@ -71,6 +72,17 @@ RECOGNISERS: Final = (
         ("{package} [{reason}]",),
     ),
     Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):\d+:\d+: (?P<message>.+)"),
+    Recogniser(
+        "go test -json",
+        r'\{(?:"Time":"[^"]*",)?"Action":"fail","Package":"(?P<package>[^"]+)","Test":"(?P<test>[^"]+)"',
+        ("{package} {test}",),
+    ),
+    Recogniser("gotestsum", r"=== FAIL: (?P<package>\S+) (?P<test>\S+) \(", ("{package} {test}",)),
+    Recogniser(
+        "cargo nextest",
+        r"\s+(?:FAIL|TIMEOUT|ABORT|SIG[A-Z]+) \[\s*[\d.]+s\] (?:\(\s*\d+/\d+\) )?(?P<test>\S+ \S+)$",
+        ("{test}",),
+    ),
     Recogniser("cargo test", rf"test (?P<test>\S.*?){_OF_RUST} \.\.\. FAILED$", ("{crate} {test}",), under=_CRATE),
     Recogniser(
         "jest",
@@ -78,6 +90,32 @@ RECOGNISERS: Final = (
         ("{file} › {test}",),
         above=r"\s*(?:PASS\s|FAIL\s+(?:\S.* )?(?P<file>\S+\.\w+)(?: \([\d.]+ m?s\))?$)",
         reach=FAR,
+    ),
+    Recogniser(
+        "node --test as TAP, but for a test around others that failed",
+        r"\s*failureType: '(?!subtestsFailed')",
+        ("{file} > {test}",),
+        above=r"\s*location: '(?P<file>[^']+?):\d+:\d+'$",
+        under=r"\s*not ok \d+ - (?:.* # (?:SKIP|TODO)\b|(?P<test>.+))",
+    ),
+    Recogniser(
+        "node --test, but for a test around others that failed",
+        r"\s+(?!'\d+ subtests? failed'$)\S",
+        ("{file} > {test}",),
+        above=r"✖ (?P<test>.+) \([\d.]+m?s\)$",
+        under=r"test at (?P<file>.+?):\d+:\d+$",
+    ),
+    Recogniser(
+        "bats and others that tell in TAP where a test is",
+        r"not ok \d+ (?:- )?(?P<test>(?!.* # (?:skip|SKIP|todo|TODO)\b).+)$",
+        ("{file} > {test}",),
+        below=r"#\s+\((?:in test file|from function .* in(?: test)? file) (?P<file>[^,]+), line \d+",
+    ),
+    Recogniser(
+        "Gradle",
+        r"(?P<test>[\w.$]+ > .+) FAILED$",
+        ("{task} {test}",),
+        under=r"> Task (?P<task>\S+)",
     ),
     Recogniser(
         "vitest",
@@ -112,12 +150,17 @@ RECOGNISERS: Final = (
     ),
     Recogniser(
         "file:line:col: error: message [code], as of mypy, gcc, clang, pyright",
-        _FILE + _PLACE + r"(?::| -) (?:fatal )?error: (?P<message>.*?)"
+        _FILE + _PLACE + r"(?::| -) (?:fatal )?error: (?!\[GHC-)(?P<message>.*?)"
         r"(?:(?<!\s)\s+[\[(](?P<code>[a-zA-Z-][\w.,=+/-]+)[\])])?$",
         # Where mypy --pretty wraps a message depends on the terminal and on the length of the line's number.
         ("{file} {code}: {message}", "{file} {wrapped}", "{file}: {message}"),
         below=r"(?!\S+:\d+: )(?:\S.*  | ?)\[(?P<wrapped>[a-z][a-z-]+)\]$",
         reach=2,
+    ),
+    Recogniser(
+        "GHC, the message in the next line",
+        _FILE + r":\d+:\d+(?:-\d+)?: error:(?: \[(?P<code>GHC-\d+)\])?$",
+        below=r"\s+(?:• )?(?P<message>\S.*)",
     ),
     Recogniser("tsc, of the project", r"error (?P<code>TS\d+): (?P<message>.+)", ("{code}: {message}",)),
 )

@@ -1,12 +1,14 @@
 """Runs a check and judges it."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from enum import Enum
+from errno import EMFILE, ENFILE
 from signal import SIGKILL, Signals
-from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError
+from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildguard.checks.guardian import ASKING_TO_END, Guardian
@@ -22,7 +24,8 @@ COMMIT_VARIABLE: Final = "BUILDGUARD_COMMIT"
 RUN_VARIABLE: Final = "BUILDGUARD_RUN"
 """Has the tokens of all runs around a process, the outermost first."""
 ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
-"""Has a line for each run around a process: the repository's common dir and the check's text, as literals."""
+"""Has a line for each run around a process: the repository's common dir and the check's text, as literals, and the
+token of the buildguard that runs it, with tabs between them."""
 
 # What git says of the commit in hand, and a commit that a test makes must not inherit.
 _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL", "DATE")}
@@ -103,16 +106,31 @@ def scrubbed(
 
 def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> str:
     """The value of `ACTIVE_VARIABLE` in the environment of this check."""
-    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{common_dir!a} {check_text!a}".lstrip("\n")
+    from buildguard.agents.processes import token_of
+
+    line = f"{common_dir!a}\t{check_text!a}\t{token_of(os.getpid())}"
+    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{line}".lstrip("\n")
+
+
+def run_by_us(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a check that this process runs in the place of the one that asked for it."""
+    from buildguard.agents.processes import token_of
+
+    line = environment.get(ACTIVE_VARIABLE, "").rpartition("\t")[0]
+    return {**environment, ACTIVE_VARIABLE: f"{line}\t{token_of(os.getpid())}"}
 
 
 def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
     """Whether a run of this check (of any, if None) in the repository is above us. A commit that a check makes must
-    not run the same check again: there would be no end of it."""
-    lines = environment.get(ACTIVE_VARIABLE, "").split("\n")
-    if check_text is None:
-        return any(line.startswith(f"{common_dir!a} ") for line in lines)
-    return f"{common_dir!a} {check_text!a}" in lines
+    not run the same check again: there would be no end of it. What a check left behind may have the variable long
+    after that run has ended."""
+    start = f"{common_dir!a}\t" if check_text is None else f"{common_dir!a}\t{check_text!a}\t"
+    lines = [line for line in environment.get(ACTIVE_VARIABLE, "").split("\n") if line.startswith(start)]
+    if not lines:
+        return False
+    from buildguard.agents.processes import known_dead
+
+    return not all(known_dead(line.rpartition("\t")[2]) for line in lines)
 
 
 def run(
@@ -156,6 +174,9 @@ def run(
             guardian = stack.enter_context(closing(guarded()))
             check = _started(command, environment, cwd, (stdout, stderr), guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+                stack.close()
+                return _plainly(command, environment, cwd, timeout, inconclusive, (stdout, stderr))
             status, why = _not_started(command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
         output = Output(check, (stdout, stderr), guardian.wake, over, write)
@@ -188,6 +209,31 @@ def _started(
         env={**environment, RUN_VARIABLE: tokens},
         **guardian.options,
     )
+
+
+def _plainly(
+    command: Command,
+    environment: Mapping[str, str],
+    cwd: str | os.PathLike[str],
+    timeout: float | None,
+    inconclusive: Collection[int],
+    sinks: tuple[int, int],
+) -> Result:
+    """Run it where there are no descriptors left to watch it with: its verdict stands, its output is not read."""
+    began = time.monotonic()
+    try:
+        # With our own stdin, because the null device would take a descriptor.
+        out, err = sinks
+        status = subprocess.call(
+            command.argv, cwd=cwd, env=dict(environment), timeout=timeout, stdout=out, stderr=err
+        )
+        verdict, why = _judged(128 - status if status < 0 else status, b"", inconclusive)
+        return Result(verdict, status, why, time.monotonic() - began, b"")
+    except TimeoutExpired:
+        verdict, status, why = Verdict.INCONCLUSIVE, None, f"timed out after {timeout:g} s"
+    except (OSError, ValueError, IndexError, SubprocessError) as error:
+        verdict, (status, why) = Verdict.INCONCLUSIVE, _not_started(command, error)
+    return Result(verdict, status, why, time.monotonic() - began, b"")
 
 
 def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[Verdict, str]:

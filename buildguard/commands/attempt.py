@@ -15,7 +15,7 @@ from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Outcome, Run, Snapshot
 from buildguard.commands.handoff import asked_for
 from buildguard.commands.showing import breakages, proved
-from buildguard.git import files
+from buildguard.git import files, private
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.runs.looking_on import Audience
@@ -230,17 +230,15 @@ def _output_file(repository: Repository, check: str) -> Path:
 
 def _keep_output(repository: Repository, check: str, output: bytes) -> None:
     """Keep what a pass printed. Where that cannot be written, a failure only has more ids."""
-    path = _output_file(repository, check)
     try:
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(output[-_KEPT_OUTPUT:])
+        private.folder(repository.git_dir)
+        private.write(_output_file(repository, check), output[-_KEPT_OUTPUT:])
     except OSError:
         return
 
 
 def _kept_output(repository: Repository, check: str) -> bytes:
     try:
-        with _output_file(repository, check).open("rb") as file:
-            return file.read(_KEPT_OUTPUT)
+        return private.read(_output_file(repository, check), _KEPT_OUTPUT)[0].encode(errors="surrogateescape")
     except OSError:
         return b""

@@ -124,7 +124,8 @@ def _stopped(session: Session, error: GitFault, done: Sequence[Pick], commits: S
         put_aside = session.git(
             "stash", "push", *(["--include-untracked"] if error.untracked else []), "--", *named
         )
-        following = f"{put_aside} && {again} && {session.git('stash', 'pop')}"
+        # Back in any case: where the pick fails, too, nobody's edits stay put aside.
+        following = f"{put_aside} && {{ {again}; {session.git('stash', 'pop')}; }}"
     elif following is None:
         lines.append("make its change by hand, and commit")
     return Report("failed", Exit.FAILED, tuple(lines), following or session.git("show", first), extra=extra)

@@ -199,7 +199,7 @@ class _Story:
             return None
         result = Result(Verdict.FAILED, 1, "", 0.0, b"")
         tried = Attempt(the_check(session, ("true",)), result, found.run._replace(checkout=session.checkout))
-        return handed_on_after_waking(session, tried._replace(snapshot=self.began), moment)
+        return handed_on_after_waking(session, tried._replace(snapshot=self.began), moment, self.again)
 
     def _ran_out(self, session: Session, moment: Moment) -> Report:
         view, now = moment.holder or moment.concerning, moment.snapshot.now

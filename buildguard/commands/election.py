@@ -31,7 +31,7 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
         return report
     found = session.coordinate(lambda _: elsewhere.handed_on(session, tried.run, known)) or tried.run
     if isinstance(found, Report):
-        return found
+        return _going_on(found, turn.repeat())
     # To look for a fix may have taken seconds.
     if not turn.lives():
         return turn.gone()
@@ -71,11 +71,12 @@ def wait(session: Session, tried: Attempt, answer: Answer, turn: Turn) -> Report
     if moment.holder is not None:
         ran_out = f"the wait of {span(leave.seconds)} ran out"
         return session.answers.busy(_as_of(moment, answer), "", [ran_out], turn.later())
-    return handed_on_after_waking(session, tried, moment) or turn.woken()
+    return handed_on_after_waking(session, tried, moment, turn.repeat()) or turn.woken()
 
 
-def handed_on_after_waking(session: Session, tried: Attempt, moment: Moment) -> Report | None:
-    """Where the fix is if it is not in this tree: to check again would only show that."""
+def handed_on_after_waking(session: Session, tried: Attempt, moment: Moment, again: str | None) -> Report | None:
+    """Where the fix is if it is not in this tree: to check again would only show that. `again` is the command that
+    goes on once it is."""
     history = session.coordinate(lambda guard: guard.history())
     for event in history or ():
         if tried.snapshot is not None and event.id > tried.snapshot.last_event:
@@ -85,7 +86,12 @@ def handed_on_after_waking(session: Session, tried: Attempt, moment: Moment) -> 
     run = tried.run if head == tried.run.head else tried.run._replace(head=head, files="")
     known = Known(history or (), moment.snapshot.now)
     found = session.coordinate(lambda _: elsewhere.handed_on(present, run, known))
-    return found if isinstance(found, Report) else None
+    return _going_on(found, again) if isinstance(found, Report) else None
+
+
+def _going_on(report: Report, again: str | None) -> Report:
+    """The same, whose next command goes on with what the caller wanted once the fix is in its tree."""
+    return report._replace(next=f"{report.next} && {again}") if report.next and again else report
 
 
 def _as_of(moment: Moment, answer: Answer) -> Answer:

@@ -20,11 +20,13 @@ def run_check(
     again: str | None,
     wait: float = 0.0,
     claiming: bool = True,
+    later: str | None = None,
     reuses: bool = False,
 ) -> Report:
     """`buildguard run`: the verdict of the check, and on failure who fixes it. Waits only if `wait` (seconds) is
-    more than 0. `again` is the command line that repeats this. `reuses`: a pass of before will do."""
-    return checked(session, command, _ByHand(again, wait, claiming, reuses))[0]
+    more than 0. `again` is the command line that repeats this, `later` (if another) the one that waits, too.
+    `reuses`: a pass of before will do."""
+    return checked(session, command, _ByHand(again, later or again, wait, claiming, reuses))[0]
 
 
 def bare_run(session: Session, command: Command, again: str | None) -> Report:
@@ -50,10 +52,10 @@ class _ByHand:
 
     patient = True
 
-    def __init__(self, again: str | None, wait: float, claiming: bool, reuses: bool) -> None:
+    def __init__(self, again: str | None, later: str | None, wait: float, claiming: bool, reuses: bool) -> None:
         self.claiming = claiming
         self.reuses = reuses
-        self._again = again
+        self._again, self._later = again, later
         self._asked = wait > 0
         self._deadline = Deadline(wait)
 
@@ -74,11 +76,7 @@ class _ByHand:
         return self._again
 
     def later(self) -> str | None:
-        """The command line that repeats this run and waits."""
-        start = "buildguard run"
-        if self._again is None or not self._again.startswith(start) or self._asked:
-            return self._again
-        return f"{start} --wait 5m{self._again.removeprefix(start)}"
+        return self._later
 
     def not_ours(self, tried: Attempt, known: "Known") -> Report | None:
         return None

@@ -57,12 +57,13 @@ def proved(
     is looked at here unless its runner has `watched` them."""
     watched = watched or files.watched(repository, before)
     passed = result.verdict is Verdict.PASSED
+    here = breakages(snapshot, session.checkout)
+    known = watched.steady and not ((here or not passed) and files.hidden(repository))
     showed = showed._replace(
-        files=before.tree if watched.steady else "", good=good_head(snapshot, showed.check, repository.tree)
+        files=before.tree if known else "", good=good_head(snapshot, showed.check, repository.tree)
     )
     clean = bool(showed.files) and showed.files == repository.tree
     showed = showed._replace(clean=clean, good=showed.good and (passed or not clean))
-    here = breakages(snapshot, session.checkout)
     written = watched.written.union(*(proof.written for proof in snapshot.proofs if proof.check == showed.check))
     tree = committed() if committed and here and passed else ""
     left_out = frozenset(written)

@@ -64,8 +64,8 @@ def _made(repository: Repository, folder: str) -> str:
                 return name
         name = f"{folder}-{os.urandom(6).hex()}"
         with suppress(ValueError):  # a git dir that lies elsewhere: nobody can tell when it is gone
-            private.write(registered / name, f"{git_dir.relative_to(common_dir)}\n{{inode}}\n")
-        private.write(ours / "checkout", f"{name}\n{{inode}}\n")
+            private.write(registered / name, b"%b\n{inode}\n" % os.fsencode(git_dir.relative_to(common_dir)))
+        private.write(ours / "checkout", f"{name}\n{{inode}}\n".encode())
         return name
     finally:
         os.close(lock)

@@ -87,6 +87,17 @@ def tree_without(repository: Repository, files: Files, written: frozenset[str]) 
         return ""
 
 
+def hidden(repository: Repository) -> bool:
+    """Whether git was told to overlook edits here (assume-unchanged, or skip-worktree of a file that is there): so
+    the files are not known, whatever it lists. True where git does not say."""
+    top = repository.top or Path()
+    try:
+        rows = repository.verbatim("ls-files", "-v", "-z").split("\0")
+    except GitFault:
+        return True
+    return any(row[0].islower() or (row[0] == "S" and os.path.lexists(top / utf8(row[2:]))) for row in rows if row)
+
+
 def watched(repository: Repository, before: Files, patience: float = PATIENCE_SECONDS) -> Watched:
     """Compare the files at the end of a run with those of its beginning. One git process, but where a submodule has
     another commit than the index: git does not say which."""

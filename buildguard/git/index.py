@@ -1,6 +1,7 @@
 """The index that a commit is made from: as it was at one moment, and copies of it that take no lock."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,8 +73,10 @@ def current(repository: Repository) -> Index | None:
     """The index as it is now; None where it does not exist."""
     place = path(repository)
     try:
-        with place.open("rb") as file:
-            return Index(place, file.read(), os.fstat(file.fileno()).st_mtime_ns)
+        # A pipe would keep us waiting, and a device has no end.
+        with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            found = os.fstat(file.fileno())
+            return Index(place, file.read(), found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
     except OSError:
         return None
 

@@ -25,13 +25,13 @@ def folder(git_dir: Path, *names: str) -> Path:
     return path
 
 
-def write(path: Path, text: str) -> None:
-    """Put a file there at once, as open as its folder; `{inode}` in the text is its own inode. Raises `OSError`."""
+def write(path: Path, content: bytes) -> None:
+    """Put a file there at once, as open as its folder; `{inode}` in it becomes its own inode. Raises `OSError`."""
     aside = path.with_name(f".{os.urandom(8).hex()}")
     try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             os.fchmod(file.fileno(), path.parent.stat().st_mode & 0o666)
-            file.write(text.replace("{inode}", str(os.fstat(file.fileno()).st_ino)))
+            file.write(content.replace(b"{inode}", b"%d" % os.fstat(file.fileno()).st_ino))
         aside.rename(path)
     except OSError:
         aside.unlink(missing_ok=True)

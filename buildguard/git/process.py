@@ -47,8 +47,10 @@ def call(
     within: float | None = ANSWER_SECONDS,
 ) -> Done:
     """One git command, killed if it takes longer than `within` seconds. Raises `GitFault` without git, or then."""
-    # No lock, and English; not by LC_ALL=C, which the user's filters would get, too, and then write garbage.
-    asking = {**environment, "GIT_OPTIONAL_LOCKS": "0", "LANGUAGE": "C"}
+    # No lock, and English; not by LC_ALL=C, which the user's filters would get, too, and then write garbage. And no
+    # other meaning of our paths.
+    asking = {name: value for name, value in environment.items() if not name.endswith("_PATHSPECS")}
+    asking |= {"GIT_OPTIONAL_LOCKS": "0", "LANGUAGE": "C"}
     # Files, not pipes: a process that git leaves behind keeps a pipe open, and we would wait for that one, too.
     with _scratch() as given, _scratch() as out, _scratch() as err:
         given.write((stdin or "").encode(errors="surrogateescape"))

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from buildguard.checks.guardian import Unguarded
 from buildguard.checks.output import LOOK_EVERY, ready
-from buildguard.checks.runner import Order, Verdict, run
+from buildguard.checks.runner import Order, Verdict, run, run_by_us
 from buildguard.git.files import Watched
 from buildguard.runs.ending import Ending, leave
 from buildguard.runs.output_log import Writer
@@ -52,7 +52,8 @@ def serve(
 
 def _serve(folder: str, logs: tuple[int, int], sink: "_Sink", order: Order, look: Callable[[], Watched]) -> None:
     there = _Onlookers(folder)
-    order = order._replace(stdout=logs[0], stderr=logs[1])
+    # Ours, for the one who asked may be gone while the check goes on.
+    order = order._replace(environment=run_by_us(order.environment), stdout=logs[0], stderr=logs[1])
     done = run(
         **order._asdict(), write=sink.write, guarded=Unguarded, caller_lives=lambda: not sink.broken and there.any()
     )

@@ -17,8 +17,9 @@ PLAIN = (Path(__file__).parent / "entries" / "hook").read_bytes()
 _CALL = b"command -v buildguard >/dev/null 2>&1 && exec buildguard hook\n"
 _MARK = b"# Put here by `buildguard install`; `buildguard uninstall` restores what was here before. Sum: "
 _KEPT = ".before-buildguard"
+# Not after its own name: another tool may have renamed it since.
 _CHAIN = f"""\
-kept="${{0%/*}}"; kept="${{kept%/}}{_KEPT}/${{0##*/}}"
+kept="${{0%/*}}"; kept="${{kept%/}}{_KEPT}/pre-commit"
 [ ! -x "$kept" ] || "$kept" "$@" || exit $?
 """.encode()
 
@@ -92,6 +93,8 @@ def put(hook: Path, python: str | None) -> HookChange:
         if not ours and os.path.lexists(hook):
             _keep(hook, before)
         with draft(hook, wanted, 0o777) as new:
+            # As open as the folder, whatever the umask: others of a group have to run it, too.
+            new.chmod(0o700 | hook.parent.stat().st_mode & 0o055)
             new.replace(hook)
     except OSError:
         if not ours:

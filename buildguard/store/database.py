@@ -24,14 +24,24 @@ LOCKED_AGAIN_BOUND = 0.1
 """Seconds that a call waits for a lock after one that waited in vain: a hook that makes five calls waits once."""
 RETRY_SECONDS = (0.001, 0.010)
 
+WORK_SECONDS = 10.0
+"""How long SQLite may compute in one transaction: a table may be a view that somebody put there, without an end."""
+_STEPS = 1_000_000
+"""Of SQLite's virtual machine, between two looks at the clock."""
+
+OURS = "buildguard"
+"""The name of the folder in git's own that only we write to."""
+
 _LS, _ASIDE = ("ls", "-ld", "{folder}", "{path}"), ("mv", "{path}", "{path}.set-aside")
 _NEXT = {
+    Fault.FOREIGN: _LS,
+    Fault.NEWER: ("buildguard", "--version"),
     Fault.LOCKED: ("fuser", "-v", "{path}"),
     Fault.FULL: ("df", "-h", "{folder}"),
     Fault.READ_ONLY: _LS,
     Fault.UNREACHABLE: _LS,
 }
-"""The command that mends a fault or shows why it is there; any other database is set aside."""
+"""The command that mends a fault or shows why it is there; one that is of no use, and ours, is set aside."""
 _DAMAGED = (Fault.DAMAGED, "is damaged ({error})")
 _FULL = (Fault.FULL, "the disk is full")
 _FAULTS = {
@@ -39,6 +49,7 @@ _FAULTS = {
     sqlite3.SQLITE_READONLY: (Fault.READ_ONLY, "cannot be written"),
     sqlite3.SQLITE_NOTADB: (Fault.FOREIGN, "is not a database"),
     sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_INTERRUPT: (Fault.DAMAGED, f"takes longer than {WORK_SECONDS:g} s to read"),
     **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG), _DAMAGED),
 }
 """What an error of SQLite's stands for, and the end of the sentence that begins with the file's name."""
@@ -55,6 +66,7 @@ class Database:
         self._bound = self._patience = bound
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._until = 0.0
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `work` reads in one transaction; None where there is no file. Needs no right to write."""
@@ -82,6 +94,7 @@ class Database:
             return None
         if not stat.S_ISREG(found.st_mode):
             raise self.unavailable(Fault.UNREACHABLE, "is a link or a folder or a device, not a file")
+        self._refuse_what_is_beside()
         if found.st_ino != self._inode:
             # The file was deleted under us: nobody would ever read what is written to the old one.
             self.close()
@@ -90,12 +103,22 @@ class Database:
             # Without `mode=rw` SQLite would make a file that is deleted just now again, and follow a link to do so.
             self._connection = sqlite3.connect(f"file://{path}?mode=rw", uri=True, timeout=0, isolation_level=None)
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, codec.LARGEST)
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._until, _STEPS)
             self._inode = found.st_ino
         return self._connection
+
+    def _refuse_what_is_beside(self) -> None:
+        """SQLite opens these itself: it would wait for ever for the writer of a pipe."""
+        for suffix in ("-journal", "-wal"):
+            with suppress(FileNotFoundError):
+                if not stat.S_ISREG(os.lstat(f"{self.where}{suffix}").st_mode):
+                    raise self.unavailable(Fault.UNREACHABLE, f"has a {suffix} beside it that is no file")
 
     def _created(self) -> sqlite3.Connection:
         """The connection to a new and empty file. Others may make it, or its folder, at the same time."""
         folder = self._path.parent
+        if folder.name == OURS and folder.is_symlink():
+            raise self.unavailable(Fault.UNREACHABLE, "lies in a folder that is a link")
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
             if _shared(folder.parent):
@@ -112,6 +135,7 @@ class Database:
         deadline = time.monotonic() + self._patience
         while True:
             try:
+                self._until = time.monotonic() + WORK_SECONDS
                 db.execute(begin)
                 done = work(db)
                 _commit(db, deadline)
@@ -152,7 +176,9 @@ class Database:
         from shlex import join  # What a passing hook does not need.
 
         names = {"path": self.where, "folder": str(self._path.parent)}
-        command = [word.format_map(names) for word in _NEXT.get(fault, _ASIDE)]
+        # Whatever lies at the place that only we write to may go; a mistyped path may lead to anybody's database.
+        ours = fault is Fault.FOREIGN and self._path.parent.name == OURS
+        command = [word.format_map(names) for word in (_ASIDE if ours else _NEXT.get(fault, _ASIDE))]
         return Unavailable(fault, self.where, detail, join(command))
 
 

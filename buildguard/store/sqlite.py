@@ -130,7 +130,7 @@ class SqliteStore:
         fault, detail = Fault.FOREIGN, "is a database of another program or of an older buildguard"
         if application == APPLICATION:
             detail = f"was made by another buildguard (schema {version}; this one knows {VERSION})"
-            fault = Fault.NEWER
+            fault = Fault.NEWER if version > VERSION else Fault.FOREIGN
         elif not (application or version or db.execute("SELECT 1 FROM sqlite_master").fetchone()):
             return False
         raise self._database.unavailable(fault, detail)

@@ -117,7 +117,7 @@ class Answers(NamedTuple):
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
         following = self.next("wait")
         if ancestor.shell_with_terminal and "--agent" not in self.aim:
-            following = _with(again, "--agent", holder) or following
+            following = self.with_option(again, "--agent", holder) or following
         return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
     def status(
@@ -128,7 +128,11 @@ class Answers(NamedTuple):
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
         shown = [view, *(one for one in others if everything or self._matters(one))]
-        lines = [line for one in shown for line in phrases.status(one, snapshot.now, self.checkout, self.build)]
+        lines = [
+            line
+            for one in shown
+            for line in phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True)
+        ]
         lines += [_head_line(head, snapshot.now), *notes]
         if answer.agent is not None:
             lines.append(f"you are {phrases.who(answer.agent)}")
@@ -171,15 +175,19 @@ class Answers(NamedTuple):
             if not landing.loose:
                 return ["this commit has what makes it pass"], None
         if landing is None:
-            return [f"passes here, and nothing of it is committed yet{held}"], self.give_back(answer)
+            lines = [f"passes here, and nothing of it is committed yet{held}"]
+            if self._mine(answer):
+                lines.append(f"commit what makes it pass; if that is nothing: {self.next('release')}")
+            # Never `release` as the next command: who obeys would give his word for what he has not seen.
+            return lines, self.git("status")
         loose = some(landing.loose)
         what = "the rest of what" if answer.outcome is Outcome.LANDED else "what"
         line = f"passes here, but {what} changed since it failed is not committed: {loose}{held}"
         return [line], self.commit_of(landing.loose, landing.changed)
 
-    def give_back(self, answer: Answer) -> str | None:
-        """What a holder does whose fix nobody can see in the files."""
-        return self.next("release") if self._mine(answer) else None
+    def git(self, *words: str) -> str:
+        """A git command, with the options of the git that called us."""
+        return " ".join(map(quoted, (*(self.program[:-1] or ("git",)), *words)))
 
     def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
         """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""
@@ -190,7 +198,7 @@ class Answers(NamedTuple):
         commit = command([*self.program, "commit", *self.aim, "-m", "Fix the build", "--", *paths])
         added = command([*git, "add", "--", *new]) if new else ""
         if commit is None or added is None:
-            return " ".join(map(quoted, (*git, "status", "--short")))
+            return self.git("status", "--short")
         return f"{added} && {commit}" if added else commit
 
     def committed(self, answer: Answer | None, unchecked: str) -> tuple[list[str], str | None]:
@@ -301,15 +309,15 @@ class Answers(NamedTuple):
         for given in (f"--build {quoted(self.build)}", f"--build={quoted(self.build)}"):
             if again is not None and given in again and "--build" in self.aim:
                 return again.replace(given, f"--build {quoted(name)}", 1)
-        return _with(again, "--build", name) or again
+        return self.with_option(again, "--build", name) or again
 
-
-def _with(again: str | None, option: str, value: str) -> str | None:
-    """One of our commands with one more option, right after its verb; None if it is none of ours."""
-    if again is None or not again.startswith("buildguard "):
-        return None
-    program, verb, rest = (*again.split(" ", 2), "")[:3]
-    return f"{program} {verb} {option} {quoted(value)} {rest}".rstrip()
+    def with_option(self, line: str | None, *option: str) -> str | None:
+        """One of our commands with one more option, right after its verb; None if it is none of ours."""
+        start = " ".join(map(quoted, self.program))
+        if line is None or not line.startswith(f"{start} "):
+            return None
+        verb, _, rest = line.removeprefix(f"{start} ").partition(" ")
+        return " ".join([start, verb, *map(quoted, option), rest]).rstrip()
 
 
 def _head_line(head: Head, now: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from buildguard.claims.guard import Answer, Identity
-from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, View
+from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View
 from buildguard.text import ago, clock, shortened, some, span
 
 SHOWN_IDS = 3
@@ -77,9 +77,10 @@ def stale_words(stale: Stale | str, claim: Claim | None) -> str:
     return str(stale)
 
 
-def headline(state: State, checkout: str, build: str) -> str:
-    """The state of a scope in one line."""
-    return f"{state.status.value}: build {build}, {place_of(state, checkout)}"
+def headline(state: State, checkout: str, build: str, checked: bool = True) -> str:
+    """The state of a scope in one line. Of a HEAD that nobody has `checked` nobody knows that it passes."""
+    word = state.status.value if checked or state.status is not Status.PASSING else "no breakage known"
+    return f"{word}: build {build}, {place_of(state, checkout)}"
 
 
 def told_apart(answer: Answer) -> list[str]:
@@ -123,10 +124,10 @@ def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:
     return []
 
 
-def status(view: View, now: float, checkout: str, build: str) -> tuple[str, ...]:
-    """The state of one scope, a fact a line."""
+def status(view: View, now: float, checkout: str, build: str, checked: bool = False) -> tuple[str, ...]:
+    """The state of one scope, a fact a line; `checked` says that HEAD is known to pass."""
     state, breakage = view.state, view.state.breakage
-    lines = [headline(state, checkout, build)]
+    lines = [headline(state, checkout, build, checked)]
     if breakage is not None:
         lines.append(f"broken since {ago(breakage.since, now)}")
         if state.claim is not None:

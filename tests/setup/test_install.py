@@ -121,6 +121,26 @@ def test_uninstall_without_an_old_hook_leaves_nothing(bare_of_hooks: Checkout) -
     assert "nothing to uninstall" in bare_of_hooks.buildguard("uninstall").out
 
 
+def test_the_hook_that_was_there_runs_on_under_a_tool_that_renames_ours(bare_of_hooks: Checkout) -> None:
+    hook = a_hook(bare_of_hooks, "#!/bin/sh\ntouch ran\n")
+    bare_of_hooks.buildguard("install")
+    hook.rename(hook.with_name("pre-commit.legacy"))
+    a_hook(bare_of_hooks, '#!/bin/sh\nexec "$0.legacy" "$@"\n')
+    assert guarded(bare_of_hooks)
+    assert (bare_of_hooks.path / "ran").exists()
+
+
+@pytest.mark.parametrize(("folder", "mode"), [(0o2775, 0o755), (0o2770, 0o750), (0o700, 0o700), (0o777, 0o755)])
+def test_the_hook_is_as_open_as_its_folder_whatever_the_umask(
+    bare_of_hooks: Checkout, folder: int, mode: int
+) -> None:
+    hooks_of(bare_of_hooks).mkdir(exist_ok=True)
+    hooks_of(bare_of_hooks).chmod(folder)
+    words = shlex.join([BUILDGUARD, "install"])
+    assert bare_of_hooks.run("sh", "-c", f"umask 077; exec {words}").status == 0
+    assert (hooks_of(bare_of_hooks) / "pre-commit").stat().st_mode & 0o777 == mode
+
+
 def test_the_hook_that_was_there_runs_first_and_its_failure_ends_the_commit(bare_of_hooks: Checkout) -> None:
     a_hook(bare_of_hooks, "#!/bin/sh\necho the old one >&2\n[ ! -e forbidden ] || exit 7\n")
     bare_of_hooks.buildguard("install")

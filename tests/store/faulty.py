@@ -124,6 +124,14 @@ def _a_link_to_itself(path: Path) -> None:
     path.symlink_to(path)
 
 
+def _with_a_pipe_beside(suffix: str) -> Callable[[Path], None]:
+    def prepare(path: Path) -> None:
+        good(path)
+        os.mkfifo(f"{path}{suffix}")
+
+    return prepare
+
+
 def _in_a_folder_that_is_a_link_to_itself(path: Path) -> None:
     path.parent.symlink_to(path.parent)
 
@@ -147,8 +155,8 @@ BAD = [
     Bad("a few bytes that are no database", filled_with(b"notes"), Fault.FOREIGN, "is not a database"),
     Bad("torn", _torn, Fault.DAMAGED, "is damaged ("),
     Bad("newer", damaged_by("PRAGMA user_version = 99"), Fault.NEWER,
-        "was made by another buildguard (schema 99; this one knows 1)"),
-    Bad("older", damaged_by("PRAGMA user_version = 0"), Fault.NEWER,
+        "was made by another buildguard (schema 99; this one knows 1)", "buildguard --version"),
+    Bad("older", damaged_by("PRAGMA user_version = 0"), Fault.FOREIGN,
         "was made by another buildguard (schema 0; this one knows 1)"),
     Bad("without its state", damaged_by("DROP TABLE build_state"), Fault.DAMAGED,
         "is damaged (no such table: build_state)"),
@@ -170,6 +178,10 @@ BAD = [
     Bad("a link to nothing", _a_link_to_nothing, Fault.UNREACHABLE, NO_FILE, LS),
     Bad("a link to a device", _a_link_to_a_device, Fault.UNREACHABLE, NO_FILE, LS),
     Bad("a link to itself", _a_link_to_itself, Fault.UNREACHABLE, NO_FILE, LS),
+    Bad("with a pipe as its journal", _with_a_pipe_beside("-journal"), Fault.UNREACHABLE,
+        "has a -journal beside it that is no file", LS),
+    Bad("with a pipe as its log", _with_a_pipe_beside("-wal"), Fault.UNREACHABLE,
+        "has a -wal beside it that is no file", LS),
     Bad("with garbage in a row", damaged_by(with_field("build_state", "breakage.reason", '[\n"fire"]')),
         Fault.DAMAGED, f"{ROW}reason is a list of 1)"),
     Bad("with a row of a gigabyte", replaced_by(row("zeroblob(900000000)")),

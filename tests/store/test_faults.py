@@ -18,6 +18,7 @@ from store.faulty import (
     Bad,
     damaged_by,
     filled_with,
+    foreign,
     good,
     may_be_removed,
     obeying,
@@ -31,7 +32,7 @@ from testing.support import PATIENCE
 
 from buildguard.claims.model import State, Status
 from buildguard.errors import Fault, Unavailable
-from buildguard.store import codec
+from buildguard.store import codec, database
 from buildguard.store.sqlite import SqliteStore
 
 TOUCH = """
@@ -101,17 +102,40 @@ def test_a_bad_database_is_left_as_it_was_found(bad: Bad, path: Path) -> None:
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
 def test_the_next_command_can_be_run_and_sets_aside_what_is_of_no_use(bad: Bad, path: Path) -> None:
-    path = path.parent / "it's here" / "state.db"
-    path.parent.parent.mkdir()
+    path = path.parent / "it's here" / "buildguard" / "state.db"
+    path.parent.parent.mkdir(parents=True)
     bad.prepare(path)
     command = fault_of(path).next_command
     assert command is not None
     assert command.startswith(bad.next)
-    assert str(path) in shlex.split(command)
+    assert str(path) in shlex.split(command) or bad.fault is Fault.NEWER
     if bad.next == "mv ":
         subprocess.run(["sh", "-c", command], check=True)
         assert path.with_name("state.db.set-aside").exists()
         good(path)
+
+
+def test_nothing_is_made_in_a_folder_of_ours_that_is_a_link(path: Path) -> None:
+    elsewhere = path.parent.with_name("elsewhere")
+    elsewhere.mkdir()
+    path.parent.symlink_to(elsewhere)
+    assert one_line(fault_of(path), path, "lies in a folder that is a link")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_file_of_anybody_s_is_not_moved_away(path: Path) -> None:
+    path = path.parent.with_name("mine") / "bookmarks.db"
+    foreign("CREATE TABLE bookmark (url TEXT)")(path)
+    assert fault_of(path).next_command == shlex.join(["ls", "-ld", str(path.parent), str(path)])
+
+
+def test_a_table_without_an_end_is_not_read_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced_by(
+        "WITH RECURSIVE endless(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM endless)"
+        " SELECT 'default' AS build, 'x' AS scope, '{}' AS value FROM endless WHERE x < 0"
+    )(path)
+    monkeypatch.setattr(database, "WORK_SECONDS", 0.2)
+    assert one_line(fault_of(path), path, "takes longer than 10 s to read")
 
 
 ON_GARBAGE: list[tuple[Callable[[Path], None], str]] = [

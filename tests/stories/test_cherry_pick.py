@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from testing.breakage import fix, next_command, repository, shared_breakage
+from testing.breakage import first_command, fix, next_command, repository, shared_breakage
 from testing.picking import FIX, conflicting, fixed, hook, slow, untouched, without_the_fix
 from testing.support import Checkout, Following, ended, eventually
 
@@ -101,9 +101,20 @@ def test_edits_of_the_same_lines_are_named_and_not_touched(here: Checkout, stage
         f"buildguard: not picked: app.txt is edited here, where {fix} changes it, too; nothing was changed\n"
         "buildguard: put the edits aside for a moment; git stash pop says if the same lines were edited\n"
         "next: git stash push -- ':(top,literal)app.txt'"
-        f" && buildguard cherry-pick --agent bob {fix} && git stash pop\n",
+        f" && {{ buildguard cherry-pick --agent bob {fix}; git stash pop; }}\n",
     )
     assert untouched(here) == before
+
+
+def test_edits_that_were_put_aside_come_back_where_the_pick_fails(here: Checkout) -> None:
+    mine = (here.path / "app.txt").read_text().replace("line 9\n", "carol's\n")
+    here.write("app.txt", mine)
+    done = here.buildguard("cherry-pick", "main", agent="bob")
+    refuse = "while read _ _ ref; do case $1:$ref in prepared:refs/heads/*) exit 1;; esac; done\n"
+    hook(here, "reference-transaction", refuse)
+    after = here.run("sh", "-c", done.last.removeprefix("next: "))
+    assert "not picked: " in after.out, after
+    assert ((here.path / "app.txt").read_text(), here.ok("stash", "list")) == (mine, "")
 
 
 def test_an_untracked_file_in_the_way_is_not_lost(here: Checkout) -> None:
@@ -383,7 +394,7 @@ def test_an_agent_in_the_middle_of_something_is_not_sent_in_a_circle(tmp_path: P
     refused = other.git("commit", "--no-edit", agent="bob")
     below = Checkout(other.path / "docs", other.home)
     assert next_command(refused.both)[:2] == ["buildguard", "cherry-pick"]
-    told = below.run(*next_command(refused.both))
+    told = below.run(*first_command(refused.both))
     assert below.run(*next_command(told.out)).status == 0
     done = below.git("commit", "--no-edit", agent="bob")
     assert done.status == 0, done

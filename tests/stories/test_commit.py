@@ -399,10 +399,11 @@ def test_a_fix_in_another_work_tree_is_told_once_and_not_tried_again(tmp_path: P
     assert fix.status == 0, fix
     done = commit.ends()
     assert done.status == 75, done
-    assert done.out.splitlines()[-1].startswith("next: buildguard cherry-pick ")
+    last = done.out.splitlines()[-1]
+    assert last.startswith("next: buildguard cherry-pick ")
     assert (other.path.parent / "runs").read_text().count("run") == 3, "no check may run only to show that"
-    assert other.run("sh", "-c", done.out.splitlines()[-1].removeprefix("next: "), agent="bob").status == 0
-    assert other.buildguard("commit", "-qm", "mine", agent="bob").status == 0
+    assert other.run("sh", "-c", last.removeprefix("next: "), agent="bob").status == 0
+    assert other.ok("log", "-2", "--format=%s") == "mine\nfix", "the one line brings the fix in and commits"
 
 
 def test_json_tells_what_the_hook_found(checkout: Checkout) -> None:
@@ -490,6 +491,19 @@ def test_the_options_of_the_git_that_called_it_stand_in_its_lines(checkout: Chec
     assert red.last == f"next: git -C {shlex.quote(str(checkout.path))} buildguard commit --agent ann -qm mine"
     assert away.run("sh", "-c", red.last.removeprefix("next: ")).status == 0
     assert checkout.ok("log", "-1", "--format=%s") == "mine"
+
+
+def test_a_waiter_that_came_through_git_is_told_to_wait_through_git(checkout: Checkout, tmp_path: Path) -> None:
+    away = Checkout(tmp_path / "away", checkout.home)
+    away.path.mkdir()
+    checkout.write("app.txt", "BROKEN\n")
+    through = ("-C", str(checkout.path), "buildguard", "run")
+    assert away.git(*through, agent="ann").status == 1
+    busy = away.git(*through, agent="bob")
+    program = f"git -C {shlex.quote(str(checkout.path))} buildguard"
+    assert (busy.status, busy.last) == (75, f"next: {program} run --wait 5m --agent bob")
+    other = away.git(*through, "--", "false", agent="ann")
+    assert other.last == f"next: {program} run --build other --agent ann -- false"
 
 
 UNCHECKED = (

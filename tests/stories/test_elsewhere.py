@@ -11,10 +11,10 @@ from testing.breakage import (
     assert_brought_in,
     bobs,
     broken_base,
+    first_command,
     fix,
     history,
     later,
-    next_command,
     repository,
     shared_breakage,
     status,
@@ -156,7 +156,7 @@ def test_whoever_shares_two_breakages_waits_for_the_right_one(shared: Checkout) 
     other.write("app.txt", "fine\n")
     done = bobs(other)
     assert (done.status, "busy: carol is fixing" in done.both) == (75, True), done
-    command = next_command(done.both)
+    command = first_command(done.both)
     wait = ["buildguard", "run", "--wait", "5m", "--agent", "bob", *RUN[1:]]
     assert command == wait, "a bare wait would wait for alice"
     waiter = Following(other.start(*command, agent="bob"))
@@ -204,7 +204,7 @@ def test_the_fix_of_another_check_without_ids_is_no_fix_of_this_one(shared: Chec
     assert shared.buildguard(*WHOLE, agent="alice").status == 0
     assert third.buildguard(*ANOTHER, agent="carol").status == 1
     done = other.buildguard(*WHOLE, agent="bob")
-    assert (done.status, next_command(done.both)[:2]) == (75, ["buildguard", "cherry-pick"])
+    assert (done.status, first_command(done.both)[:2]) == (75, ["buildguard", "cherry-pick"])
 
 
 @pytest.mark.parametrize("check", [RUN, WHOLE], ids=["with ids", "the check as a whole"])
@@ -344,11 +344,11 @@ def test_a_fix_in_another_clone_is_fetched_and_pulled(clones: tuple[Checkout, Ch
     one, two = clones
     one.ok("push", "-q")
     done = bobs(two)
-    assert (done.status, next_command(done.both)) == (75, ["git", "fetch", "origin"]), done
-    assert two.run(*next_command(done.both)).status == 0
+    assert (done.status, first_command(done.both)) == (75, ["git", "fetch", "origin"]), done
+    assert two.run(*first_command(done.both)).status == 0
     done = bobs(two)
-    assert (done.status, next_command(done.both)) == (75, ["git", "pull", "--ff-only"]), done
-    assert two.run(*next_command(done.both)).status == 0
+    assert (done.status, first_command(done.both)) == (75, ["git", "pull", "--ff-only"]), done
+    assert two.run(*first_command(done.both)).status == 0
     assert bobs(two).status == 0
 
 
@@ -379,8 +379,8 @@ def test_a_fix_in_another_clone_that_is_not_published_locks_nobody_out(clones: t
     _, two = clones
     for _ in range(2):
         done = bobs(two)
-        assert (done.status, next_command(done.both)) == (75, ["git", "fetch", "origin"]), done
-        assert two.run(*next_command(done.both)).status == 0
+        assert (done.status, first_command(done.both)) == (75, ["git", "fetch", "origin"]), done
+        assert two.run(*first_command(done.both)).status == 0
     done = bobs(two)
     assert (done.status, status(two, "bob")["mine"]) == (1, True), done
 
@@ -390,10 +390,10 @@ def test_a_fixer_for_whom_another_clone_waits_is_told_to_push(shared: Checkout) 
     one.write("app.txt", "fine\n")
     done = one.buildguard("commit", "-qam", "fix", agent="alice")
     assert (done.status, "push it: others wait for it in other clones" in done.out) == (0, True), done
-    assert next_command(done.out) == ["git", "push"]
-    assert one.run(*next_command(done.out)).status == 0
-    assert two.run(*next_command(bobs(two).both)).status == 0
-    assert two.run(*next_command(bobs(two).both)).status == 0
+    assert first_command(done.out) == ["git", "push"]
+    assert one.run(*first_command(done.out)).status == 0
+    assert two.run(*first_command(bobs(two).both)).status == 0
+    assert two.run(*first_command(bobs(two).both)).status == 0
     assert bobs(two).status == 0
 
 
@@ -487,8 +487,8 @@ def edited(other: Checkout, lines: list[str], staged: bool) -> Done:
 def test_a_fix_goes_in_beside_edits_in_other_lines(noted: tuple[Checkout, str], staged: bool) -> None:
     other, commit = noted
     done = edited(other, [*LINES, "bob\n"], staged)
-    assert (done.status, next_command(done.both)[-1]) == (75, commit), done
-    assert other.run(*next_command(done.both)).status == 0
+    assert (done.status, first_command(done.both)[-1]) == (75, commit), done
+    assert other.run(*first_command(done.both)).status == 0
     assert (other.path / "CHANGELOG").read_text() == "".join(["alice\n", *LINES, "bob\n"])
     assert other.ok("status", "--short", "CHANGELOG") == ("M  CHANGELOG" if staged else " M CHANGELOG")
     assert other.ok("show", "HEAD:CHANGELOG") == "".join(["alice\n", *LINES]).rstrip()
@@ -499,15 +499,15 @@ def test_a_fix_goes_in_beside_edits_in_other_lines(noted: tuple[Checkout, str], 
 def test_a_fix_that_edits_are_in_the_way_of_is_still_handed_on(noted: tuple[Checkout, str], staged: bool) -> None:
     other, commit = noted
     done = edited(other, [*LINES[:2], "bob\n", *LINES[2:]], staged)
-    assert (done.status, next_command(done.both)[-1]) == (75, commit), done
-    pick = other.run(*next_command(done.both))
+    assert (done.status, first_command(done.both)[-1]) == (75, commit), done
+    pick = other.run(*first_command(done.both))
     assert pick.status == 1
     assert f"not picked: CHANGELOG is edited here, where {commit} changes it, too; nothing was changed" in pick.out
     between = other.buildguard("status", agent="bob")
     assert "fixed elsewhere: alice fixed this at " in between.out
-    assert next_command(between.out) == next_command(done.both)
+    assert first_command(between.out) == first_command(done.both)
     again = other.buildguard("commit", "-m", "bob", "--", "bob.txt", agent="bob")
-    assert (again.status, next_command(again.both)) == (75, next_command(done.both)), again
+    assert (again.status, first_command(again.both)) == (75, first_command(done.both)), again
     ran = other.run("sh", "-c", pick.out.splitlines()[-1].removeprefix("next: "))
     assert ran.status == 0, ran
     assert (other.path / "CHANGELOG").read_text() == "".join(["alice\n", *LINES[:2], "bob\n", *LINES[2:]])
@@ -518,7 +518,7 @@ def test_a_fix_that_edits_are_in_the_way_of_is_still_handed_on(noted: tuple[Chec
 def test_edits_of_the_very_lines_are_there_when_the_fix_is_in(noted: tuple[Checkout, str]) -> None:
     other, _ = noted
     done = edited(other, ["bob\n", *LINES], False)
-    pick = other.run(*next_command(done.both))
+    pick = other.run(*first_command(done.both))
     ran = other.run("sh", "-c", pick.out.splitlines()[-1].removeprefix("next: "))
     assert (ran.status, "CONFLICT" in ran.both) == (1, True), ran
     assert other.ok("show", "HEAD:app.txt") == "fine"

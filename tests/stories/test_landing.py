@@ -406,3 +406,26 @@ def test_json_says_what_is_not_committed_of_a_fix(shared: Checkout) -> None:
     told = json.loads(done.out)
     assert (told["outcome"], told["landed"], told["fixed"]) == ("committed", "not_committed", False)
     assert (told["status"], told["next"].endswith(" -- app.txt")) == ("fixing", True)
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_an_edit_that_git_was_told_to_overlook_ends_nothing(shared: Checkout, how: str) -> None:
+    broken_base(shared)
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    shared.ok("update-index", how, "app.txt")
+    shared.write("app.txt", "good\n")
+    done = shared.buildguard("commit", "-qm", "nothing in it", "--allow-empty", agent="alice")
+    assert (done.status, "recovered" in done.out, "fixed" in done.out) == (0, False, False), done
+    assert status(shared, "bob")["status"] == "fixing"
+    assert shared.buildguard("status", "--exit-code", agent="bob").status == 1
+
+
+def test_what_nobody_can_see_in_the_files_is_never_released_by_the_next_line(shared: Checkout) -> None:
+    broken_base(shared)
+    assert shared.buildguard(*RUN, agent="alice").status == 1
+    shared.ok("update-index", "--assume-unchanged", "app.txt")
+    shared.write("app.txt", "good\n")
+    done = shared.buildguard(*RUN, agent="alice")
+    assert "passes here, and nothing of it is committed yet; claim 1 is still yours\n" in done.out
+    assert "commit what makes it pass; if that is nothing: buildguard release --agent alice\n" in done.out
+    assert done.last == "next: git status"

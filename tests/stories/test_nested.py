@@ -69,6 +69,16 @@ def test_the_same_words_in_another_repository_are_another_check(committing: Chec
     assert inner.ok("log", "-1", "--format=%s") == "x"
 
 
+def test_what_a_check_left_behind_is_checked_like_anybody(checkout: Checkout, tmp_path: Path) -> None:
+    kept = tmp_path / "active"
+    check = f'printf %s "$BUILDGUARD_ACTIVE" > {shlex.quote(str(kept))}; ! grep -q BROKEN app.txt'
+    words = ("run", "--", "sh", "-c", check)
+    assert checkout.buildguard(*words, agent="ann").status == 0
+    checkout.write("app.txt", "BROKEN\n")
+    done = checkout.buildguard(*words, agent="ann", BUILDGUARD_ACTIVE=kept.read_text())
+    assert (done.status, "failed: " in done.out, "not checked" in done.both) == (1, True, False), done
+
+
 def test_of_another_check_below_nobody_is_told(checkout: Checkout) -> None:
     done = checkout.buildguard("run", "--", "sh", "-c", f"! {shlex.quote(BUILDGUARD)} run -- false", agent="ann")
     assert done.status == 0, done

@@ -1,5 +1,6 @@
 """What is around us may be broken: closed streams, no room for temporary files, a row that nobody wrote."""
 
+import os
 import re
 import resource
 import shlex
@@ -67,6 +68,35 @@ def test_an_agent_that_hands_on_a_thousand_descriptors_is_checked_like_any(check
     checkout.ok("add", "app.txt")
     bad = checkout.run(*commit, "bad", agent="ann")
     assert (bad.status, "ValueError" in bad.both, "you are the fixer" in bad.err) == (1, False, True), bad
+
+
+def test_with_hardly_a_descriptor_left_the_verdict_is_the_check_s(checkout: Checkout) -> None:
+    few = f"ulimit -n 10; exec {shlex.quote(BUILDGUARD)} hook"
+    good = checkout.run("sh", "-c", few, agent="ann")
+    assert (good.status, "passed: " in good.err) == (0, True), good
+    checkout.write("app.txt", "BROKEN\n")
+    bad = checkout.run("sh", "-c", few, agent="ann")
+    assert (bad.status, "failed: " in bad.err) == (1, True), bad
+
+
+@pytest.mark.parametrize("words", [("hook",), ("status",), ("log",), ("doctor",)])
+def test_a_module_of_the_project_s_is_none_of_ours(
+    checkout: Checkout, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for name in ("select", "typing", "json", "click", "rich", "psutil", "sqlite3", "fcntl", "subprocess", "shlex"):
+        checkout.write(f"{name}.py", "raise SystemExit('the project has this module')\n")
+    for path in (str(checkout.path), ".", os.pathsep):
+        done = checkout.buildguard(*words, agent="ann", PYTHONPATH=path)
+        assert (done.status, "the project has" in done.both) == (0, False), done
+
+
+@pytest.mark.parametrize("kind", ["LITERAL", "GLOB", "NOGLOB", "ICASE"])
+def test_another_meaning_of_paths_hides_no_fix(checkout: Checkout, kind: str) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    assert checkout.buildguard("run", agent="ann").status == 1
+    checkout.write("app.txt", "mended\n")
+    done = checkout.git("commit", "-qam", "fix", agent="ann", **{f"GIT_{kind}_PATHSPECS": "1"})
+    assert (done.status, "this commit has what makes it pass" in done.err) == (0, True), done
 
 
 def test_a_row_that_nobody_wrote_takes_away_no_green_verdict(checkout: Checkout) -> None:
@@ -231,3 +261,15 @@ def test_a_commit_waits_once_for_the_build_that_its_hook_is_about(checkout: Chec
     done = checkout.run(*argv, agent="bob", BUILDGUARD_CHECK=check)
     assert done.status == 75
     assert checks.read_text().split() == ["ran"]
+
+
+def test_what_a_pass_printed_is_kept_through_no_link_and_as_open_as_git_s_folder(checkout: Checkout) -> None:
+    victim = checkout.write("victim", "mine\n")
+    assert checkout.buildguard("run", "--", "echo", "out", agent="ann").status == 0
+    (kept,) = (checkout.path / ".git/buildguard").glob("last-pass-*")
+    assert kept.read_text() == "out\n"
+    kept.unlink()
+    kept.symlink_to(victim)
+    assert checkout.buildguard("run", "--", "echo", "out", agent="ann").status == 0
+    assert (victim.read_text(), kept.is_symlink(), kept.read_text()) == ("mine\n", False, "out\n")
+    assert kept.stat().st_mode & 0o777 == kept.parent.stat().st_mode & 0o666

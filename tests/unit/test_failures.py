@@ -3,9 +3,10 @@
 `outputs/` holds what tools really printed, run on small failing projects on Debian 12: pytest 9.2.0 with
 pytest-xdist 3.8.0, unittest of Python 3.11.7, mypy 2.4.1, ruff 0.17.6, flake8 7.5.0, go 1.19.8, cargo and rustc
 1.95.0, gcc 12.2.0, clang 14.0.6 (both with GNU ld), TypeScript 5.9.3, eslint 9.39.5 with eslint-formatter-unix
-9.0.1, jest 30.5.2 with jest-junit 17.0.0, vitest 3.2.7, node 20.20.2. Of pytest-subtests 0.15.0 there are
-lines only. Not run, and here as lines in their shape: pylint, pyright, black, ty, MSVC, Gradle, Surefire,
-go-junit-report.
+9.0.1, jest 30.5.2 with jest-junit 17.0.0, vitest 3.2.7, node 20.20.2 (its
+test runner in two packages of one npm workspace, too). Of pytest-subtests 0.15.0 there are lines only. Not run, and
+here as lines in their shape: pylint, pyright, black, ty, MSVC, Gradle, Surefire, go-junit-report, go test -json,
+gotestsum, cargo-nextest, bats, GHC.
 
 `TOOL.txt` (or `.xml`, a JUnit report) is a failing run in ROOT and `TOOL.txt.ids` what failed there, one id a line;
 `TOOL.moved.txt` the same failures some lines further down and in another work tree, `TOOL.colour.txt` with colour
@@ -83,9 +84,37 @@ LINES = {
     "   Doc-tests a\ntest src/lib.rs - b (line 3) ... FAILED": "a src/lib.rs - b",
     "FAIL unit app/a.test.js (5.302 s)\n  ● adds": "app/a.test.js › adds",
     " FAIL  |unit| app/a.test.ts > adds": "app/a.test.ts > adds",
+    '{"Time":"2026-11-28T05:00:00Z","Action":"fail","Package":"shop/cart","Test":"TestA/b","Elapsed":0}': (
+        "shop/cart TestA/b"
+    ),
+    '{"Action":"fail","Package":"shop/cart","Test":"TestA"}': "shop/cart TestA",
+    "=== FAIL: shop/cart TestA (0.00s)": "shop/cart TestA",
+    "        FAIL [   0.005s] (1/2) shop::bin/cart tests::it_works": "shop::bin/cart tests::it_works",
+    "     TIMEOUT [  60.005s] shop tests::it_works": "shop tests::it_works",
+    "  SIGABRT [   0.005s] shop tests::it_works": "shop tests::it_works",
+    "> Task :cart:test FAILED\n\nshop.CartTest > adds() FAILED": ":cart:test shop.CartTest > adds()",
+    "not ok 2 adds up\n# (in test file test/cart.bats, line 3)": "test/cart.bats > adds up",
+    "not ok 2 - adds up\n# (from function `f' in file test/h.bash, line 3,": "test/h.bash > adds up",
+    "src/Main.hs:3:5: error: [GHC-88464]\n    Variable not in scope: x": (
+        "src/Main.hs GHC-88464: Variable not in scope: x"
+    ),
+    "src/Main.hs:3:5-9: error:\n    • Not in scope: ‘x’": "src/Main.hs: Not in scope: ‘x’",
+    "> @shop/cart@1.0.0 test\n> jest\n\nFAIL src/a.test.js\n  ● adds": "src/a.test.js › adds (of @shop/cart)",
+    "> cart@1.0.0-rc.1 lint:all\n/home/me/project/a.c:1:2: error: no": "a.c: no (of cart)",
+    "> cart@1.0.0 test\nmake: Entering directory '/home/me/project/a'\nb.c:1:2: error: no": "a/b.c: no",
 }
 NO_FAILURES = (
     "--- FAIL: TestOfNoPackage (0.10s)",
+    '{"Action":"fail","Package":"shop/cart","Elapsed":0}',
+    '{"Action":"pass","Package":"shop/cart","Test":"TestA"}',
+    "not ok 1 - of no file",
+    "not ok 1 adds # skip\n# (in test file test/cart.bats, line 3)",
+    "not ok 1 - adds # TODO later\n  location: '/home/me/project/a.js:1:1'\n  failureType: 'testCodeFailure'",
+    "not ok 1 - all\n  location: '/home/me/project/a.js:1:1'\n  failureType: 'subtestsFailed'",
+    "test at a.js:1:1\n✖ all (1.2ms)\n  '2 subtests failed'",
+    "✖ of no file (1.2ms)\n  Error: no",
+    "shop.CartTest > of no task() FAILED",
+    "src/Main.hs:3:5: error: [GHC-88464]",
     "/tmp/copy.Xq3/__init__.py:1:8: F401 `os` unused",
     "   Doc-tests a\ntest result: ok. 1 passed\ntest of::no_crate ... FAILED",
     "tests/test_a.py:5: AssertionError",
@@ -124,6 +153,7 @@ HOSTILE = (
         "(x) SUBFAIL a.b::[",
         "a::b --- FAILED",
     ),
+    *("> @a/", "not ok 1 - ", "not ok 1 # ", "✖ a (1", "a > ", '{"Action":"fail","Package":"', "test at a:"),
     *("> a@1", "rootdir: a", "/tmp/1/1.c:1: error: ", "a.rs:1: error[E1]: a`: "),
     *("   Running a/", "   Running /a-01234567", "   Doc-tests a\nfailures:\n    b\n"),
 )
@@ -430,6 +460,11 @@ REPORTS = {
         '<testcase><error/></testcase><testcase name="passed"/><error/></r>',
         ("spec/a.rb::adds",),
     ),
+    "failed, and skipped when it was tried again": (
+        '<testsuite><testcase name="a" file="a.py"><error/></testcase>'
+        '<testcase name="a" file="a.py"><skipped/></testcase><testcase name="a" file="b.py"/></testsuite>',
+        ("a.py::a",),
+    ),
     "mocha": (
         '<testsuites><testsuite name="Root Suite" file="/home/me/project/test/a.js"><testcase name="cart adds" '
         'classname="adds"><failure/></testcase></testsuite><testsuite name="b" file="/home/me/project/test/b.js">'
@@ -450,6 +485,11 @@ NO_REPORTS = {
         + "]>"
         + FAILED_CASE.replace("<failure/>", "<failure>&g;</failure>")
     ).encode(),
+    "a document type in another encoding": ("<!DOCTYPE r>" + FAILED_CASE).encode("utf-16-le"),
+    "failed, and passed when it was tried again": (
+        b"<testsuite><testcase name='a' file='a.py'><failure/></testcase>"
+        b"<testcase name='a' file='a.py'/></testsuite>"
+    ),
     "an encoding that is none": b'<?xml version="1.0" encoding="rot13"?>' + FAILED_CASE.encode(),
     "huge": FAILED_CASE.encode() + b" " * MAX_REPORT,
 }

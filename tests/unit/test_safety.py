@@ -171,3 +171,19 @@ def test_a_copy_of_the_index_is_gone_after_its_use(checkout: Checkout) -> None:
     (checkout.path / ".git" / "buildguard").rmdir()
     (checkout.path / ".git" / "buildguard").touch()
     assert index.tree(here(checkout)) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "inside", "expected"),
+    [
+        ("a b.py", False, "a b.py"),
+        ("a.py", True, ":/a.py"),
+        ("a[1].py", False, ":(top,literal)a[1].py"),
+        ("*", True, ":(top,literal)*"),
+        ("a?", False, ":(top,literal)a?"),
+        ("a\\b", False, ":(top,literal)a\\b"),
+        (":a", False, ":(top,literal):a"),
+    ],
+)
+def test_a_path_is_named_so_that_git_takes_just_this_one(path: str, inside: bool, expected: str) -> None:
+    assert safety.pathspec(path, inside) == expected

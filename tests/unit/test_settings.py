@@ -387,3 +387,24 @@ def test_the_variables_that_count_are_words_or_a_list(tmp_path: Path, value: str
 def test_what_names_no_variable_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(SettingsError, match=r"reuse-env: .* is not a list of names of variables"):
         settings(tmp_path, f"reuse-env = {value}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("check = " + "[" * 2000, "is not TOML: nested too deeply"),
+        ("wait = " + "9" * 5000, "is not TOML: Exceeds the limit"),
+        (".".join(["a"] * 102) + " = 1", "a key has more than 100 parts"),
+        ("[" + ".".join(["a"] * 20_000) + "]", "a key has more than 100 parts"),
+    ],
+)
+def test_a_file_that_would_take_the_parser_down_is_one_clear_line(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / ".buildguard.toml").write_text(text)
+    with pytest.raises(SettingsError, match=rf"^[^\n]*\.buildguard\.toml: {why}[^\n]*$"):
+        load({}, {}, tmp_path)
+
+
+def test_a_key_may_have_a_hundred_dots(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").write_text(".".join(["a"] * 101) + " = 1")
+    with pytest.raises(SettingsError, match="unknown key 'a'"):
+        load({}, {}, tmp_path)
