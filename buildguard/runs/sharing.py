@@ -115,7 +115,9 @@ class Request:
         fresh = bool(session.environment.get(FRESH_VARIABLE))
         while True:
             with room.alone():
-                if self.reuse and not fresh and (passed := room.passed(key, self._oldest())):
+                passed = room.passed(key, self._oldest()) if self.reuse and not fresh else None
+                # Of edits that git overlooks nobody knows whether they are those of before.
+                if passed is not None and not files.hidden(self.repository):
                     return self._reused(*passed, seen)
                 joined = None if fresh else room.joined(key)
                 slot = self._slot() if joined is None else -1

@@ -93,3 +93,10 @@ def test_a_commit_below_another_check_is_still_checked(checkout: Checkout) -> No
     assert done.status == 0, done
     assert checkout.ok("log", "--format=%s") == "first"
     assert state(checkout) == "passing"
+
+
+def test_a_check_that_outlives_the_one_who_asked_for_it_is_still_above_what_it_starts(checkout: Checkout) -> None:
+    shown = "printf %s \"$BUILDGUARD_ACTIVE\" | tail -n 1 | cut -f 3 | cut -d ' ' -f 1; echo $PPID"
+    done = checkout.buildguard("run", "--", "sh", "-c", shown, agent="ann")
+    named, runner = done.out.splitlines()[:2]
+    assert named == runner, done

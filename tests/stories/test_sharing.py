@@ -494,3 +494,17 @@ def test_a_full_disk_under_the_log_costs_nobody_the_verdict(tmp_path: Path) -> N
     assert done.status == 0, done.err
     assert done.out.count("0123456789012345678901234567890123456789\n") >= 4000
     assert "passed: " in done.out
+
+
+def test_a_pass_is_not_reused_while_git_overlooks_edits(checkout: Checkout) -> None:
+    for name in ("one", "two"):
+        checkout.write(f"{name}.txt", name)
+    checkout.ok("add", "one.txt", "two.txt")
+    checkout.ok("commit", "-qm", "one", agent="ann")
+    checkout.ok("update-index", "--assume-unchanged", "app.txt")
+    assert checkout.git("commit", "--allow-empty", "-m", "two", agent="ann").status == 0
+    again = checkout.git("commit", "--allow-empty", "-m", "three", agent="bob")
+    assert (again.status, "these very files" in again.err) == (0, False), again
+    checkout.ok("update-index", "--no-assume-unchanged", "app.txt")
+    last = checkout.git("commit", "--allow-empty", "-m", "four", agent="bob")
+    assert (last.status, "these very files" in last.err) == (0, True), last
