@@ -8,9 +8,9 @@ import pytest
 from testing.breakage import (
     RUN,
     broken_base,
+    first_command,
     fix,
     history,
-    next_command,
     repository,
     shared_breakage,
     status,
@@ -63,9 +63,9 @@ def test_a_broken_base_is_fixed_once_and_the_fix_travels(shared: Checkout) -> No
     assert "tests/test_app.py::test_app fails for alice too" in done.err
     assert "fixed elsewhere: alice fixed this" in done.err
     line = next(line for line in done.err.splitlines() if line.startswith("next: ")).removeprefix("next: ")
-    assert line == f"buildguard cherry-pick --agent bob {fix[:12]}"
+    assert line == f"buildguard cherry-pick --agent bob {fix[:12]} && buildguard commit --agent bob -m bob"
     assert other.run("sh", "-c", line, agent="bob").status == 0
-    assert other.git("commit", "-m", "bob", agent="bob").status == 0
+    assert other.ok("log", "-2", "--format=%s") == "bob\nfix"
     claims = [event for event in history(shared) if event["kind"] in ("claimed", "taken_over")]
     assert [event["agent"] for event in claims] == ["alice"]
 
@@ -78,7 +78,7 @@ def test_a_run_is_given_the_cherry_pick_too(shared: Checkout) -> None:
     fix(shared)
     done = other.buildguard(*RUN, agent="bob")
     assert done.status == 75
-    command = next_command(done.both)
+    command = first_command(done.both)
     assert command[:2] == ["buildguard", "cherry-pick"]
     assert other.run(*command).status == 0
     assert other.buildguard(*RUN, agent="bob").status == 0
@@ -100,7 +100,7 @@ def test_a_fix_that_another_hook_had_changed_is_found_by_what_is_known_of_its_tr
     assert shared.git("commit", "-am", "fix", agent="alice").status == 0
     done = other.buildguard("run", agent="bob")
     fix = shared.ok("rev-parse", "HEAD")[:12]
-    assert (done.status, next_command(done.both)[-1]) == (75, fix), done
+    assert (done.status, first_command(done.both)[-1]) == (75, fix), done
 
 
 def test_of_two_agents_in_one_checkout_one_waits_for_the_other(shared: Checkout) -> None:
@@ -251,7 +251,7 @@ def test_a_fix_that_arrives_while_the_check_runs_is_no_new_breakage(shared: Chec
     gate.write_text("go\n")
     done = run.ends()
     assert (done.status, "claimed" in done.both) == (75, False), done
-    assert other.run(*next_command(done.out), agent="bob").status == 0
+    assert other.run(*first_command(done.out), agent="bob").status == 0
     assert other.buildguard(*RUN, agent="bob").status == 0
 
 
