@@ -237,7 +237,7 @@ def buildguard(agent: Agent) -> None:
     command, delivered, fixing = own, False, False
     for _ in agent.rounds():
         status, said = agent.run("sh", "-c", command, hear=lambda line: _note_wait(agent, line))
-        delivered = delivered or (status == 0 and command == own)
+        delivered = delivered or (status == 0 and command.endswith(own))
         if fixing:
             agent.sample(lambda: _says_passing(agent))
             if agent.is_committed("app.txt"):

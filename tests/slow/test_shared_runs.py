@@ -45,13 +45,16 @@ class Agent:
 
 def runners(marked: Marked) -> list[psutil.Process]:
     """The processes that run a shared check."""
-    found = marked.living()
-    return [one for one in found if os.getsid(one.pid) == one.pid == os.getpgid(one.pid) and _is_ours(one)]
+    return [one for one in marked.living() if _is_a_runner(one)]
 
 
-def _is_ours(process: psutil.Process) -> bool:
+def _is_a_runner(process: psutil.Process) -> bool:
     # An agent is a session of its own, too; its parent is the test.
-    return "buildguard" in " ".join(process.cmdline()) and process.ppid() != os.getpid()
+    try:
+        leads = os.getsid(process.pid) == process.pid == os.getpgid(process.pid)
+        return leads and "buildguard" in " ".join(process.cmdline()) and process.ppid() != os.getpid()
+    except (psutil.Error, ProcessLookupError):  # it has ended meanwhile
+        return False
 
 
 def told(checkout: Checkout, chance: random.Random, story: int) -> None:
