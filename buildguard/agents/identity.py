@@ -18,7 +18,8 @@ SHELL_MARGIN: Final = 10.0
 
 _OPTION: Final = "--agent"
 _VARIABLE: Final = "BUILDGUARD_AGENT"
-_COMMIT_BEGAN: Final = "BUILDGUARD_COMMIT"
+COMMIT_VARIABLE: Final = "BUILDGUARD_COMMIT"
+"""Tells the hook when the `buildguard commit` above it began (monotonic seconds)."""
 
 
 class Agent(NamedTuple):
@@ -92,7 +93,7 @@ def outlives_after(environment: Mapping[str, str], began: float) -> float | None
     if limit is None or in_ci(environment):
         return None
     with suppress(ValueError):
-        began = min(began, float(environment.get(_COMMIT_BEGAN, "")))
+        began = min(began, float(environment.get(COMMIT_VARIABLE, "")))
     return began + limit.seconds - min(SHELL_MARGIN, limit.seconds / 5)
 
 

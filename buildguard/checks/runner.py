@@ -11,6 +11,7 @@ from signal import SIGKILL, Signals
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from buildguard.agents.identity import COMMIT_VARIABLE
 from buildguard.checks.guardian import ASKING_TO_END, Guardian
 from buildguard.checks.output import LOOK_EVERY, TAIL_BYTES, Output
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 """Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
-COMMIT_VARIABLE: Final = "BUILDGUARD_COMMIT"
-"""Tells the hook when the `buildguard commit` above it began (monotonic seconds)."""
-RUN_VARIABLE: Final = "BUILDGUARD_RUN"
-"""Has the tokens of all runs around a process, the outermost first."""
 ACTIVE_VARIABLE: Final = "BUILDGUARD_ACTIVE"
 """Has a line for each run around a process: the repository's common dir and the check's text, as literals, and the
 token of the buildguard that runs it, with tabs between them."""
@@ -105,19 +102,9 @@ def scrubbed(
 
 
 def active(environment: Mapping[str, str], common_dir: str, check_text: str) -> str:
-    """The value of `ACTIVE_VARIABLE` in the environment of this check."""
-    from buildguard.agents.processes import token_of
-
-    line = f"{common_dir!a}\t{check_text!a}\t{token_of(os.getpid())}"
-    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{line}".lstrip("\n")
-
-
-def run_by_us(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a check that this process runs in the place of the one that asked for it."""
-    from buildguard.agents.processes import token_of
-
-    line = environment.get(ACTIVE_VARIABLE, "").rpartition("\t")[0]
-    return {**environment, ACTIVE_VARIABLE: f"{line}\t{token_of(os.getpid())}"}
+    """The value of `ACTIVE_VARIABLE` in the environment of this check, but for the token of the one that will run
+    it, which `run` adds."""
+    return f"{environment.get(ACTIVE_VARIABLE, '')}\n{common_dir!a}\t{check_text!a}\t".lstrip("\n")
 
 
 def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str | None = None) -> bool:
@@ -175,6 +162,8 @@ def run(
             check = _started(command, environment, cwd, (stdout, stderr), guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
             if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+                if write is not None:  # what is not read cannot be written
+                    raise
                 stack.close()
                 return _plainly(command, environment, cwd, timeout, inconclusive, (stdout, stderr))
             status, why = _not_started(command, error)
@@ -199,16 +188,24 @@ def _started(
     guardian: Guardian,
 ) -> Popen[bytes]:
     """The check's process. Of two sinks that are one file it gets one pipe, which keeps the order of its lines."""
-    tokens = f"{environment.get(RUN_VARIABLE, '')}:{os.urandom(8).hex()}".lstrip(":")
     return Popen(
         command.argv,
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=STDOUT if os.path.sameopenfile(*sinks) else PIPE,
         cwd=cwd,
-        env={**environment, RUN_VARIABLE: tokens},
+        env=_run_by_us(environment),
         **guardian.options,
     )
+
+
+def _run_by_us(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with our token in it: the one who asked may be gone while the check goes on."""
+    from buildguard.agents.processes import token_of
+
+    lines = environment.get(ACTIVE_VARIABLE, "")
+    ours = {ACTIVE_VARIABLE: f"{lines}{token_of(os.getpid())}"} if lines.endswith("\t") else {}
+    return {**environment, **ours}
 
 
 def _plainly(
@@ -225,7 +222,7 @@ def _plainly(
         # With our own stdin, because the null device would take a descriptor.
         out, err = sinks
         status = subprocess.call(
-            command.argv, cwd=cwd, env=dict(environment), timeout=timeout, stdout=out, stderr=err
+            command.argv, cwd=cwd, env=_run_by_us(environment), timeout=timeout, stdout=out, stderr=err
         )
         verdict, why = _judged(128 - status if status < 0 else status, b"", inconclusive)
         return Result(verdict, status, why, time.monotonic() - began, b"")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from buildguard.checks.runner import COMMIT_VARIABLE, HANDOFF_VARIABLE, Result, Verdict
+from buildguard.agents.identity import COMMIT_VARIABLE
+from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
 from buildguard.claims.guard import Answer, Guard, Moment
 from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import handoff, landing

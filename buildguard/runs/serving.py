@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from buildguard.checks.guardian import Unguarded
 from buildguard.checks.output import LOOK_EVERY, ready
-from buildguard.checks.runner import Order, Verdict, run, run_by_us
+from buildguard.checks.runner import Order, Verdict, run
 from buildguard.git.files import Watched
 from buildguard.runs.ending import Ending, leave
 from buildguard.runs.output_log import Writer
@@ -32,8 +32,7 @@ def serve(
 ) -> NoReturn:
     """In a forked process: run the check, its output into the logs (one, if both are one), and leave the result. A
     byte in the first of `kept`, a pipe, says that there is output, its end that all is over; the other is only kept
-    open. `look` tells what was done to the
-    files. Never returns; where anything fails there is no result."""
+    open. `look` tells what was done to the files. Never returns; where anything fails there is no result."""
     try:
         # Our parent's, and soon another file of ours.
         with suppress(ValueError):
@@ -52,8 +51,7 @@ def serve(
 
 def _serve(folder: str, logs: tuple[int, int], sink: "_Sink", order: Order, look: Callable[[], Watched]) -> None:
     there = _Onlookers(folder)
-    # Ours, for the one who asked may be gone while the check goes on.
-    order = order._replace(environment=run_by_us(order.environment), stdout=logs[0], stderr=logs[1])
+    order = order._replace(stdout=logs[0], stderr=logs[1])
     done = run(
         **order._asdict(), write=sink.write, guarded=Unguarded, caller_lives=lambda: not sink.broken and there.any()
     )

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from buildguard.agents.identity import identify_cheaply
-from buildguard.checks.runner import ACTIVE_VARIABLE, RUN_VARIABLE, Order, Result, Verdict
+from buildguard.checks.runner import ACTIVE_VARIABLE, HANDOFF_VARIABLE, Order, Result, Verdict
 from buildguard.claims.model import Snapshot
 from buildguard.errors import GitFault
 from buildguard.git import files
@@ -76,9 +76,8 @@ class Request:
 
     def share(self, seen: Files) -> Shared | None:
         """The verdict on these files, from whichever run; None where the check is to run for this caller alone."""
-        environment = self.session.environment
         # What a run of ours has started would wait for itself.
-        if not seen.tree or environment.get(ACTIVE_VARIABLE) or environment.get(RUN_VARIABLE):
+        if not seen.tree or self.session.environment.get(ACTIVE_VARIABLE):
             return None
         with suppress(OSError, GitFault):
             room = Room(self.repository.git_dir, digest((self.check,))[:8])
@@ -151,7 +150,7 @@ class Request:
 
     def _reused(self, ending: Ending, head: Beginning, seen: Files) -> Shared:
         by = f", by {head.agent}" if head.agent else ""
-        how = "--fresh" if "BUILDGUARD_VERDICT_FILE" in self.session.environment else f"{FRESH_VARIABLE}=1"
+        how = "--fresh" if HANDOFF_VARIABLE in self.session.environment else f"{FRESH_VARIABLE}=1"
         reused = f"these very files, {_since(ending.ended)} ago{by}; {how} runs it"
         return Shared(ending.result, head.began, head.seen, seen, ending.watched, reused)
 

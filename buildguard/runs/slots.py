@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from buildguard.checks.runner import ACTIVE_VARIABLE, COMMIT_VARIABLE, RUN_VARIABLE
+from buildguard.agents.identity import COMMIT_VARIABLE
+from buildguard.checks.runner import ACTIVE_VARIABLE
 from buildguard.session import Session
 from buildguard.ui.voice import SIGN_OF_LIFE
 
@@ -24,7 +25,7 @@ def free(session: Session) -> int | None:
     taken."""
     environment, most = session.environment, session.settings.slots
     # What a run of ours has started is part of that one, and a hook of its commit.
-    if not most or any(environment.get(name) for name in (ACTIVE_VARIABLE, RUN_VARIABLE, COMMIT_VARIABLE)):
+    if not most or any(environment.get(name) for name in (ACTIVE_VARIABLE, COMMIT_VARIABLE)):
         return UNBOUND
     with suppress(OSError):
         folder = _folder(environment)
@@ -43,7 +44,7 @@ def free(session: Session) -> int | None:
 
 @contextmanager
 def held(session: Session, lives: Callable[[], bool], patient: bool = True) -> Iterator[None]:
-    """Hold a slot. If all are taken, wait for one; without `patience` go on, over the bound."""
+    """Hold a slot. If all are taken, wait for one; without being `patient` go on, over the bound."""
     slot, queue = free(session), Queue(session)
     while slot is None and patient and lives():
         queue.wait()

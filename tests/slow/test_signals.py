@@ -20,7 +20,7 @@ from testing.tools import HEARD, INSTALLS, Tool, named, need, repository
 
 pytestmark = INSTALLS
 
-RUN = "BUILDGUARD_RUN"
+RUN = "BUILDGUARD_ACTIVE"
 CHECK = f"""trap 'exit 1' INT TERM HUP
 while [ -p "${GATE}" ]; do sleep 0.1; done &
 sh check.sh

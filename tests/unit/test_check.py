@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
+from buildguard.agents.processes import token_of
 from buildguard.checks import runner as module
 from buildguard.checks.output import TAIL_BYTES
 from buildguard.checks.runner import (
     ACTIVE_VARIABLE,
-    RUN_VARIABLE,
     Command,
     Result,
     Verdict,
@@ -421,15 +421,12 @@ def test_many_runs_leave_no_descriptor_and_no_zombie(shell: Run) -> None:
 # The environment
 
 
-def test_a_run_bears_its_own_token(shell: Run) -> None:
-    tokens = {shell(f"echo ${RUN_VARIABLE}", environment={"PATH": os.defpath}).output for _ in range(3)}
-    assert len(tokens) == 3
-
-
-def test_a_nested_run_bears_the_outer_token_too(shell: Run) -> None:
-    output = shell(f"echo ${RUN_VARIABLE}", environment={RUN_VARIABLE: "outer", "PATH": os.defpath}).output
-    assert output.startswith(b"outer:")
-    assert len(output) > len(b"outer:\n")
+def test_a_check_knows_the_process_that_runs_it_and_the_runs_around_that(shell: Run) -> None:
+    around = "'/a/.git'\t'make'\t7 8 here\n"
+    asked = active({ACTIVE_VARIABLE: around.rstrip()}, "/b/.git", "tox")
+    environment = {ACTIVE_VARIABLE: asked, "PATH": os.defpath}
+    output = shell(f'printf %s "${ACTIVE_VARIABLE}"', environment=environment).output.decode()
+    assert output == f"{around}'/b/.git'\t'tox'\t{token_of(os.getpid())}"
 
 
 def below(*runs: tuple[str, str]) -> dict[str, str]:
@@ -502,7 +499,7 @@ def test_the_check_does_not_see(name: str) -> None:
     "name",
     [
         *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0", "GIT_EXEC_PATH", "GIT_SSH_COMMAND"),
-        *("EDITOR", "VISUAL", "PATH", "VIRTUAL_ENV", "BUILDGUARD_ACTIVE", "BUILDGUARD_AGENT", "BUILDGUARD_RUN"),
+        *("EDITOR", "VISUAL", "PATH", "VIRTUAL_ENV", "BUILDGUARD_ACTIVE", "BUILDGUARD_AGENT"),
     ],
 )
 def test_the_check_still_sees(name: str) -> None:
