@@ -103,7 +103,7 @@ class Session(NamedTuple):
 
     def git(self, *words: str) -> str:
         """A git command for a `next:` line."""
-        return command(["git", *self.through, *words]) or "git status"
+        return self.answers.git(*words)
 
     @property
     def agent_option(self) -> str | None:

@@ -15,6 +15,7 @@ from buildguard.errors import SettingsError
 LONGEST = 7 * 24 * 3600.0
 """The longest duration that is believed, in seconds."""
 MOST_SLOTS = 1000
+"""More than this is no bound for one machine."""
 _LARGEST = 1 << 20
 """Bytes that a settings file may have."""
 _MOST_PARTS = 100

@@ -79,11 +79,12 @@ def attempt(
     check = at_the_top(session, command)
     shared = None
     if top is not None and snapshot is not None and seen is not None:
+        until = outlives_after(session.environment, BEGAN) if committed else None
         order = _order(session, command, {}, session.settings.check_timeout)
-        audience = Audience((order.stdout, order.stderr), lives, lambda: _sign_of_life(session), _ticks(session))
-        audience.until = outlives_after(session.environment, BEGAN) if committed else None
-        share = partial(Request(session, top, order, check, snapshot, audience, reuse, patient).share, seen)
-        shared = session.coordinate(lambda _: share())
+        sinks, alive = (order.stdout, order.stderr), partial(_sign_of_life, session)
+        audience = Audience(sinks, lives, alive, _ticks(session), until)
+        request, before = Request(session, top, order, check, snapshot, audience, reuse, patient), seen
+        shared = session.coordinate(lambda _: request.share(before))
     if shared is not None:
         result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
     else:
@@ -160,9 +161,8 @@ def start(
     timeout: float | None,
 ) -> Result:
     """Start a check or a fix without what git and hook runners set for the hook alone."""
-    order = _order(session, command, variables, timeout)
-    alive, every = lambda: _sign_of_life(session), _ticks(session)
-    return run(**order._asdict(), tick=alive, tick_every=every, caller_lives=lives)
+    order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session)
+    return run(**order._asdict(), tick=alive, tick_every=_ticks(session), caller_lives=lives)
 
 
 def _order(session: Session, command: Command, variables: Mapping[str, str], timeout: float | None) -> Order:

@@ -10,6 +10,7 @@ KEPT: Final = 8 << 20
 """Bytes that are kept from the start of what was printed, and as many from its end."""
 _PIECE: Final = 1 << 16
 _BEFORE_IT: Final = 1024
+"""Bytes in front of the output: its length, and how the run began."""
 
 
 class Beginning(NamedTuple):

@@ -186,8 +186,8 @@ class Answers(NamedTuple):
         return [line], self.commit_of(landing.loose, landing.changed)
 
     def git(self, *words: str) -> str:
-        """A git command, with the options of the git that called us."""
-        return " ".join(map(quoted, (*(self.program[:-1] or ("git",)), *words)))
+        """A git command for a `next:` line, with the options of the git that called us."""
+        return command([*(self.program[:-1] or ("git",)), *words]) or "git status"
 
     def commit_of(self, loose: Sequence[str], changed: Sequence[Content]) -> str | None:
         """A commit of just these paths. `git add` first: `git commit` takes no path that git does not know."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -213,7 +212,9 @@ def test_a_push_is_stopped_by_a_red_check_and_passes_with_a_green_one(
     passed = checkout.git("push", "origin", "main", agent="agent")
     assert passed.status == 0, passed
     assert bare.ok("rev-parse", "main") == checkout.ok("rev-parse", "main")
-    assert re.search("(?:no breakage known|passing): ", checkout.buildguard("status", agent="agent").out)
+    # The hooks that `all_stages` copied may lie beside what HEAD holds: then it is not HEAD that passed.
+    said = "no breakage known: " if checkout.ok("status", "--porcelain") else "passing: "
+    assert said in checkout.buildguard("status", agent="agent").out
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=ids)
@@ -236,4 +237,4 @@ def test_a_clean_merge_is_checked_by_its_own_hook(tool: Tool, guarded: Repositor
     checkout.ok("add", "app.txt")
     assert checkout.git("commit", "--no-edit", agent="agent").status == 0
     assert checkout.ok("rev-list", "--count", "--merges", "HEAD") == "1"
-    assert re.search("(?:no breakage known|passing): ", checkout.buildguard("status", agent="agent").out)
+    assert "passing: " in checkout.buildguard("status", agent="agent").out

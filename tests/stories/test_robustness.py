@@ -79,6 +79,13 @@ def test_with_hardly_a_descriptor_left_the_verdict_is_the_check_s(checkout: Chec
     assert (bad.status, "failed: " in bad.err) == (1, True), bad
 
 
+def test_with_too_few_descriptors_to_load_there_is_one_clear_line(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    done = checkout.run("sh", "-c", f"ulimit -n 5; exec {shlex.quote(BUILDGUARD)} hook", agent="ann")
+    line = "buildguard: error: there are too few file descriptors for buildguard (ulimit -n)\nnext: ulimit -n\n"
+    assert (done.status, done.err) == (2, line), done
+
+
 @pytest.mark.parametrize("words", [("hook",), ("status",), ("log",), ("doctor",)])
 def test_a_module_of_the_project_s_is_none_of_ours(
     checkout: Checkout, tmp_path: Path, words: tuple[str, ...]
