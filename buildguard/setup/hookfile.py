@@ -68,8 +68,9 @@ def content(hook: Path) -> bytes:
 
 
 def calls_us(hook: Path) -> bool:
-    """Whether the file has a command of buildguard's in it."""
-    return re.search(rb"^[^#\n]*\bbuildguard\s+(?:hook|run)\b", content(hook), re.MULTILINE) is not None
+    """Whether the file has a command of buildguard's in it, in whichever language; a comment is none."""
+    called = rb"""^[^#\n]*\bbuildguard["'),\s]+(?:hook|run)\b"""
+    return re.search(called, content(hook), re.MULTILINE) is not None
 
 
 def is_ours(hook: Path) -> bool:

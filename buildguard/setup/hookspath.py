@@ -98,7 +98,11 @@ def uncommitted(place: HooksPlace, repository: Repository) -> list[Path]:
 
 def _work_trees(repository: Repository) -> list[Path]:
     """All of the repository; a bare one's own folder is not among them."""
-    blocks = [block.splitlines() for block in repository.git("worktree", "list", "--porcelain").split("\n\n")]
-    listed = [Path(lines[0].removeprefix("worktree ")) for lines in blocks if lines and "bare" not in lines]
+    try:
+        told = repository.verbatim("worktree", "list", "--porcelain", "-z")
+    except GitFault:  # git before 2.36, which has no other way
+        told = repository.verbatim("worktree", "list", "--porcelain").replace("\n", "\0")
+    blocks = [block.split("\0") for block in told.split("\0\0")]
+    listed = [Path(one[0].removeprefix("worktree ")) for one in blocks if one[0] and "bare" not in one]
     # For a submodule git lists the git dir in place of the work tree.
     return [*listed, repository.top] if repository.top else listed

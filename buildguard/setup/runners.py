@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from buildguard.git.repository import Repository
 from buildguard.settings import suggested_check
-from buildguard.setup.hookfile import content
+from buildguard.setup.hookfile import calls_us
 from buildguard.setup.hookspath import hooks_place
 
 _SUFFIXES = ("yml", "yaml", "toml", "json", "jsonc")
@@ -51,7 +51,7 @@ def found(top: Path | None) -> Runner | None:
 def runs_buildguard(repository: Repository, runner: Runner | None) -> bool:
     """Whether git runs a hook here whose file, or whose runner's file, calls buildguard. Raises `GitFault`."""
     hook = hooks_place(repository).hook
-    called = b"buildguard" in content(hook) or (runner is not None and runner.calls_us)
+    called = calls_us(hook) or (runner is not None and runner.calls_us)
     return called and os.access(hook, os.X_OK)
 
 

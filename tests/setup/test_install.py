@@ -297,6 +297,37 @@ def test_a_relative_hooks_path_is_said_to_be_committed(bare_of_hooks: Checkout) 
     assert guarded(bare_of_hooks.work_tree("linked"))
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\n\nbare\nb", "a\u2028b", "a\x85b"])
+def test_hooks_in_a_work_tree_whose_name_has_a_line_break_are_the_repository_s(
+    bare_of_hooks: Checkout, name: str
+) -> None:
+    main = Checkout(bare_of_hooks.path.with_name(name), bare_of_hooks.home)
+    bare_of_hooks.path.rename(main.path)
+    linked = main.work_tree("linked")
+    main.ok("config", "core.hooksPath", str(main.path / ".githooks"))
+    done = linked.buildguard("install")
+    assert (done.status, (main.path / ".githooks/pre-commit").exists()) == (0, True), done
+    assert guarded(linked)
+
+
+CALLS = {
+    "exec buildguard hook": True,
+    "'/opt/my tools/buildguard' hook": True,
+    '"$(which buildguard)" hook || exit 1': True,
+    "python -m buildguard run -- make": True,
+    "subprocess.run(['buildguard', 'hook'])": True,
+    "# here buildguard hook was called": False,
+    "echo we use buildguard": False,
+    "buildguard status": False,
+    "mybuildguard hook": False,
+}
+
+
+@pytest.mark.parametrize("line", CALLS)
+def test_a_hook_calls_buildguard_if_one_of_its_commands_does(bare_of_hooks: Checkout, line: str) -> None:
+    assert hookfile.calls_us(a_hook(bare_of_hooks, f"#!/bin/sh\ntrue\n{line}\n")) == CALLS[line]
+
+
 def test_a_submodule_with_hooks_in_its_work_tree_gets_the_hook(bare_of_hooks: Checkout) -> None:
     allowed = ("-c", "protocol.file.allow=always")
     above = new_repository(bare_of_hooks.path.parent / "above", bare_of_hooks.home)

@@ -295,6 +295,15 @@ def test_where_git_runs_no_hook_of_ours_it_checks_itself(
     assert checkout.ok("log", "--format=%s") == "x\nfirst"
 
 
+def test_a_hook_that_only_speaks_of_buildguard_guards_nothing(checkout: Checkout) -> None:
+    hook = checkout.path / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\n# here buildguard hook was called\ntrue\n")
+    checkout.write("app.txt", "BROKEN\n")
+    done = checkout.buildguard("commit", "-qam", "red", agent="ann")
+    assert (done.status, checkout.ok("log", "-1", "--format=%s")) == (1, "first"), done
+    assert "git runs no buildguard hook here: checking before the commit" in done.err
+
+
 def test_what_is_staged_while_it_checks_itself_is_not_committed(checkout: Checkout) -> None:
     no_hook(checkout)
     checkout.write(".buildguard.toml", "check = 'echo others > theirs.txt; git add theirs.txt'\n")
