@@ -10,6 +10,7 @@ from buildguard.agents.hookrunner import stash
 from buildguard.agents.identity import shell_limit, time_left
 from buildguard.checks.runner import Command
 from buildguard.claims import scope
+from buildguard.claims.guard import SKEW
 from buildguard.commands import handoff
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.loop import checked
@@ -188,11 +189,11 @@ class _Commit:
     def _since_pass(self, tried: Attempt) -> tuple[str, ...]:
         """The paths that differ from the files of the last pass in this checkout; none if that is not known."""
         proofs = tried.snapshot.proofs if tried.snapshot else ()
-        mine = [one for one in proofs if one.passed and one.checkout == self._session.checkout]
-        last = max((one for one in mine if one.check == tried.run.check), key=lambda one: one.at, default=None)
-        if last is None or not tried.run.files:
+        here = (tried.run.check, self._session.checkout)
+        mine = [one for one in proofs if one.passed and (one.check, one.checkout) == here]
+        if not mine or not tried.run.files:
             return ()
-        changed = files.changed(self._repository, last.files, tried.run.files)
+        changed = files.changed(self._repository, mine[-1].files, tried.run.files)
         return tuple(one.path for one in changed or ())
 
     @cached_property
@@ -230,11 +231,13 @@ class _Commit:
 
 
 def _age(repository: Repository, path: str, seen: Files) -> float:
-    """Seconds since that path was edited. A deleted file leaves only the time of its folder."""
+    """Seconds since that path was edited; `UNTOUCHED` where its time lies in the future, and so tells nothing. A
+    deleted file leaves only the time of its folder."""
     touched = seen.marks[path][0] / 1e9 if path in seen.marks else 0.0
     if not touched and repository.top:
         touched = next(folder.stat().st_mtime for folder in (repository.top / path).parents if folder.exists())
-    return max(0.0, time.time() - touched)
+    age = time.time() - touched
+    return max(0.0, age) if age > -SKEW else UNTOUCHED
 
 
 def _found(session: Session, report: Report) -> handoff.Found:

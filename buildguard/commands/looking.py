@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Event, Outcome, Snapshot
+from buildguard.claims.model import Event, Outcome, Proof, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
@@ -99,9 +99,12 @@ def _head(session: Session, snapshot: Snapshot) -> Head:
         for proof in snapshot.proofs
         if proof.files == repository.tree and (check is None or proof.check == check.text)
     ]
-    # Without a check that is set, each that ever ran on this very tree has to have passed last.
-    last_of_each = {proof.check: proof for proof in sorted(of_head, key=lambda proof: proof.at)}
-    last = min(last_of_each.values(), key=lambda proof: (proof.passed, -proof.at), default=None)
+    # Without a check that is set, each that ever ran on this very tree has to have passed last. They come in the
+    # order in which they were written: a clock may have been set back since.
+    last_of_each: dict[str, Proof] = {}
+    for proof in reversed(of_head):
+        last_of_each.setdefault(proof.check, proof)
+    last = min(last_of_each.values(), key=lambda proof: proof.passed, default=None)
     if last is None:
         return Head(repository.head)
     return Head(repository.head, last.passed, last.agent, last.at)

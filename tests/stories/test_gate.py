@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,18 @@ def test_it_is_red_where_head_is_known_to_fail_though_nothing_is_open(checkout: 
     assert gate(checkout) == 1
     assert said_of_head(checkout) == "buildguard: HEAD: failed TIME, by ann"
     assert head(checkout)["passed"] is False
+
+
+def test_the_last_run_counts_though_the_clock_was_set_back_since(checkout: Checkout) -> None:
+    (checkout.path / ".git/info/exclude").write_text("flag\n")
+    check = ("run", "--", "test", "-e", "flag")
+    assert checkout.buildguard(*check, agent="ann").status == 1
+    with closing(sqlite3.connect(checkout.path / ".git/buildguard/state.db")) as db, db:
+        db.execute("UPDATE proof SET at = at + 3600, value = json_set(value, '$.at', at + 3600)")
+    checkout.write("flag", "")
+    assert checkout.buildguard(*check, agent="ann").status == 0
+    told = checkout.buildguard("status", "--json", agent="ann", BUILDGUARD_CHECK="test -e flag")
+    assert json.loads(told.out)["head"]["passed"] is True
 
 
 @pytest.fixture

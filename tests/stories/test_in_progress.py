@@ -72,6 +72,12 @@ def test_an_edit_that_nobody_has_touched_for_five_minutes_elects_and_warns(share
     assert "claimed: you are the fixer" in done.err
 
 
+def test_an_edit_that_is_dated_in_the_future_keeps_nobody_for_ever(shared: Checkout) -> None:
+    untouched(shared.path / "app.txt", minutes=-60)
+    done = shared.buildguard("commit", "-m", "x", "--", "README", agent="bob")
+    assert (done.status, "may be somebody's work in progress: ask" in done.err) == (1, True), done
+
+
 def test_an_edit_of_four_minutes_ago_still_is_somebodys(shared: Checkout) -> None:
     untouched(shared.path / "app.txt", minutes=4)
     done = shared.buildguard("commit", "-m", "x", "--", "README", agent="bob")
