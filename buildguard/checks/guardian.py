@@ -61,7 +61,7 @@ class Guardian:
 
     @property
     def options(self) -> dict[str, Any]:
-        """With what `Popen` has to start the check."""
+        """The arguments with which `Popen` starts the check."""
         return {"preexec_fn": self._admit}
 
     def _admit(self) -> None:
@@ -96,7 +96,7 @@ class Guardian:
 
 
 class Unguarded(Guardian):
-    """For a runner that has a session of its own, as the check in it: whoever looks on is its guardian."""
+    """No process of its own: the check runs in its runner's session, and the onlookers end that."""
 
     def __init__(self) -> None:
         self.wake, self._woken = os.pipe()
@@ -109,7 +109,7 @@ class Unguarded(Guardian):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Nothing that has to be done between fork and exec: so it takes a third of the time."""
+        """Python has nothing to do between fork and exec, and starts the check in a third of the time."""
         return {"process_group": 0}
 
     def finish(self, check: Popen[bytes], output: Output) -> None:

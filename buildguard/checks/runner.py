@@ -138,7 +138,7 @@ def run(
     """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`, or to
     `write`, with one of them. What it leaves behind is left alone. Times are seconds. INT, TERM or HUP to us,
     unless ignored, end it; so does `caller_lives` saying False. Raises what the callbacks raise, after ending it.
-    `guarded` says by whom the check is ended where we are."""
+    `guarded` is the guardian that ends the check."""
     began = looked = ticked = time.monotonic()
     cut: tuple[Verdict, str] | None = None
 

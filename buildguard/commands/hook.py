@@ -81,7 +81,7 @@ class _Commit:
 
     @property
     def patient(self) -> bool:
-        """Not while others cannot commit."""
+        """False while this commit keeps others from committing."""
         return not (self.pending.index is not None and self.pending.index.locked)
 
     def lives(self) -> bool:

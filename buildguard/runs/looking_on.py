@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from buildguard.checks.guardian import ASKING_TO_END, end_session
 from buildguard.checks.output import LOOK_EVERY, ready
@@ -28,23 +28,15 @@ _ENDING: Final = 6.0
 """Seconds that a check may take to end; then it hangs in the kernel."""
 
 
-class Audience:
+class Audience(NamedTuple):
     """Who called: where the output goes to, whether anybody still waits, signs of life every so many seconds, and
     until when (monotonic seconds) we can look on; the run then goes on without us."""
 
-    def __init__(
-        self,
-        sinks: tuple[int, int],
-        lives: Callable[[], bool],
-        tick: Callable[[], None],
-        tick_every: float,
-        until: float | None = None,
-    ) -> None:
-        self.sinks = sinks
-        self.lives = lives
-        self.tick = tick
-        self.tick_every = tick_every
-        self.until = until
+    sinks: tuple[int, int]
+    lives: Callable[[], bool]
+    tick: Callable[[], None]
+    tick_every: float
+    until: float | None = None
 
 
 class Onlooker:

@@ -41,13 +41,12 @@ class Shared(NamedTuple):
     reused: str = ""
 
 
-class Looking:
+class Looking(NamedTuple):
     """An onlooker of a run, and how that began; `joined` if somebody else began it."""
 
-    def __init__(self, onlooker: Onlooker, beginning: Beginning, joined: bool) -> None:
-        self.onlooker = onlooker
-        self.beginning = beginning
-        self.joined = joined
+    onlooker: Onlooker
+    beginning: Beginning
+    joined: bool
 
 
 class Request:

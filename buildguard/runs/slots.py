@@ -1,5 +1,5 @@
-"""How many checks run at once on this machine, if its user has set a bound: files in a folder of theirs, one of
-which each check holds locked. A dead holder frees its own at once."""
+"""How many checks run at once on this machine, if its user has set a bound: each check holds one file of a folder
+locked. The system frees the file of a dead holder at once."""
 
 import errno
 import fcntl
