@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     inconclusive_exit_codes: frozenset[int] = frozenset()
     reuse: float = 120.0
     reuse_env: tuple[str, ...] = ()
+    confirm: bool = False
     slots: int = 0
 
 
@@ -147,6 +148,13 @@ def _variables(value: object, where: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _truth(value: object, where: str) -> bool:
+    truth = {"1": True, "true": True, "0": False, "false": False}.get(str(value).lower())
+    if truth is None:
+        raise SettingsError(f"{where}: {value!r} is neither true nor false")
+    return truth
+
+
 _PARSERS: dict[str, Callable[[object, str], object]] = {
     "check": _command,
     "build": _name,
@@ -160,6 +168,7 @@ _PARSERS: dict[str, Callable[[object, str], object]] = {
     "inconclusive-exit-codes": _codes,
     "reuse": duration,
     "reuse-env": _variables,
+    "confirm": _truth,
 }
 _SPELLED = {"wait": "timeout"}
 """What some commands call a setting's option."""

@@ -7,11 +7,12 @@ from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
-from buildguard.claims import rules, scope
+from buildguard.claims import flakiness, rules, scope
 from buildguard.claims.model import (
     Caller,
     Event,
     Outcome,
+    Proof,
     Run,
     Snapshot,
     State,
@@ -149,8 +150,7 @@ class Guard:
             placement = scope.place(snapshot, caller, run, self.asked)
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
-            proofs = (run.proof,) if run and run.proof else ()
-            return step._replace(proofs=proofs, why=step.why or placement.why)
+            return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why)
 
         try:
             return self._put(transition)._replace(run=run)
@@ -176,7 +176,7 @@ class Guard:
             return told._replace(
                 states=tuple(state for step in steps for state in step.states),
                 events=tuple(event for step in steps for event in step.events),
-                proofs=(run.proof,) if run.proof else (),
+                proofs=_counted(run, snapshot),
             )
 
         return self._put(transition)._replace(run=run)
@@ -265,6 +265,10 @@ class Guard:
 
     def _ahead(self, state: State, now: float) -> bool:
         return rules.not_from_the_future(state, now + SKEW) is not None
+
+
+def _counted(run: Run | None, snapshot: Snapshot) -> tuple[Proof, ...]:
+    return tuple(flakiness.counted(proof, snapshot.proofs) for proof in (run.proofs if run else ()))
 
 
 def _put_right(snapshot: Snapshot) -> Step:

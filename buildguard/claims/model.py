@@ -214,7 +214,8 @@ class Proof(NamedTuple):
     `files` is the tree id of what the check saw, empty where that is not known. `tree` is what a commit that
     followed was to hold, empty without one. `seen` is the id of the last event before the run began. `changed` are
     the paths that differ from the files that had failed, as they passed; `written` those that the check itself
-    writes, `staged` those of the commit in hand. The store gives `at`.
+    writes, `staged` those of the commit in hand. `runs` have shown it, in `times` of which each failure id failed
+    ("" where a run named none). The store gives `at`.
     """
 
     check: str
@@ -231,7 +232,14 @@ class Proof(NamedTuple):
     changed: tuple[Content, ...] = ()
     written: tuple[str, ...] = ()
     staged: tuple[str, ...] = ()
+    runs: int = 1
+    times: Mapping[str, int] = _NONE
     at: float = 0.0
+
+    @property
+    def shows(self) -> tuple[str, str, str, bool, str]:
+        """What it shows: of two that show the same only the newer is kept."""
+        return self.check, self.checkout, self.files, self.passed, self.failed
 
 
 class Snapshot(NamedTuple):
@@ -344,6 +352,13 @@ class Run(NamedTuple):
     landings: tuple[Landing, ...] = ()
     fixed: int = 0
     proof: Proof | None = None
+    earlier: Proof | None = None
+    """That of the failure which this run was to confirm."""
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        """What there is to be kept of it."""
+        return tuple(one for one in (self.earlier, self.proof) if one is not None)
 
     def still_at(self, seen: Seen) -> bool:
         """Whether this checkout still is where it failed: on that HEAD, on one that descends from it, or on the

@@ -39,8 +39,7 @@ def log_command(limit: int, **options: Any) -> None:
 
     session = opened(options)
     _alive(session.required())
-    events, now = looking.history(session, limit)
-    session.voice.history(events, now)
+    session.voice.history(*looking.history(session, limit))
 
 
 def _alive(guard: Guard) -> None:

@@ -110,6 +110,13 @@ def attempt(
             lambda _: proved(session, top, showed, result, snapshot, seen, committed, watched)
         )
         showed = told or showed
+        if showed.proof is not None and shared and shared.others:
+            # One run counts once, however many look on.
+            showed = showed._replace(proof=showed.proof._replace(runs=0))
+        if showed.proof is not None and showed.proof.written:
+            from buildguard.commands.leavings import tell
+
+            tell(session, top, showed.proof)
     return Attempt(command, result, showed, snapshot, seen, reused)
 
 

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 
+from buildguard.claims.flakiness import Flake, flakes
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Event, Outcome, Proof, Snapshot
 from buildguard.commands import elsewhere, landing
@@ -10,7 +11,7 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.session import FAULTS, Session
 from buildguard.ui import phrases
-from buildguard.ui.keys import Head
+from buildguard.ui.keys import Head, flaky_facts
 from buildguard.ui.reports import Report
 
 
@@ -32,7 +33,9 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     if unchecked or mine:
         more, following = session.answers.committed(told if mine else None, unchecked)
         notes += more
-    return session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
+    notes += phrases.flaky(found := flakes(snapshot.proofs))
+    report = session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
+    return report._replace(extra={**report.extra, "flaky": flaky_facts(found)})
 
 
 def claim(session: Session, again: str | None) -> Report:
@@ -78,9 +81,10 @@ def release(session: Session, number: int | None, gave_up: bool, reason: str) ->
     return session.answers.released(guard.release(number, gave_up, reason, commits), guard.history(), number)
 
 
-def history(session: Session, limit: int) -> tuple[list[Event], float]:
-    """The newest `limit` events, oldest first, and the time (seconds since the epoch)."""
-    return session.required().history(limit), time.time()
+def history(session: Session, limit: int) -> tuple[list[Event], float, list[Flake]]:
+    """The newest `limit` events, oldest first, the time (seconds since the epoch), and what is flaky."""
+    guard = session.required()
+    return guard.history(limit), time.time(), flakes(guard.read().proofs)
 
 
 def _settled(session: Session, guard: Guard) -> Snapshot:

@@ -1,6 +1,8 @@
 """The one loop of `hook`, `run` and `commit`: check, hand a fix on, elect, wait, and check again."""
 
-from buildguard.checks.runner import Command
+from functools import partial
+
+from buildguard.checks.runner import Command, Verdict
 from buildguard.claims.model import Outcome
 from buildguard.commands.attempt import Attempt, attempt, settled
 from buildguard.commands.turn import Turn
@@ -13,7 +15,7 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
     about."""
     reruns = 1
     while True:
-        tried = attempt(session, command, turn.lives, turn.committed, turn.reuses, turn.patient)
+        tried = _tried(session, command, turn)
         ended = settled(session, tried, turn.repeat)
         if ended is not None:
             return ended[0], tried
@@ -33,3 +35,14 @@ def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Att
             if report is not None:
                 return report, tried
         session = session.up_to_date()
+
+
+def _tried(session: Session, command: Command, turn: Turn) -> Attempt:
+    """One attempt, and where a failure is to be confirmed another one."""
+    tried = attempt(session, command, turn.lives, turn.committed, turn.reuses, turn.patient)
+    if tried.result.verdict is not Verdict.FAILED or not session.settings.confirm:
+        return tried
+    from buildguard.commands.confirming import confirmed
+
+    again = partial(attempt, session, command, turn.lives, turn.committed, False, turn.patient)
+    return confirmed(session, tried, again)

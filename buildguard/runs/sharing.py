@@ -31,7 +31,7 @@ _TRIES: Final = 3
 class Shared(NamedTuple):
     """A run that others may have begun, or had: how it ended, when it began (seconds since the epoch), the last
     event before it, the files that it is about, and what was done to them. `reused` says whose pass it was, in
-    words."""
+    words; `others` says that somebody else began it."""
 
     result: Result
     began: float
@@ -39,6 +39,7 @@ class Shared(NamedTuple):
     files: Files
     watched: Watched
     reused: str = ""
+    others: bool = False
 
 
 class Looking(NamedTuple):
@@ -105,7 +106,7 @@ class Request:
         if found.joined and not told:
             return None
         last = min(found.beginning.seen, self.snapshot.last_event)
-        return Shared(ending.result, found.beginning.began, last, seen, ending.watched)
+        return Shared(ending.result, found.beginning.began, last, seen, ending.watched, others=found.joined)
 
     def _found(self, room: Room, key: str, seen: Files) -> "Looking | Shared":
         """A pass of before, a run that goes on, or, once there is a slot, one that we begin. Raises `OSError`."""
@@ -151,7 +152,7 @@ class Request:
         by = f", by {head.agent}" if head.agent else ""
         how = "--fresh" if HANDOFF_VARIABLE in self.session.environment else f"{FRESH_VARIABLE}=1"
         reused = f"these very files, {_since(ending.ended)} ago{by}; {how} runs it"
-        return Shared(ending.result, head.began, head.seen, seen, ending.watched, reused)
+        return Shared(ending.result, head.began, head.seen, seen, ending.watched, reused, True)
 
     @property
     def _written(self) -> frozenset[str]:

@@ -1,7 +1,9 @@
 """Answers as JSON: the keys that `docs/reference.md` promises. Pure."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Identity
 from buildguard.claims.model import Event, View, stale_in
 from buildguard.text import iso
@@ -36,6 +38,11 @@ def event_facts(event: Event) -> dict[str, Any]:
         "fixed_before_at": iso(event.fixed_at),
         "commits": list(event.commits),
     }
+
+
+def flaky_facts(flakes: Sequence[Flake]) -> list[dict[str, Any]]:
+    """What failed and passed on unchanged files."""
+    return [one._asdict() | {"failure": one.failure or None} for one in flakes]
 
 
 def facts(view: View | None, now: float, agent: Identity | None, build: str) -> dict[str, Any]:

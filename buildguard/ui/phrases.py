@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Answer, Identity
 from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View
 from buildguard.text import ago, clock, shortened, some, span
@@ -106,6 +107,16 @@ def _others_fixing(answer: Answer) -> list[View]:
     me = answer.agent.id if answer.agent else None
     views = [view for view in answer.snapshot.views() if view.state.scope != answer.view.state.scope]
     return [view for view in views if view.held_live_by_another(me)]
+
+
+def flaky(found: Sequence[Flake]) -> list[str]:
+    """What failed and passed on the same files, the first few, and how many more there are."""
+    lines = [
+        f"flaky: {shortened(one.failure or one.check)} failed {one.failed} of {one.runs} times on unchanged files"
+        for one in found[:SHOWN_IDS]
+    ]
+    more = len(found) - SHOWN_IDS
+    return [*lines, f"flaky: {more} more"] if more > 0 else lines
 
 
 def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:

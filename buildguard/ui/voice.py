@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from buildguard.agents.identity import coding_agent, in_ci
+from buildguard.claims.flakiness import Flake
 from buildguard.claims.model import Event, Status
 from buildguard.text import clock, span
-from buildguard.ui.keys import event_facts, facts
-from buildguard.ui.phrases import happened, history_line, place
+from buildguard.ui.keys import event_facts, facts, flaky_facts
+from buildguard.ui.phrases import flaky, happened, history_line, place
 from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:
@@ -93,11 +94,18 @@ class Voice:
         # Below the panel, not in it: nobody can paste a command with a border around it.
         self._next(self.out, report)
 
-    def history(self, events: Sequence[Event], now: float) -> None:
-        """The history: a table for a person, a line an event elsewhere, or one JSON object."""
+    def history(self, events: Sequence[Event], now: float, flakes: Sequence[Flake]) -> None:
+        """The history: a table for a person, a line an event elsewhere, or one JSON object. Below it what is
+        flaky."""
         if self.json:
-            self._write_json(Report("log", 0, (), extra={"events": [event_facts(event) for event in events]}))
+            found = {"events": [event_facts(event) for event in events], "flaky": flaky_facts(flakes)}
+            self._write_json(Report("log", 0, (), extra=found))
             return
+        self._events(events, now)
+        for line in flaky(flakes):
+            self._line(self.out, line)
+
+    def _events(self, events: Sequence[Event], now: float) -> None:
         if not (self._fancy and _is_terminal(self.out)):
             for event in events:
                 self._line(self.out, history_line(event, now))

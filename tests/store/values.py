@@ -144,6 +144,8 @@ EVENTS = st.builds(
 )
 PROOFS = st.builds(
     Proof,
+    runs=COUNT,
+    times=st.dictionaries(TEXT, COUNT, max_size=2),
     check=TEXT,
     passed=st.booleans(),
     files=IDS,

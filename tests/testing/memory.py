@@ -69,6 +69,8 @@ class MemoryStore:
             self._ids += 1
             events.append(event._replace(id=self._ids, at=now))
         self._events[build] += events
-        self._proofs[build] += [proof._replace(at=now) for proof in step.proofs]
+        for proof in step.proofs:
+            others = [one for one in self._proofs[build] if one.shows != proof.shows]
+            self._proofs[build] = [*others, proof._replace(at=now)]
         self._changed.notify_all()
         return step._replace(events=tuple(events))

@@ -266,6 +266,8 @@ def test_the_words_that_others_read_stay(outcome: str, word: str) -> None:
                 **dict.fromkeys(("agent", "head", "branch", "tree", "failed"), ""),
                 **dict.fromkeys(("failures", "changed", "written", "staged"), ()),
                 "seen": -1,
+                "runs": 1,
+                "times": {},
                 "at": 0.0,
             },
         ),
