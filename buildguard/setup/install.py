@@ -65,7 +65,9 @@ def take_out(session: Session) -> Report:
         return Report("left", Exit.FAILED, lines, left.left_alone)
     if not changes:
         return Report("unchanged", Exit.OK, ("nothing to uninstall: no hook that buildguard installed is here",))
-    return Report("uninstalled", Exit.OK, lines)
+    places = ((repository.top or repository.common_dir) / ".buildguard.toml", repository.common_dir / "buildguard")
+    kept = " and ".join(str(path) for path in places if path.exists())
+    return Report("uninstalled", Exit.OK, (*lines, *([f"kept: settings and history, in {kept}"] if kept else [])))
 
 
 def _repository(session: Session) -> Repository:

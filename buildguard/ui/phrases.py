@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Answer, Identity
-from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View
+from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View, stale_in
 from buildguard.text import ago, clock, shortened, some, span
 
 SHOWN_IDS = 3
@@ -37,7 +37,7 @@ def failing(failures: Sequence[str], what: str = "failing") -> list[str]:
 
 
 def holder(view: View, now: float) -> str:
-    """Who fixes, since when, and when it was last heard of."""
+    """Who fixes, since when, when it was last heard of, and when it may be taken over if it stays silent."""
     claim = view.state.claim
     if claim is None:
         return "nobody is fixing"
@@ -45,7 +45,9 @@ def holder(view: View, now: float) -> str:
     if claim.attempts > 1:
         said += f", attempt {claim.attempts}"
     said += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
-    return said + (f"; stale: {stale_words(view.stale, claim)}" if view.stale else "")
+    if view.stale:
+        return f"{said}; stale: {stale_words(view.stale, claim)}"
+    return f"{said}, goes stale at {clock(now + stale_in(claim, now), now)}"
 
 
 def at_stake(view: View, now: float, checkout: str, build: str) -> str:

@@ -101,6 +101,8 @@ class Voice:
             found = {"events": [event_facts(event) for event in events], "flaky": flaky_facts(flakes)}
             self._write_json(Report("log", 0, (), extra=found))
             return
+        if not events:
+            self._line(self.out, "no events yet")
         self._events(events, now)
         for line in flaky(flakes):
             self._line(self.out, line)

@@ -116,7 +116,9 @@ def test_uninstall_restores_a_hook_that_was_a_link(bare_of_hooks: Checkout) -> N
 def test_uninstall_without_an_old_hook_leaves_nothing(bare_of_hooks: Checkout) -> None:
     before = state(bare_of_hooks.path)
     bare_of_hooks.buildguard("install")
-    assert bare_of_hooks.buildguard("uninstall").status == 0
+    done = bare_of_hooks.buildguard("uninstall")
+    assert done.status == 0
+    assert "kept: settings and history, in " in done.out
     assert state(bare_of_hooks.path) == before
     assert "nothing to uninstall" in bare_of_hooks.buildguard("uninstall").out
 

@@ -61,6 +61,7 @@ def test_confirm_lets_a_flaky_commit_through_and_elects_nobody(flaky: Checkout) 
     assert "confirm is set: running it once more\n" in done.err
     assert "flaky: it failed, and passed on the very same files\n" in done.err
     assert flaky.buildguard("log", agent="ann").out == (
+        "buildguard: no events yet\n"
         "buildguard: flaky: tests/test_a.py::test_a failed 1 of 2 times on unchanged files\n"
     )
 
