@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
-from buildguard.agents.identity import outlives_after
+from buildguard.agents.identity import must_speak, outlives_after
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Order, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Outcome, Run, Snapshot
@@ -102,7 +102,7 @@ def _shared(
 ) -> Shared | None:
     """A run that others may look on, or have had; None where that cannot be."""
     order = _order(session, command, {}, session.settings.check_timeout)
-    alive = partial(_sign_of_life, session)
+    alive = partial(_sign_of_life, session, command.text)
     audience = Audience((order.stdout, order.stderr), lives, alive, _ticks(session), until)
     request = Request(session, top, order, at_the_top(session, command), snapshot, audience, reuse, patient)
     return session.coordinate(lambda _: request.share(seen))
@@ -198,7 +198,7 @@ def start(
     timeout: float | None,
 ) -> Result:
     """Start a check or a fix without what git and hook runners set for the hook alone."""
-    order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session)
+    order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session, command.text)
     return run(**order._asdict(), tick=alive, tick_every=_ticks(session), caller_lives=lives)
 
 
@@ -218,6 +218,8 @@ def _ticks(session: Session) -> float:
     return min(SIGN_OF_LIFE, session.settings.stale_after / 3)
 
 
-def _sign_of_life(session: Session) -> None:
+def _sign_of_life(session: Session, check: str) -> None:
+    if must_speak(session.environment):
+        session.voice.say(f"still running: {check}")
     if session.guard is not None:
         session.coordinate(Guard.alive)

@@ -246,7 +246,7 @@ def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
     assert done.out.splitlines()[-1].startswith("next: buildguard status --agent ")
 
 
-@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CODEX_THREAD_ID", "0")])
+@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CURSOR_AGENT", "10")])
 def test_a_wait_longer_than_the_shell_lasts_is_found_and_mended(
     checkout: Checkout, agent: str, expected: str
 ) -> None:
