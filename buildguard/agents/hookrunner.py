@@ -14,7 +14,7 @@ _PRIVATE_MARKS = (".install_state_v2", ".install_state_v1", ".prek-hook.json")
 
 
 class Stash(NamedTuple):
-    """A hook runner's patch with the unstaged edits that it took out of the work tree."""
+    """A hook runner's patch, or ref, with the unstaged edits that it took out of the work tree."""
 
     framework: str
     patch: Path
@@ -57,10 +57,13 @@ def _kept(process: "Process", environment: Mapping[str, str], git_dir: Path) -> 
 
     # The others' patches bear no pid, and stay when their maker is killed: without it above us they hide nothing.
     called = [plain_name(word) for word in names(process)]
+    common = git_dir.parents[1] if (git_dir / "commondir").exists() else git_dir
     if any(name.startswith("lefthook") for name in called):
-        common = git_dir.parents[1] if (git_dir / "commondir").exists() else git_dir
         yield "lefthook", common / "info", f"lefthook-unstaged.{git_dir.name}.patch"
         yield "lefthook", common / "info", "lefthook-unstaged.patch"
+    if "hk" in called:
+        yield "hk", common / "refs" / "hk" / "stash", "*"
+        yield "hk", common / "refs", "stash"  # before version 2.8.1
     if "lint-staged" in called:
         yield "lint-staged", git_dir, "lint-staged_unstaged.patch"
         yield "lint-staged", git_dir, "lint-staged/*/unstaged.patch"  # since version 17

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 from testing.doctor import AGENT, findings
 from testing.support import BUILDGUARD, SCRIPTS, Checkout
-from testing.tools import named, need, node_modules
+from testing.tools import documented, named, need, node_modules
 
 
 def with_git(checkout: Checkout, version: str) -> Checkout:
@@ -164,11 +164,20 @@ def checkout_with_config(checkout: Checkout) -> Checkout:
     return checkout
 
 
-def test_a_runner_whose_file_does_not_name_us_is_found(checkout: Checkout) -> None:
-    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: 'true'\n")
-    (checkout.path / ".git/hooks/pre-commit").write_text("#!/bin/sh\nlefthook run pre-commit\n")
-    assert "lefthook.yml does not call buildguard" in findings(checkout)["hook"]["what"]
-    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n")
+@pytest.mark.parametrize(
+    ("file", "runner", "ours"),
+    [
+        ("lefthook.yml", "lefthook", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n"),
+        (".config/hk.pkl", "hk", documented("entry: hk.pkl")),
+    ],
+)
+def test_a_runner_whose_file_does_not_name_us_is_found(
+    checkout: Checkout, file: str, runner: str, ours: str
+) -> None:
+    checkout.write(file, "")
+    (checkout.path / ".git/hooks/pre-commit").write_text(f"#!/bin/sh\n{runner} run pre-commit\n")
+    assert f"{file} does not call buildguard" in findings(checkout)["hook"]["what"]
+    checkout.write(file, ours)
     assert findings(checkout).keys() == {"stash"}
 
 

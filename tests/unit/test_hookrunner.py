@@ -132,8 +132,17 @@ def test_lefthook_keeps_the_patch_of_a_linked_work_tree_where_all_share_it(
     assert seen_below(tmp_path / "lefthook", linked_git_dir, patch) == ["lefthook", str(patch)]
 
 
-@pytest.mark.parametrize("name", ["info/lefthook-unstaged.patch", "lint-staged_unstaged.patch"])
+@pytest.mark.parametrize("ref", ["refs/hk/stash/1a2b3c", "refs/stash"])
+def test_hk_above_us_hides_what_it_has_stashed(
+    tmp_path: Path, git_dir: Path, linked_git_dir: Path, ref: str
+) -> None:
+    assert seen_below(tmp_path / "hk", git_dir, None) is None
+    assert seen_below(tmp_path / "hk", linked_git_dir, git_dir / ref) == ["hk", str(git_dir / ref)]
+
+
+@pytest.mark.parametrize("name", ["info/lefthook-unstaged.patch", "lint-staged_unstaged.patch", "refs/stash"])
 def test_what_a_killed_runner_left_hides_nothing_any_more(git_dir: Path, name: str) -> None:
+    (git_dir / name).parent.mkdir(exist_ok=True)
     (git_dir / name).touch()
     assert stash({}, git_dir) is None
 
