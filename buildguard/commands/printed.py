@@ -33,6 +33,14 @@ def failing_ids(session: Session, command: Command, result: Result, began: float
     return tuple(f"{folder}{failure}" for failure in found)
 
 
+def failing_rows(session: Session, command: Command, result: Result) -> dict[str, int]:
+    """The ids of failures with the line of the file that the output names for each, if it names one."""
+    from buildguard.checks.failures import rows
+
+    folder, found = _folder(session, command), rows(result.output, place(session, command))
+    return {f"{folder}{failure}": row for failure, row in found.items() if row}
+
+
 def _folder(session: Session, command: Command) -> str:
     """The folder that a command runs in, as the start of a path from the top; empty at the top."""
     top = session.repository.top if session.repository else None

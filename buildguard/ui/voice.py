@@ -68,6 +68,10 @@ class Voice:
             self._said.add(line)
             self.say(line)
 
+    def command(self, line: str) -> None:
+        """A line for the program that reads what we say, as it stands."""
+        _write(self.err, line)
+
     def answer(self, report: Report) -> None:
         """The answer: its lines and the next command, or exactly one JSON object."""
         if self.json:
