@@ -4,6 +4,7 @@ The one thing that it makes is a store where there is none yet, because nothing 
 written.
 """
 
+import json
 import os
 import shlex
 import time
@@ -12,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents.identity import shell_limit
+from buildguard.agents.identity import coding_agent, shell_limit
 from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
 from buildguard.claims.model import Outcome, Snapshot, Step
@@ -88,7 +89,7 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
     if session.guard is not None:
-        yield from _coordination(session.guard)
+        yield from _coordination(session.guard, repository)
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
     yield from _wait(session)
@@ -152,7 +153,7 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
     return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
 
 
-def _coordination(guard: Guard) -> Iterator[Finding]:
+def _coordination(guard: Guard, repository: Repository) -> Iterator[Finding]:
     def write(snapshot: Snapshot) -> Step:
         # Where nothing is kept yet, only something to be kept shows whether it can be.
         states = () if snapshot.states else (snapshot.state(guard.checkout),)
@@ -165,8 +166,16 @@ def _coordination(guard: Guard) -> Iterator[Finding]:
         try:
             work()
         except (Unavailable, Unidentified) as error:
-            yield Finding(name, str(error), unavailable(error).next)
+            yield Finding(name, f"{error}{_sandbox(error, repository)}", unavailable(error).next)
     guard.store.close()
+
+
+def _sandbox(error: Exception, repository: Repository) -> str:
+    """The setting of Codex that lets a command write to `.git`, if its sandbox is what forbids that."""
+    git_dir = str(repository.common_dir)
+    if coding_agent(repository.environment) != "Codex" or not str(error).startswith(git_dir):
+        return ""
+    return f"; Codex lets you write there with: sandbox_workspace_write.writable_roots = [{json.dumps(git_dir)}]"
 
 
 def _wait(session: Session) -> Iterator[Finding]:

@@ -244,6 +244,9 @@ def test_a_folder_on_a_read_only_file_system_is_found(checkout: Checkout) -> Non
         pytest.skip("no mount namespaces to be had here")
     done = checkout.run(*unshare, mount + f"'{BUILDGUARD}' doctor", agent=AGENT)
     assert (done.status, "database: " in done.out, str(folder) in done.out) == (1, True, True)
+    setting = f'sandbox_workspace_write.writable_roots = ["{checkout.path / ".git"}"]'
+    under_codex = checkout.run(*unshare, mount + f"'{BUILDGUARD}' doctor", agent=AGENT, CODEX_CI="1")
+    assert (setting in done.out, setting in under_codex.out) == (False, True)
 
 
 def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
