@@ -71,21 +71,12 @@ def coding_agent(environment: Mapping[str, str]) -> str | None:
 
 def shell_limit(environment: Mapping[str, str]) -> ShellLimit | None:
     """The limit of the calling coding agent's shell, of several the smallest; None where none is known."""
-    limits = [
-        ShellLimit(row.name, seconds)
-        for row in _coding_agents(environment)
-        if row.limit is not None
-        and row.limit.then is After.KILLS
-        and (seconds := _configured(row.limit, environment) or row.limit.seconds)
-    ]
-    return min(limits, key=lambda limit: limit.seconds, default=None)
+    return min(_limits(environment, After.KILLS), key=lambda limit: limit.seconds, default=None)
 
 
 def must_speak(environment: Mapping[str, str]) -> bool:
     """True if a coding agent's shell kills a command that is silent for long: a line every 30 s keeps it going."""
-    return any(
-        row.limit is not None and row.limit.then is After.KILLS_SILENT for row in _coding_agents(environment)
-    )
+    return bool(_limits(environment, After.KILLS_SILENT))
 
 
 def time_left(environment: Mapping[str, str], spent: float) -> float | None:
@@ -150,6 +141,11 @@ def _marked(environment: Mapping[str, str], marker: str) -> bool:
     name, _, value = marker.partition("=")
     found = environment.get(name, "")
     return found == value if value else found.lower() not in ("", "0", "false")
+
+
+def _limits(environment: Mapping[str, str], then: After) -> list[ShellLimit]:
+    rows = [(row.name, row.limit) for row in _coding_agents(environment) if row.limit and row.limit.then is then]
+    return [ShellLimit(name, _configured(limit, environment) or limit.seconds) for name, limit in rows]
 
 
 def _configured(limit: Limit, environment: Mapping[str, str]) -> float | None:
