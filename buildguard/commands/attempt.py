@@ -199,7 +199,7 @@ def start(
 ) -> Result:
     """Start a check or a fix without what git and hook runners set for the hook alone."""
     order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session, command.text)
-    return run(**order._asdict(), tick=alive, tick_every=_ticks(session), caller_lives=lives)
+    return run(order, tick=alive, tick_every=_ticks(session), caller_lives=lives)
 
 
 def _order(session: Session, command: Command, variables: Mapping[str, str], timeout: float | None) -> Order:
