@@ -4,7 +4,8 @@ time."""
 import time
 from collections.abc import Callable
 
-from buildguard.agents.lineage import Ancestor, above_us
+from buildguard.agents.lineage import above_us
+from buildguard.agents.processes import Process
 from buildguard.claims.guard import Guard, Moment
 from buildguard.claims.model import Event, Kind, View
 from buildguard.commands.attempt import always
@@ -56,7 +57,7 @@ def watch(
     return moment
 
 
-def ancestor_holding(view: View) -> Ancestor | None:
+def ancestor_holding(view: View) -> Process | None:
     """The process above us that holds the claim, if one does: it waits for us, and we would wait for ourselves."""
     claim = view.state.claim
     return above_us(claim.agent, claim.process) if claim is not None else None

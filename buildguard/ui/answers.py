@@ -14,7 +14,7 @@ from buildguard.ui.keys import Head, facts, head_facts
 from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:
-    from buildguard.agents.lineage import Ancestor
+    from buildguard.agents.processes import Process
 
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
 """The outcomes after which the caller is the fixer."""
@@ -110,13 +110,16 @@ class Answers(NamedTuple):
         )
         return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
 
-    def held_above(self, answer: Answer, said: str, ancestor: "Ancestor", again: str | None) -> Report:
+    def held_above(self, answer: Answer, said: str, ancestor: "Process", again: str | None) -> Report:
         """A claim of a process above us: it waits for us, and we would wait for ourselves."""
+        from buildguard.agents.ancestry import is_typed_into
+
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
         following = self.next("wait")
-        if ancestor.shell_with_terminal and "--agent" not in self.aim:
+        # Then the caller may well be the same person, under another id.
+        if is_typed_into(ancestor) and "--agent" not in self.aim:
             following = self.with_option(again, "--agent", holder) or following
         return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 

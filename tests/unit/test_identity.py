@@ -238,13 +238,13 @@ def test_ci_is_recognised(environment: dict[str, str], expected: bool) -> None:
 # The program that a real agent runs, at whatever depth: it writes its caller's id into a named pipe.
 WHO = """
 import os, sys
-from buildguard.agents import lineage
+from buildguard.agents import ancestry, lineage
 from buildguard.errors import Unidentified
 kept = {name: os.environ[name] for name in ("GIT_INDEX_FILE", "CLAUDE_CODE_SESSION_ID") if name in os.environ}
 match sys.argv[1:]:
     case ["above", agent, token]:
         found = lineage.above_us(agent, token or None)
-        answer = f"{found.process.pid} {found.shell_with_terminal}" if found else "nobody"
+        answer = f"{found.pid} {ancestry.is_typed_into(found)}" if found else "nobody"
     case ["parent"]:
         answer = lineage.parent_token(kept)
     case _:
