@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from buildguard.claims.flakiness import Flake, flakes
 from buildguard.claims.guard import Answer, Guard
@@ -9,6 +10,7 @@ from buildguard.claims.model import Event, Outcome, Proof, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
+from buildguard.errors import Exit, SettingsError
 from buildguard.session import FAULTS, Session
 from buildguard.ui import phrases
 from buildguard.ui.keys import Head, flaky_facts
@@ -85,6 +87,20 @@ def history(session: Session, limit: int) -> tuple[list[Event], float, list[Flak
     """The newest `limit` events, oldest first, the time (seconds since the epoch), and what is flaky."""
     guard = session.required()
     return guard.history(limit), time.time(), flakes(guard.read().proofs)
+
+
+def drawn(session: Session, limit: int, file: Path) -> Report:
+    """`buildguard log --html`: the newest `limit` events as a page. Raises `SettingsError` where it cannot be
+    written."""
+    from buildguard.ui.webpage import page
+
+    events, now, _ = history(session, limit)
+    text = page(events, session.required().read().proofs, now, session.settings.build)
+    try:
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SettingsError(f"--html: {file} cannot be written ({error.strerror})") from error
+    return Report("log", Exit.OK, (f"written: {file}, {len(events)} events",))
 
 
 def _settled(session: Session, guard: Guard) -> Snapshot:
