@@ -18,6 +18,7 @@ from buildguard.claims.model import (
     State,
     Step,
     View,
+    Waiter,
 )
 from buildguard.claims.store import Store, Transition
 from buildguard.errors import Unavailable, Unidentified
@@ -35,6 +36,9 @@ _URGENT = (
     Outcome.PASSED,
 )
 """What a pass may come to. Of several breakages, the first of these is told: it asks most of the caller."""
+WAITER_RENEWS = 60.0
+WAITER_STALE = 180.0
+"""After how many seconds a waiter gives a sign of life again, and without one counts as gone."""
 SKEW = 5.0
 """Seconds by which another process's clock may be ahead before its times count as of the future."""
 
@@ -153,7 +157,8 @@ class Guard:
             return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why)
 
         try:
-            return self._put(transition)._replace(run=run)
+            answer = self._put(transition)
+            return answer._replace(run=run, snapshot=self.with_waiters(answer.snapshot))
         except Unavailable:
             # Who may only read is bound by others' claims all the same.
             snapshot = self._known(self.store.read(self.build))
@@ -205,7 +210,18 @@ class Guard:
         """How it stands for this caller. Read only: renews nothing."""
         agent = self.me_if_known
         name = scope.concerning(snapshot, agent.id if agent else None, self.checkout, self.asked)
-        return Answer(Outcome.STATUS, snapshot.view(name), snapshot, agent)
+        return Answer(Outcome.STATUS, snapshot.view(name), self.with_waiters(snapshot), agent)
+
+    def with_waiters(self, snapshot: Snapshot) -> Snapshot:
+        """The same, with those who wait and have given a sign of life lately."""
+        ages = [(snapshot.now - one.seen_at, one) for one in self.store.waiters(self.build)]
+        return snapshot._replace(waiters=tuple(one for age, one in ages if -SKEW <= age < WAITER_STALE))
+
+    def waits(self, waiter: Waiter, over: bool = False) -> None:
+        """Let the others know that somebody waits, or waits no more."""
+        # Only a note: a waiter may have no right to write.
+        with suppress(Unavailable):
+            (self.store.drop_waiter if over else self.store.keep_waiter)(self.build, waiter)
 
     def alive(self) -> None:
         """A sign of life for whatever the caller holds; writes only if it holds something."""

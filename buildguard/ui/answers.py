@@ -10,7 +10,7 @@ from buildguard.errors import Exit
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, quoted, shortened, some
 from buildguard.ui import phrases
-from buildguard.ui.keys import Head, facts, head_facts
+from buildguard.ui.keys import Head, facts, head_facts, waiter_facts
 from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:
@@ -131,7 +131,10 @@ class Answers(NamedTuple):
         lines = [
             line
             for one in shown
-            for line in phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True)
+            for line in (
+                *phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True),
+                *phrases.waited_for(one, snapshot.waiters, answer.agent),
+            )
         ]
         lines += [_head_line(head, snapshot.now), *notes]
         if answer.agent is not None:
@@ -144,7 +147,8 @@ class Answers(NamedTuple):
             code = Exit.INCONCLUSIVE
             following = following or self.next("run")
         scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
-        extra = {"scopes": scopes, "head": head_facts(head)}
+        waiters = [waiter_facts(one) for one in snapshot.waiters]
+        extra = {"scopes": scopes, "head": head_facts(head), "waiters": waiters}
         return _about(answer, code, lines, following or self._after_status(answer), extra)
 
     def passed(self, answer: Answer | None, check: str, how: str, brief: bool = False) -> Report:
@@ -271,6 +275,7 @@ class Answers(NamedTuple):
             lines.append(phrases.broken_again(event, now))
         if state.breakage is not None and state.breakage.reason:
             lines.append(f"given up before: {shortened(state.breakage.reason)}")
+        lines += phrases.waited_for(view, answer.snapshot.waiters, agent)
         return (*lines, *filter(None, [answer.why]))
 
     def history_line(self, event: Event, now: float) -> str:
