@@ -9,6 +9,7 @@ import click
 
 from buildguard.claims.guard import Guard
 from buildguard.cli.parsing import cli, common, end, opened, whole
+from buildguard.errors import Exit
 from buildguard.session import FAULTS
 
 MOST_DRAWN = 10_000
@@ -24,11 +25,17 @@ MOST_DRAWN = 10_000
     is_flag=True,
     help="A gate for clean checkouts and CI: 0 only if HEAD passed, 1 if red, 4 if not known.",
 )
-def status_command(everything: bool, gate: bool, **options: Any) -> None:
+@click.option("--watch", is_flag=True, help="Go on looking, and show each change; q ends it.")
+def status_command(everything: bool, gate: bool, watch: bool, **options: Any) -> None:
     """Say how it stands here, and whether HEAD was checked."""
     from buildguard.commands import looking
 
     session = opened(options)
+    if watch:
+        from buildguard.commands import watching
+
+        watching.follow(session, everything)
+        sys.exit(Exit.OK)
     report = looking.status(session, everything, gate)
     session.voice.panel(report)
     sys.exit(report.exit)

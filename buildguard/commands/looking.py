@@ -25,7 +25,7 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     answer = guard.status(snapshot)
     notes = phrases.superseded(events, answer.agent)
     following = None
-    good = _head(session, snapshot).passed
+    good = head_of(session, snapshot).passed
     fix = None if good else elsewhere.missing_here(session, Known(events, snapshot.now))
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
@@ -36,7 +36,7 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
         more, following = session.answers.committed(told if mine else None, unchecked)
         notes += more
     notes += phrases.flaky(found := flakes(snapshot.proofs))
-    report = session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
+    report = session.answers.status(answer, head_of(session, snapshot), notes, following, everything, gate)
     return report._replace(extra={**report.extra, "flaky": flaky_facts(found)})
 
 
@@ -109,7 +109,7 @@ def _settled(session: Session, guard: Guard) -> Snapshot:
     return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 
-def _head(session: Session, snapshot: Snapshot) -> Head:
+def head_of(session: Session, snapshot: Snapshot) -> Head:
     """What is known of HEAD: only a run on exactly its tree counts, of the check that is set where one is."""
     repository, check = session.repository, session.settings.check
     if repository is None or not repository.head:

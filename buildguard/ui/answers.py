@@ -127,7 +127,7 @@ class Answers(NamedTuple):
         scopes; as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
-        shown = [view, *(one for one in others if everything or self._matters(one))]
+        shown = [view, *(one for one in others if everything or self.matters(one))]
         lines = [
             line
             for one in shown
@@ -136,10 +136,10 @@ class Answers(NamedTuple):
                 *phrases.waited_for(one, snapshot.waiters, answer.agent),
             )
         ]
-        lines += [_head_line(head, snapshot.now), *notes]
+        lines += [head_line(head, snapshot.now), *notes]
         if answer.agent is not None:
             lines.append(f"you are {phrases.who(answer.agent)}")
-        is_open = any(self._matters(one) for one in snapshot.views())
+        is_open = any(self.matters(one) for one in snapshot.views())
         code = Exit.OK
         if gate and (is_open or head.passed is False):
             code = Exit.FAILED
@@ -288,7 +288,7 @@ class Answers(NamedTuple):
         held = [view.state for view in answer.snapshot.views() if view.held_by(me)]
         return [f"you still hold claim {state.number} on {self.where(state)}" for state in held]
 
-    def _matters(self, view: View) -> bool:
+    def matters(self, view: View) -> bool:
         """Whether the breakage is open for whoever stands here."""
         state = view.state
         return state.breakage is not None and not view.over and (state.shared or state.had_in(self.checkout))
@@ -325,7 +325,8 @@ class Answers(NamedTuple):
         return " ".join([start, verb, *map(quoted, option), rest]).rstrip()
 
 
-def _head_line(head: Head, now: float) -> str:
+def head_line(head: Head, now: float) -> str:
+    """What is known of HEAD."""
     if not head.commit:
         return "HEAD: no commit yet"
     if head.passed is None:
