@@ -2,7 +2,7 @@
 to the store and says what came of it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -101,7 +101,7 @@ class Moment(NamedTuple):
 
 class Guard:
     """The verbs, for one build, one checkout and one caller. Every verb may raise `Unavailable`, and those that
-    claim or release `Unidentified`. `asked` is the scope that was demanded."""
+    claim or release `Unidentified`. `asked` is the scope that was demanded; `told` hears of each event."""
 
     def __init__(
         self, store: Store, build: str, checkout: str, world: World, terms: Terms, asked: str | None = None
@@ -112,6 +112,7 @@ class Guard:
         self.asked = asked
         self.terms = terms
         self._world = world
+        self.told: Callable[[Event], None] = lambda _: None
 
     @cached_property
     def me(self) -> Identity:
@@ -138,7 +139,7 @@ class Guard:
         if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
-                snapshot = self._known(self.store.update(self.build, _put_right)[1])
+                snapshot = self._known(self._update(_put_right)[1])
         return snapshot
 
     def history(self, limit: int = SEARCHED) -> list[Event]:
@@ -263,13 +264,19 @@ class Guard:
         event = event._replace(agent=self.me.id, checkout=self.checkout)
         # Only a note: a waiter may have no right to write.
         with suppress(Unavailable):
-            self.store.update(self.build, lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
+            self._update(lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
 
     def _put(self, transition: Transition) -> Answer:
-        step, after = self.store.update(self.build, lambda snapshot: transition(self._known(snapshot)))
+        step, after = self._update(lambda snapshot: transition(self._known(snapshot)))
         after = self._known(after)
         event = next((one for one in reversed(step.events) if one.scope == step.scope), None)
         return Answer(step.outcome, after.view(step.scope), after, self.__dict__.get("me"), step.why, event=event)
+
+    def _update(self, transition: Transition) -> tuple[Step, Snapshot]:
+        step, after = self.store.update(self.build, transition)
+        for event in step.events:
+            self.told(event)
+        return step, after
 
     def _known(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what the store cannot know: which claims' processes and which checkouts are gone."""
