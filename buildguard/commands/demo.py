@@ -107,7 +107,7 @@ def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
 
 def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The environment for the play in that folder: nothing of another repository, nor of the user's git
-    configuration, whose core.hooksPath would keep our hook from running."""
+    configuration, whose core.hooksPath would keep our hook from running, nor of their `slots` and `on-change`."""
     kept = {name: value for name, value in outside.items() if not name.startswith(_FOREIGN)}
     ours = Path(buildguard.__file__).resolve().parent.parent
     if ours == Path.cwd():
@@ -116,7 +116,7 @@ def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     kept |= {"TMPDIR": str(folder), "PATH": f"{folder / 'bin'}{os.pathsep}{outside.get('PATH', os.defpath)}"}
     roles = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     kept |= {f"GIT_{role}": "demo@example.org" for role in roles}
-    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "XDG_CONFIG_HOME": str(folder)}
 
 
 @contextmanager

@@ -6,7 +6,9 @@ written.
 
 import json
 import os
+import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +33,9 @@ from buildguard.ui.reports import Report, unavailable
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
 NOTE = "note"
+_OF_THE_SHELL = frozenset(
+    "cd if for while until case exec set export eval . : exit command trap unset ulimit time".split()
+)
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
 
@@ -88,6 +93,7 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     yield from _other_hooks(repository, place)
     if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
+    yield from _program(session, repository)
     if session.guard is not None:
         yield from _coordination(session.guard, repository)
     elif session.fault is not None:
@@ -151,6 +157,19 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
         what = "the settings name no check: the hook has one to run only if its own line names it"
         return Finding("check", what, set_check(top), NOTE)
     return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
+
+
+def _program(session: Session, repository: Repository) -> Iterator[Finding]:
+    """The check's first word, where it names a program that is not there."""
+    check = session.settings.check
+    with suppress(ValueError):
+        words = shlex.split(check.text) if check else []
+        # Of a word of the shell's own nothing is known here.
+        if words and re.fullmatch(r"[\w./+-]+", words[0]) and words[0] not in _OF_THE_SHELL:
+            found = Path(repository.top or "", words[0]) if "/" in words[0] else None
+            there = found.exists() if found else shutil.which(words[0], path=session.environment.get("PATH"))
+            if not there:
+                yield Finding("program", f"{words[0]}, which the check runs, is not there (PATH)", None)
 
 
 def _coordination(guard: Guard, repository: Repository) -> Iterator[Finding]:

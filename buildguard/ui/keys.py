@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Identity
-from buildguard.claims.model import Event, View, stale_in
+from buildguard.claims.model import Event, View, Waiter, stale_in
 from buildguard.text import iso
 
 
@@ -70,6 +70,17 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
         "reason": (breakage.reason or None) if breakage else None,
         "failures": list(breakage.failures) if breakage else [],
         "not_committed": list(breakage.landed.loose) if breakage and breakage.landed else [],
+    }
+
+
+def waiter_facts(waiter: Waiter) -> dict[str, Any]:
+    """Who waits."""
+    return {
+        "agent": waiter.agent,
+        "scope": waiter.scope,
+        "fixer": waiter.other,
+        "since": iso(waiter.since),
+        "seen_at": iso(waiter.seen_at),
     }
 
 

@@ -58,6 +58,11 @@ class Voice:
         """Whether a person looks at the terminal that we speak to."""
         return self._fancy and _is_terminal(self.err)
 
+    @property
+    def screen(self) -> bool:
+        """Whether a person looks at the terminal that the answer goes to."""
+        return self._fancy and _is_terminal(self.out)
+
     def say(self, line: str) -> None:
         """A line about the run."""
         self._line(self.err, line)
@@ -83,7 +88,7 @@ class Voice:
 
     def panel(self, report: Report) -> None:
         """The status for a person; plain lines for everybody else."""
-        if not (self._fancy and _is_terminal(self.out)):
+        if not self.screen:
             self.answer(report)
             return
         from rich.panel import Panel
@@ -112,7 +117,7 @@ class Voice:
             self._line(self.out, line)
 
     def _events(self, events: Sequence[Event], now: float) -> None:
-        if not (self._fancy and _is_terminal(self.out)):
+        if not self.screen:
             for event in events:
                 self._line(self.out, history_line(event, now))
             return
