@@ -33,9 +33,7 @@ from buildguard.ui.reports import Report, unavailable
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
 NOTE = "note"
-_OF_THE_SHELL = frozenset(
-    "cd if for while until case exec set export eval . : exit command trap unset ulimit time".split()
-)
+_OF_THE_SHELL = r"cd|if|for|while|until|case|exec|set|export|eval|\.|:|exit|command|trap|unset|ulimit|time"
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
 
@@ -165,7 +163,7 @@ def _program(session: Session, repository: Repository) -> Iterator[Finding]:
     with suppress(ValueError):
         words = shlex.split(check.text) if check else []
         # Of a word of the shell's own nothing is known here.
-        if words and re.fullmatch(r"[\w./+-]+", words[0]) and words[0] not in _OF_THE_SHELL:
+        if words and re.fullmatch(r"[\w./+-]+", words[0]) and not re.fullmatch(_OF_THE_SHELL, words[0]):
             found = Path(repository.top or "", words[0]) if "/" in words[0] else None
             there = found.exists() if found else shutil.which(words[0], path=session.environment.get("PATH"))
             if not there:
