@@ -1,0 +1,190 @@
+"""What a command line of a shell certainly runs: its simple commands, with the words that can be told beforehand.
+
+Read by tree-sitter's grammar of bash. What cannot be read, or only may run (a function, a document), is left out.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import tree_sitter_bash
+from tree_sitter import Language, Node, Parser
+
+UNKNOWN: Final = "\0"
+"""Stands in a word for what only the shell will know: a variable, a substitution, a pattern."""
+_LONGEST: Final = 1 << 16
+"""Bytes of a command line that are read; a longer one is a file that is being written."""
+_DEEPEST: Final = 3
+"""How many `sh -c` may lie within each other."""
+_IN_A_CHILD: Final = frozenset(("subshell", "command_substitution", "process_substitution", "pipeline"))
+"""What runs in a shell of its own: a `cd` there moves nobody else."""
+_STARTERS: Final = frozenset(
+    ("builtin", "command", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time", "timeout")
+)
+_OPTIONS_WITH_MORE: Final = {"env": ("-u",), "nice": ("-n",), "sudo": ("-u", "-g"), "timeout": ("-k", "-s")}
+_TAKES_A_LINE: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
+_ASSIGNMENT: Final = r"([A-Za-z_]\w*)=(.*)"
+
+
+class Word(NamedTuple):
+    """A word as the program gets it, with `UNKNOWN` in it where that cannot be told, and as it was written."""
+
+    value: str
+    source: str
+
+
+class Call(NamedTuple):
+    """One simple command: its words, the variables set for it alone, and the folder that a `cd` before it chose
+    (relative to the shell's, empty where it chose none)."""
+
+    words: tuple[Word, ...]
+    variables: Mapping[str, str]
+    folder: str
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The words as the program gets them."""
+        return tuple(word.value for word in self.words)
+
+
+def calls(line: str) -> list[Call]:
+    """The simple commands of a command line, in their order; none of one that cannot be read for certain."""
+    reader = _Reader()
+    reader.read(line, _DEEPEST)
+    return reader.found
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.found: list[Call] = []
+        self._folder = ""
+        self._deeper = _DEEPEST
+
+    def read(self, line: str, deeper: int) -> None:
+        text = line.encode("utf-8", "surrogatepass")
+        tree = Parser(Language(tree_sitter_bash.language())).parse(text) if len(text) <= _LONGEST else None
+        if tree is not None and not tree.root_node.has_error:
+            self._deeper = deeper
+            self._walk(tree.root_node)
+
+    def _walk(self, node: Node) -> None:
+        if node.type in ("function_definition", "heredoc_body"):
+            return
+        folder = self._folder
+        for child in node.children:
+            self._walk(child)
+        if node.type in _IN_A_CHILD:
+            self._folder = folder
+        if node.type == "command":
+            self._call([_word(word) for word in _words_of(node)])
+
+    def _call(self, words: list[Word]) -> None:
+        variables = _variables(words)
+        while words and words[0].value.rpartition("/")[2] in _STARTERS:
+            _unwrap(words)
+            variables |= _variables(words)
+        if not words:
+            return
+        program, options = words[0].value.rpartition("/")[2], [word.value for word in words[1:]]
+        self.found.append(Call((Word(program, program), *words[1:]), variables, self._folder))
+        if program == "cd":
+            given = [option for option in options if not option.startswith("-")]
+            self._folder = _joined(self._folder, given[0] if given else UNKNOWN)
+        elif program in ("pushd", "popd"):
+            self._folder = UNKNOWN
+        elif inner := _inner(program, options):
+            folder, deeper = self._folder, self._deeper
+            if deeper:
+                self.read(inner, deeper - 1)
+            self._deeper = deeper
+            self._folder = folder if program != "eval" else self._folder
+
+
+def _words_of(command: Node) -> Iterator[Node]:
+    """The words of a command, its variables first. The grammar takes words behind a redirection for the file's."""
+    for child in command.children:
+        if child.type == "file_redirect":
+            yield from child.children_by_field_name("destination")[1:]
+        elif not child.type.endswith("redirect"):
+            yield child
+    statement = command.parent
+    while statement is not None and statement.type == "redirected_statement":
+        for redirect in statement.children_by_field_name("redirect"):
+            yield from redirect.children_by_field_name("argument")
+            yield from redirect.children_by_field_name("destination")[1:]
+        statement = statement.parent
+
+
+def _word(node: Node) -> Word:
+    return Word(_value(node), _text(node))
+
+
+def _value(node: Node) -> str:
+    text = _text(node)
+    match node.type:
+        case "word" | "number":
+            text = re.sub(r"^~|[*?\[]", UNKNOWN, text)
+            return re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""), flags=re.DOTALL)
+        case "raw_string":
+            return text[1:-1]
+        case "string":
+            return re.sub(r'\\(["\\$`])', r"\1", _between(node, 1).replace("\\\n", ""))
+        case "command_name" | "concatenation" | "variable_assignment":
+            return _between(node, 0)
+        case "variable_name" | "string_content" | "=":
+            return text
+        case "ansi_c_string" if "\\" not in text:
+            return text[2:-1]
+    return UNKNOWN
+
+
+def _between(node: Node, quotes: int) -> str:
+    """The value of what is put together, with what lies between its parts: the grammar has no node for blanks."""
+    whole, at, found = node.text or b"", quotes, ""
+    for child in node.children[quotes : len(node.children) - quotes]:
+        start, end = (byte - node.start_byte for byte in (child.start_byte, child.end_byte))
+        found += whole[at:start].decode("utf-8", "replace")
+        found += _value(child)
+        at = end
+    return found + whole[at : len(whole) - quotes].decode("utf-8", "replace")
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
+
+
+def _variables(words: list[Word]) -> dict[str, str]:
+    """Take the variables off the front."""
+    found = {}
+    while words and (set_ := re.fullmatch(_ASSIGNMENT, words[0].value, re.DOTALL)):
+        found[set_[1]] = set_[2]
+        del words[0]
+    return found
+
+
+def _unwrap(words: list[Word]) -> None:
+    """Take off a program that only starts another one, with its options."""
+    wrapper = words.pop(0).value.rpartition("/")[2]
+    while words and words[0].value.startswith("-"):
+        option = words.pop(0).value
+        if option.startswith(("-C", "--chdir", "-D")):
+            words.clear()  # it runs in some other folder
+        elif option in _OPTIONS_WITH_MORE.get(wrapper, ()):
+            del words[:1]
+    if wrapper == "timeout":
+        del words[:1]
+
+
+def _inner(program: str, options: Sequence[str]) -> str:
+    """The command line that a shell is given to run, if all of it can be told."""
+    if program == "eval":
+        line = " ".join(options)
+    else:
+        given = [at for at, option in enumerate(options) if re.fullmatch(r"-[a-z]*c[a-z]*", option)]
+        line = options[given[0] + 1] if program in _TAKES_A_LINE and given and len(options) > given[0] + 1 else ""
+    return "" if UNKNOWN in line else line
+
+
+def _joined(folder: str, more: str) -> str:
+    return UNKNOWN if UNKNOWN in folder + more or more == "-" else posixpath.join(folder, more)
