@@ -19,6 +19,8 @@ _DEEPEST: Final = 3
 """How many `sh -c` may lie within each other."""
 _IN_A_CHILD: Final = frozenset(("subshell", "command_substitution", "process_substitution", "pipeline"))
 """What runs in a shell of its own: a `cd` there moves nobody else."""
+_ENDS_WITH: Final = frozenset(("redirected_statement", "list", "negated_command", "pipeline"))
+"""What a redirection of its last command is written behind."""
 _STARTERS: Final = frozenset(
     ("builtin", "command", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time", "timeout")
 )
@@ -74,6 +76,8 @@ class _Reader:
         folder = self._folder
         for child in node.children:
             self._walk(child)
+            if node.type == "pipeline":
+                self._folder = folder
         if node.type in _IN_A_CHILD:
             self._folder = folder
         if node.type == "command":
@@ -108,12 +112,15 @@ def _words_of(command: Node) -> Iterator[Node]:
             yield from child.children_by_field_name("destination")[1:]
         elif not child.type.endswith("redirect"):
             yield child
-    statement = command.parent
-    while statement is not None and statement.type == "redirected_statement":
-        for redirect in statement.children_by_field_name("redirect"):
-            yield from redirect.children_by_field_name("argument")
-            yield from redirect.children_by_field_name("destination")[1:]
-        statement = statement.parent
+    inner, outer = command, command.parent
+    while outer is not None and outer.type in _ENDS_WITH and inner in (outer.children[0], outer.children[-1]):
+        if outer.type == "redirected_statement":
+            for redirect in outer.children_by_field_name("redirect"):
+                yield from redirect.children_by_field_name("argument")
+                yield from redirect.children_by_field_name("destination")[1:]
+        elif inner != outer.children[-1]:
+            return
+        inner, outer = outer, outer.parent
 
 
 def _word(node: Node) -> Word:

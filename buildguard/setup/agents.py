@@ -58,7 +58,7 @@ def put_in(session: Session, names: Sequence[str], hooks: bool) -> Report:
         line = f"no agent's folder is found here; name one: {', '.join(BY_NAME)}"
         return report._replace(lines=(*report.lines, line))
     trust = [row.program for row in rows if row.name in ("codex", "gemini")]
-    line = f"{' and '.join(trust)} run new hooks only when you have trusted them"
+    line = f"new hooks run only when you have trusted them: in {' and in '.join(trust)}"
     return report._replace(lines=(*report.lines, line)) if trust and report.outcome == "installed" else report
 
 
@@ -131,17 +131,18 @@ def _whole(found: str | None, ours: str, wanted: bool) -> str | None:
 
 
 def _with_block(found: str | None) -> str:
+    block = _BEGIN + text_for_agents() + _END
+    if found in (None, block):
+        return block
     kept = _without_block(found) or ""
-    newline = "\r\n" if "\r\n" in kept else "\n"
-    # The blank line before it is ours, too; a file that is all ours has none.
-    block = ("" if found is None else "\n") + _BEGIN + text_for_agents() + _END
-    return found if found == block else kept + block.replace("\n", newline)
+    # The blank line before it is ours, too.
+    return kept + ("\n" + block).replace("\n", "\r\n" if "\r\n" in kept else "\n")
 
 
 def _without_block(found: str | None) -> str | None:
-    if found is None or found == _BEGIN + text_for_agents() + _END:
+    if found in (None, _BEGIN + text_for_agents() + _END):
         return None
-    return re.sub(rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?", "", found, flags=re.DOTALL)
+    return re.sub(rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?", "", found or "", flags=re.DOTALL)
 
 
 def _change(path: Path, edit: Callable[[str | None], str | None]) -> _Change:
