@@ -5,14 +5,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-_LIMITS: Final = {"end": 3}
-"""What a hook may take, 10 where nothing is said; Codex warns of more than 3 at the end of a session."""
-_NO_FRAME: Mapping[str, Any] = MappingProxyType({})
-_CLAUDE: Final = {
-    **{"tool": "PreToolUse", "start": "SessionStart", "sub": "SubagentStart"},
-    **{"stop": "Stop", "end": "SessionEnd"},
-}
-
 
 class Dialect(StrEnum):
     """How an agent wants to be answered."""
@@ -33,22 +25,22 @@ class HookFile(NamedTuple):
     file: str
     signs: tuple[str, ...]
     """The paths by which a project shows that the agent is used there."""
-    moments: Mapping[str, str]
     dialect: Dialect
+    moments: Mapping[str, str]
     matcher: str = ""
     """Which tool is the shell; empty where the event is about nothing else."""
     unit: int = 1
-    """The unit of its time limits is this part of a second."""
+    """Its time limits are in seconds divided by this."""
     grouped: bool = True
     """Whether the commands of an event stand in groups, each with a matcher."""
     words: tuple[str, str] = ("command", "timeout")
     """What it calls the command line and the time limit."""
-    frame: Mapping[str, Any] = _NO_FRAME
+    frame: Mapping[str, Any] = MappingProxyType({})
     """What else a new file needs."""
 
     def entry(self, moment: str) -> dict[str, Any]:
-        """What stands in the file for a moment."""
-        limit = _LIMITS.get(moment, 10) * self.unit
+        """What stands in the file for a moment. Codex warns of more than 3 s at the end of a session."""
+        limit = (3 if moment == "end" else 10) * self.unit
         hook = {"type": "command", self.words[0]: line(self.name, moment), self.words[1]: limit}
         match = {"matcher": self.matcher} if moment == "tool" and self.matcher else {}
         return {**match, "hooks": [hook]} if self.grouped else {**match, **hook}
@@ -65,50 +57,50 @@ def line(name: str, moment: str) -> str:
     return f"sh -c '{test} printf %s \"$e\" | {call};; esac 2>/dev/null; exit 0'"
 
 
-_SAME: Final = _CLAUDE, Dialect.CLAUDE
+def _moments(*events: str) -> Mapping[str, str]:
+    """The moments `tool`, `start`, `stop`, `end` and `sub`, as far as the agent has an event for them."""
+    return dict(zip(("tool", "start", "stop", "end", "sub"), events, strict=False))
+
+
+_CLAUDE: Final = Dialect.CLAUDE, _moments("PreToolUse", "SessionStart", "Stop", "SessionEnd", "SubagentStart")
+_SHELL: Final = "run_shell_command"
 HOOK_FILES: Final = (
-    # code.claude.com/docs/en/hooks; @anthropic-ai/claude-code 2.1.197
-    HookFile("claude", "Claude Code", ".claude/settings.json", (".claude", "CLAUDE.md"), *_SAME, "Bash"),
-    # developers.openai.com/codex/hooks; codex-rs/hooks/schema/generated; @openai/codex 0.171.0
-    HookFile("codex", "Codex", ".codex/hooks.json", (".codex",), *_SAME, "Bash"),
-    # bundled/qc-helper/docs/features/hooks.md and cli.js of @qwen-code/qwen-code 0.15.10; milliseconds
-    HookFile("qwen", "Qwen Code", ".qwen/settings.json", (".qwen", "QWEN.md"), *_SAME, "run_shell_command", 1000),
-    # bundle/docs/hooks/reference.md of @google/gemini-cli 0.61.0; milliseconds
+    # code.claude.com/docs/en/hooks; tried with @anthropic-ai/claude-code 2.1.197
+    HookFile("claude", "Claude Code", ".claude/settings.json", (".claude", "CLAUDE.md"), *_CLAUDE, "Bash"),
+    # developers.openai.com/codex/hooks, codex-rs/hooks/schema/generated; loaded by @openai/codex 0.171.0
+    HookFile("codex", "Codex", ".codex/hooks.json", (".codex",), *_CLAUDE, "Bash"),
+    # bundled/qc-helper/docs/features/hooks.md of @qwen-code/qwen-code 0.15.10, and tried with it; milliseconds
+    HookFile("qwen", "Qwen Code", ".qwen/settings.json", (".qwen", "QWEN.md"), *_CLAUDE, _SHELL, 1000),
+    # bundle/docs/hooks/reference.md of @google/gemini-cli 0.61.0, and tried with it; milliseconds
     HookFile(
-        *("gemini", "Gemini CLI", ".gemini/settings.json", (".gemini", "GEMINI.md")),
-        {"tool": "BeforeTool", "start": "SessionStart", "stop": "AfterAgent", "end": "SessionEnd"},
-        Dialect.PLAIN,
-        *("run_shell_command", 1000),
+        *("gemini", "Gemini CLI", ".gemini/settings.json", (".gemini", "GEMINI.md"), Dialect.PLAIN),
+        *(_moments("BeforeTool", "SessionStart", "AfterAgent", "SessionEnd"), _SHELL, 1000),
     ),
-    # cursor.com/docs/agent/hooks; closed source, so not verified against a program
+    # cursor.com/docs/agent/hooks; closed source, not tried
     HookFile(
-        *("cursor", "Cursor", ".cursor/hooks.json", (".cursor",)),
-        {"tool": "beforeShellExecution", "start": "sessionStart", "stop": "stop", "end": "sessionEnd"},
-        dialect=Dialect.CURSOR,
+        *("cursor", "Cursor", ".cursor/hooks.json", (".cursor",), Dialect.CURSOR),
+        _moments("beforeShellExecution", "sessionStart", "stop", "sessionEnd"),
         grouped=False,
         frame={"version": 1},
     ),
-    # docs.github.com, "GitHub Copilot CLI hooks reference"; it reads each file of that folder
+    # docs.github.com, "GitHub Copilot CLI hooks reference"; it reads each file of that folder; not tried
     HookFile(
         *("copilot", "Copilot CLI", ".github/hooks/buildguard.json"),
-        (".github/hooks", ".github/copilot-instructions.md"),
-        {"tool": "preToolUse", "start": "sessionStart", "stop": "agentStop", "end": "sessionEnd"},
-        dialect=Dialect.COPILOT,
+        *((".github/hooks", ".github/copilot-instructions.md"), Dialect.COPILOT),
+        _moments("preToolUse", "sessionStart", "agentStop", "sessionEnd"),
         grouped=False,
         words=("bash", "timeoutSec"),
         frame={"version": 1},
     ),
-    # github.com/charmbracelet/crush, docs/hooks/README.md; older ones refuse a file with another event
+    # github.com/charmbracelet/crush, docs/hooks/README.md; older ones refuse a file with another event; not tried
     HookFile(
-        *("crush", "Crush", "crush.json", ("crush.json", ".crush"), {"tool": "PreToolUse"}),
-        dialect=Dialect.PLAIN,
-        matcher="^bash$",
-        grouped=False,
+        *("crush", "Crush", "crush.json", ("crush.json", ".crush"), Dialect.PLAIN),
+        *(_moments("PreToolUse"), "^bash$", 1, False),
     ),
-    # opencode.ai/docs/plugins; opencode-ai 1.18.33. Its file is a program: setup/entries/opencode.js
+    # opencode.ai/docs/plugins; tried with opencode-ai 1.18.33. Its file is a program: setup/entries/opencode.js
     HookFile(
         *("opencode", "OpenCode", ".opencode/plugins/buildguard.js", (".opencode", "opencode.json")),
-        *({}, Dialect.PLAIN),
+        *(Dialect.PLAIN, _moments()),
     ),
 )
 BY_NAME: Final = {row.name: row for row in HOOK_FILES}

@@ -17,16 +17,14 @@ _LONGEST: Final = 1 << 16
 """Bytes of a command line that are read; a longer one is a file that is being written."""
 _DEEPEST: Final = 3
 """How many `sh -c` may lie within each other."""
-_IN_A_CHILD: Final = frozenset(("subshell", "command_substitution", "process_substitution", "pipeline"))
-"""What runs in a shell of its own: a `cd` there moves nobody else."""
+_IN_A_CHILD: Final = frozenset(("subshell", "command_substitution", "process_substitution"))
+"""What runs in a shell of its own, as each part of a pipeline does: a `cd` there moves nobody else."""
 _ENDS_WITH: Final = frozenset(("redirected_statement", "list", "negated_command", "pipeline"))
 """What a redirection of its last command is written behind."""
 _STARTERS: Final = frozenset(
     ("builtin", "command", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time", "timeout")
 )
-_OPTIONS_WITH_MORE: Final = {"env": ("-u",), "nice": ("-n",), "sudo": ("-u", "-g"), "timeout": ("-k", "-s")}
 _TAKES_A_LINE: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
-_ASSIGNMENT: Final = r"([A-Za-z_]\w*)=(.*)"
 
 
 class Word(NamedTuple):
@@ -53,7 +51,7 @@ class Call(NamedTuple):
 def calls(line: str) -> list[Call]:
     """The simple commands of a command line, in their order; none of one that cannot be read for certain."""
     reader = _Reader()
-    reader.read(line, _DEEPEST)
+    reader.read(line)
     return reader.found
 
 
@@ -61,14 +59,17 @@ class _Reader:
     def __init__(self) -> None:
         self.found: list[Call] = []
         self._folder = ""
-        self._deeper = _DEEPEST
+        self._depth = 0
 
-    def read(self, line: str, deeper: int) -> None:
+    def read(self, line: str) -> None:
         text = line.encode("utf-8", "surrogatepass")
-        tree = Parser(Language(tree_sitter_bash.language())).parse(text) if len(text) <= _LONGEST else None
-        if tree is not None and not tree.root_node.has_error:
-            self._deeper = deeper
-            self._walk(tree.root_node)
+        if len(text) > _LONGEST or self._depth > _DEEPEST:
+            return
+        root = Parser(Language(tree_sitter_bash.language())).parse(text).root_node
+        if not root.has_error:
+            self._depth += 1
+            self._walk(root)
+            self._depth -= 1
 
     def _walk(self, node: Node) -> None:
         if node.type in ("function_definition", "heredoc_body"):
@@ -81,28 +82,25 @@ class _Reader:
         if node.type in _IN_A_CHILD:
             self._folder = folder
         if node.type == "command":
-            self._call([_word(word) for word in _words_of(node)])
+            self._call([Word(_value(word), _text(word)) for word in _words_of(node)])
 
     def _call(self, words: list[Word]) -> None:
         variables = _variables(words)
-        while words and words[0].value.rpartition("/")[2] in _STARTERS:
+        while words and _name(words) in _STARTERS:
             _unwrap(words)
             variables |= _variables(words)
         if not words:
             return
-        program, options = words[0].value.rpartition("/")[2], [word.value for word in words[1:]]
-        self.found.append(Call((Word(program, program), *words[1:]), variables, self._folder))
-        if program == "cd":
-            given = [option for option in options if not option.startswith("-")]
-            self._folder = _joined(self._folder, given[0] if given else UNKNOWN)
-        elif program in ("pushd", "popd"):
-            self._folder = UNKNOWN
-        elif inner := _inner(program, options):
-            folder, deeper = self._folder, self._deeper
-            if deeper:
-                self.read(inner, deeper - 1)
-            self._deeper = deeper
-            self._folder = folder if program != "eval" else self._folder
+        name, options = _name(words), [word.value for word in words[1:]]
+        self.found.append(Call((Word(name, name), *words[1:]), variables, self._folder))
+        folder = self._folder
+        if name in ("cd", "pushd", "popd"):
+            given = next((option for option in options if not option.startswith("-")), UNKNOWN)
+            unknown = name != "cd" or UNKNOWN in folder + given or "-" in options
+            self._folder = UNKNOWN if unknown else posixpath.join(folder, given)
+        elif inner := _inner(name, options):
+            self.read(inner)
+            self._folder = self._folder if name == "eval" else folder
 
 
 def _words_of(command: Node) -> Iterator[Node]:
@@ -123,10 +121,6 @@ def _words_of(command: Node) -> Iterator[Node]:
         inner, outer = outer, outer.parent
 
 
-def _word(node: Node) -> Word:
-    return Word(_value(node), _text(node))
-
-
 def _value(node: Node) -> str:
     text = _text(node)
     match node.type:
@@ -136,23 +130,20 @@ def _value(node: Node) -> str:
         case "raw_string":
             return text[1:-1]
         case "string":
-            return re.sub(r'\\(["\\$`])', r"\1", _between(node, 1).replace("\\\n", ""))
+            return re.sub(r'\\(["\\$`])', r"\1", _together(node, 1).replace("\\\n", ""))
         case "command_name" | "concatenation" | "variable_assignment":
-            return _between(node, 0)
+            return _together(node, 0)
         case "variable_name" | "string_content" | "=":
             return text
-        case "ansi_c_string" if "\\" not in text:
-            return text[2:-1]
     return UNKNOWN
 
 
-def _between(node: Node, quotes: int) -> str:
+def _together(node: Node, quotes: int) -> str:
     """The value of what is put together, with what lies between its parts: the grammar has no node for blanks."""
     whole, at, found = node.text or b"", quotes, ""
     for child in node.children[quotes : len(node.children) - quotes]:
-        start, end = (byte - node.start_byte for byte in (child.start_byte, child.end_byte))
-        found += whole[at:start].decode("utf-8", "replace")
-        found += _value(child)
+        start, end = child.start_byte - node.start_byte, child.end_byte - node.start_byte
+        found += whole[at:start].decode("utf-8", "replace") + _value(child)
         at = end
     return found + whole[at : len(whole) - quotes].decode("utf-8", "replace")
 
@@ -161,37 +152,31 @@ def _text(node: Node) -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
+def _name(words: Sequence[Word]) -> str:
+    return words[0].value.rpartition("/")[2]
+
+
 def _variables(words: list[Word]) -> dict[str, str]:
     """Take the variables off the front."""
     found = {}
-    while words and (set_ := re.fullmatch(_ASSIGNMENT, words[0].value, re.DOTALL)):
-        found[set_[1]] = set_[2]
+    while words and (one := re.fullmatch(r"([A-Za-z_]\w*)=(.*)", words[0].value, re.DOTALL)):
+        found[one[1]] = one[2]
         del words[0]
     return found
 
 
 def _unwrap(words: list[Word]) -> None:
-    """Take off a program that only starts another one, with its options."""
-    wrapper = words.pop(0).value.rpartition("/")[2]
-    while words and words[0].value.startswith("-"):
-        option = words.pop(0).value
-        if option.startswith(("-C", "--chdir", "-D")):
+    """Take off a program that only starts another one, with its options and times."""
+    del words[0]
+    while words and re.match(r"-|[\d.]+[smhd]?$", words[0].value):
+        if words.pop(0).value.startswith(("-C", "--chdir", "-D")):
             words.clear()  # it runs in some other folder
-        elif option in _OPTIONS_WITH_MORE.get(wrapper, ()):
-            del words[:1]
-    if wrapper == "timeout":
-        del words[:1]
 
 
-def _inner(program: str, options: Sequence[str]) -> str:
+def _inner(name: str, options: Sequence[str]) -> str:
     """The command line that a shell is given to run, if all of it can be told."""
-    if program == "eval":
-        line = " ".join(options)
-    else:
-        given = [at for at, option in enumerate(options) if re.fullmatch(r"-[a-z]*c[a-z]*", option)]
-        line = options[given[0] + 1] if program in _TAKES_A_LINE and given and len(options) > given[0] + 1 else ""
+    line = " ".join(options) if name == "eval" else ""
+    given = [at for at, option in enumerate(options[:-1], 1) if re.fullmatch(r"-[a-z]*c[a-z]*", option)]
+    if name in _TAKES_A_LINE and given:
+        line = options[given[0]]
     return "" if UNKNOWN in line else line
-
-
-def _joined(folder: str, more: str) -> str:
-    return UNKNOWN if UNKNOWN in folder + more or more == "-" else posixpath.join(folder, more)

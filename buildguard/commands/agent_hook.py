@@ -35,9 +35,8 @@ def heard(given: Sequence[str]) -> int:
     try:
         row, moment = BY_NAME[given[0]], given[1]
         event = json.loads(sys.stdin.buffer.read(_LONGEST_EVENT))
-        text = _Event(row, event).answer(moment) if isinstance(event, dict) else ""
-        if text:
-            print(json.dumps(_shaped(row.dialect, moment, str(event.get("hook_event_name", "")), text)))
+        if text := _Event(row, event).answer(moment):
+            print(json.dumps(_shaped(row.dialect, moment, event.get("hook_event_name", ""), text)))
     except (*FAULTS, ValueError, LookupError, OSError):
         pass
     except Exception as error:  # noqa: BLE001  a bug of ours must not stop an agent
@@ -47,58 +46,54 @@ def heard(given: Sequence[str]) -> int:
 
 def _shaped(dialect: Dialect, moment: str, event: str, text: str) -> dict[str, Any]:
     """An answer as the agent reads it."""
-    specific = {"hookEventName": event}
+    denied = {"permissionDecision": "deny", "permissionDecisionReason": text}
     match dialect, moment:
         case _, "end":
             return {"systemMessage": text}
         case Dialect.CURSOR, "tool":
             return {"permission": "deny", "user_message": text, "agent_message": text}
-        case Dialect.CURSOR, "stop":
-            return {"followup_message": text}
         case Dialect.CURSOR, _:
-            return {"additional_context": text}
-        case Dialect.COPILOT, "tool":
-            return {"permissionDecision": "deny", "permissionDecisionReason": text}
+            return {"followup_message" if moment == "stop" else "additional_context": text}
         case Dialect.COPILOT, "start":
             return {"additionalContext": text}
+        case Dialect.COPILOT, "tool":
+            return denied
         case Dialect.CLAUDE, "tool":
-            denied = {"permissionDecision": "deny", "permissionDecisionReason": text}
-            return {"hookSpecificOutput": specific | denied}
-        case Dialect.PLAIN, "tool":
-            return {"decision": "deny", "reason": text}
-        case _, "stop":
-            return {"decision": "block", "reason": text}
-    return {"hookSpecificOutput": specific | {"additionalContext": text}}
+            return {"hookSpecificOutput": {"hookEventName": event, **denied}}
+        case _, "tool" | "stop":
+            return {"decision": "deny" if moment == "tool" else "block", "reason": text}
+    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 
 
 class _Event:
-    """One event of an agent's session."""
+    """One event of an agent's session. Raises ValueError for what is none."""
 
     def __init__(self, row: HookFile, event: Mapping[str, Any]) -> None:
+        if not isinstance(event, dict):
+            raise ValueError("it is no JSON object")
         self._row = row
         self._event = event
         self._run = self._first("session_id", "sessionId", "conversation_id")
         roots = event.get("workspace_roots")
-        folder = self._first("cwd") or (str(roots[0]) if isinstance(roots, list) and roots else "")
-        self._cwd = Path(folder or Path.cwd())
+        self._cwd = Path(self._first("cwd") or (str(roots[0]) if isinstance(roots, list) and roots else Path.cwd()))
 
     def answer(self, moment: str) -> str:
         """What is said at that moment; empty where the agent just goes on."""
-        line = self._command() if moment == "tool" else ""
-        if moment == "tool" and not re.search(r"git|index\.lock", line):
+        line = self._command() if moment == "tool" else "git"
+        if not re.search(r"git|index\.lock", line):
             return ""
         session = open_session({}, os.environ, self._cwd)
-        if session.repository is None or session.guard is None or off(session.environment):
+        if session.guard is None or off(session.environment):
             return ""
         name = self._name(session)
         match moment:
             case "tool":
                 return self._refusal(session, line, name)
-            case "start" | "sub":
-                return _told(session, name)
             case "stop":
                 return self._hold(session, name)
-        return self._give_up(session, name)
+            case "end":
+                return self._give_up(session, name)
+        return _told(session, name)
 
     def _first(self, *names: str) -> str:
         """The first of these that the event has as text."""
@@ -114,12 +109,11 @@ class _Event:
     def _name(self, session: Session) -> str:
         """The agent's name: the one that its commands have by themselves, where they have one, else one of ours; a
         sub-agent's is longer by its own id."""
-        variables = [one.session for one in CODING_AGENTS if one.name == self._row.program and one.session]
-        published = {variable: self._run for variable in variables if self._run}
         agent = None
         if self._row.name != _NAMED_BY_US:
-            name = session.checkout.removeprefix("checkout:")
-            agent = identify_cheaply(None, {**published, **session.environment}, name)
+            variables = [one.session for one in CODING_AGENTS if one.name == self._row.program and one.session]
+            published = {**dict.fromkeys(variables, self._run), **session.environment}
+            agent = identify_cheaply(None, published, session.checkout.removeprefix("checkout:"))
         if agent is None and not self._run:
             return session.required().me.id
         base = agent.id if agent else f"{self._row.name}-{_tail(self._run)}"
@@ -131,22 +125,21 @@ class _Event:
         return agent == name or (len(self._run) > 7 and self._run in agent) or agent.startswith(f"{name}/")
 
     def _refusal(self, session: Session, line: str, name: str) -> str:
-        from buildguard.commands.refusing import refusal
+        from buildguard.commands.refusing import Judge  # the parser that it loads is for this moment alone
 
         def neighbour() -> str:
-            others = [agent for agent in _at_work(session) if not self._mine(agent, name)]
-            return next((agent for agent in others if beside_us(agent)), "")
+            others = (agent for agent in _at_work(session) if not self._mine(agent, name))
+            return next(filter(beside_us, others), "")
 
-        repository = session.required_repository()
-        found = refusal(line, repository, self._cwd, ("--agent", name), neighbour)
-        return f"buildguard: refused: {found.why}.\nnext: {found.instead}" if found else ""
+        judge = Judge(session.required_repository(), self._cwd, ("--agent", name), neighbour)
+        no = judge.refusal(line)
+        return f"buildguard: refused: {no.why}.\nnext: {no.line}" if no else ""
 
     def _held(self, session: Session, name: str) -> list[tuple[str, int]]:
         """The claims that this agent holds here: under which name, and their numbers."""
         guard = session.required()
         me = guard.me_if_known
-        states = guard.read().states.values()
-        claims = [(state.claim.agent, state.number) for state in states if state.claim is not None]
+        claims = [(one.claim.agent, one.number) for one in guard.read().states.values() if one.claim is not None]
         return [one for one in claims if self._mine(one[0], name) or (me is not None and one[0] == me.id)]
 
     def _hold(self, session: Session, name: str) -> str:
@@ -154,31 +147,24 @@ class _Event:
         were held before."""
         if self._event.get("stop_hook_active") or self._event.get("loop_count"):
             return ""
+        marker = session.required_repository().git_dir / "buildguard" / "held"
         for agent, number in self._held(session, name):
-            marker = session.required_repository().git_dir / "buildguard" / "held"
-            once = not marker.exists() or marker.read_text(encoding="utf-8") != str(number)
-            if agent.startswith(f"{name}/") or not once:
+            if agent.startswith(f"{name}/") or (marker.exists() and marker.read_text() == str(number)):
                 continue  # a sub-agent may work on
-            held = _as(session, agent)
-            report = looking.status(held, False, False)
-            if report.view is None or not report.view.held_by(agent):
-                continue  # its fix has landed meanwhile
-            marker.write_text(str(number), encoding="utf-8")
-            then = f"fix it and commit, or give up with: {held.answers.give_up}"
-            return "\n".join(("buildguard: you hold the claim, and others wait for you", *report.lines, then))
+            holder = open_session({"agent": agent}, session.environment, session.cwd)
+            report = looking.status(holder, False, False)
+            if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
+                marker.write_text(str(number))
+                then = f"fix it and commit, or give up with: {holder.answers.give_up}"
+                return "\n".join(("buildguard: you hold the claim, and others wait for you", *report.lines, then))
         return ""
 
     def _give_up(self, session: Session, name: str) -> str:
         lines: list[str] = []
         for agent, number in self._held(session, name):
-            report = looking.release(_as(session, agent), number, True, "the session of its holder ended")
-            lines += report.lines
+            holder = open_session({"agent": agent}, session.environment, session.cwd)
+            lines += looking.release(holder, number, True, "the session of its holder ended").lines
         return "\n".join(lines)
-
-
-def _as(session: Session, agent: str) -> Session:
-    """The same, called by that agent."""
-    return open_session({"agent": agent}, session.environment, session.cwd)
 
 
 def _tail(identifier: str) -> str:
@@ -190,18 +176,22 @@ def _told(session: Session, name: str) -> str:
     """What an agent is told when it starts."""
     if session.settings.check is None:
         return ""
-    report = looking.status(_as(session, name), False, False)
-    how = f'commit with: buildguard commit --agent {name} --timeout 9m -m "..." -- path/one'
-    first = f"buildguard guards the build here: {session.settings.check.text}; your name is {name}"
-    return "\n".join((first, f"write --agent {name} into each buildguard command; {how}", *report.lines))
+    named = open_session({"agent": name}, session.environment, session.cwd)
+    return "\n".join(
+        (
+            f"buildguard guards the build here: {session.settings.check.text}; your name is {name}",
+            f"write --agent {name} into each buildguard command; "
+            f'commit with: buildguard commit --agent {name} --timeout 9m -m "..." -- path/one',
+            *looking.status(named, False, False).lines,
+        )
+    )
 
 
 def _at_work(session: Session) -> list[str]:
     """Who holds a claim that binds here, and who called in this checkout lately, the holder first."""
     guard = session.required()
-    snapshot = guard.read()
+    snapshot, since = guard.read(), time.time() - _LATELY
     here = [view.state.claim for view in snapshot.views() if not view.stale and view.state.had_in(session.checkout)]
-    since = time.time() - _LATELY
     called = [(one.agent, one.checkout, one.at) for one in snapshot.proofs]
     called += [(one.agent, one.checkout, one.at) for one in guard.history()]
     lately = [agent for agent, checkout, at in called if agent and checkout == session.checkout and at >= since]

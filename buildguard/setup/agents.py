@@ -5,6 +5,7 @@ Every file keeps each byte that is not ours, and `uninstall` gives back the file
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,164 +20,165 @@ from buildguard.setup.jsonedit import HOOKS, with_hooks, without_hooks
 from buildguard.text import command
 from buildguard.ui.reports import Report
 
-_ENTRIES = Path(__file__).parent / "entries"
+_TEXTS = (
+    *("AGENTS.md", "CLAUDE.md"),
+    *(".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md"),
+)
 _BEGIN, _END = "<!-- buildguard: begin -->\n", "<!-- buildguard: end -->\n"
-_SKILLS = (".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md")
+_PUT_HERE = "Put here by `buildguard agents install`"
+"""Stands in each file that is all ours."""
 _MOST_BYTES = 1 << 20
 """Bytes that a file may have that we change."""
 
 
 class _Change(NamedTuple):
-    """What becomes of one file; `after` is None where it is taken away, `fault` says why it is left alone."""
+    """What becomes of one file; None where there is none. `fault` says why it is left alone."""
 
     path: Path
-    before: str | None
-    after: str | None
+    before: str | None = None
+    after: str | None = None
     fault: str = ""
 
     @property
-    def line(self) -> str:
+    def told(self) -> str:
+        """What is done, as a line; empty where nothing is."""
         if self.fault:
             return f"left alone: {self.path} {self.fault}"
         done = "wrote" if self.before is None else "removed" if self.after is None else "changed"
-        return f"{done} {self.path}"
+        return f"{done} {self.path}" if self.after != self.before else ""
 
 
 def text_for_agents() -> str:
     """What agents have to know: the block for `AGENTS.md`, and the body of the skill."""
-    return (_ENTRIES / "agents.md").read_text(encoding="utf-8")
+    return _entry("agents.md")
 
 
 def put_in(session: Session, names: Sequence[str], hooks: bool) -> Report:
     """Write the text, the skill, and with `hooks` the hook files of these agents, or of those that are found here.
     What cannot be changed safely is left alone, and said. Raises `GitFault`."""
-    top = _top(session)
+    top = session.required_repository().top or session.cwd
     rows = _rows(session, top, names) if hooks else []
-    changes = [*_texts(top, True), *(_hooks(top / row.file, row, True) for row in rows)]
-    report = _carried_out(changes, "installed", "everything is in place already")
-    if hooks and not rows:
-        line = f"no agent's folder is found here; name one: {', '.join(BY_NAME)}"
-        return report._replace(lines=(*report.lines, line))
+    report = _carried_out([*_texts(top, True), *(_hooks(top, row, True) for row in rows)], "installed")
     trust = [row.program for row in rows if row.name in ("codex", "gemini")]
-    line = f"new hooks run only when you have trusted them: in {' and in '.join(trust)}"
-    return report._replace(lines=(*report.lines, line)) if trust and report.outcome == "installed" else report
+    more = f"new hooks run only when you have trusted them: in {' and in '.join(trust)}" if trust else ""
+    if hooks and not rows:
+        more = f"no agent's folder is found here; name one: {', '.join(BY_NAME)}"
+    return report._replace(lines=(*report.lines, more)) if more and report.outcome != "unchanged" else report
 
 
 def take_out(session: Session) -> Report:
     """Take out again just what `put_in` wrote. Raises `GitFault`."""
-    top = _top(session)
-    changes = [*_texts(top, False), *(_hooks(top / row.file, row, False) for row in HOOK_FILES)]
-    return _carried_out(changes, "uninstalled", "nothing of buildguard is in the agents' files here")
+    top = session.required_repository().top or session.cwd
+    return _carried_out([*_texts(top, False), *(_hooks(top, row, False) for row in HOOK_FILES)], "uninstalled")
 
 
 def listed(session: Session) -> Report:
     """Which agents are known, which are found here, and whose hooks are installed. Raises `GitFault`."""
-    top = _top(session)
-    found = _rows(session, top, ())
-    lines = []
+    top = session.required_repository().top or session.cwd
+    told = any(change.told for change in _texts(top, False))
+    lines = [f"the text for agents is {'installed' if told else 'not installed'}"]
     for row in HOOK_FILES:
-        change = _hooks(top / row.file, row, False)
-        stands = (
-            "hooks installed" if change.after != change.before else "found here" if row in found else "not found"
-        )
+        here = "found here" if row in _rows(session, top, ()) else "not found"
+        stands = "hooks installed" if _hooks(top, row, False).told else here
         lines.append(f"{row.name}: {row.program}, {stands} ({row.file})")
-    told = any(change.after != change.before for change in _texts(top, False))
-    return Report("listed", Exit.OK, (f"the text for agents is {'' if told else 'not '}installed", *lines))
+    return Report("listed", Exit.OK, tuple(lines))
 
 
-def _top(session: Session) -> Path:
-    top = session.required_repository().top
-    assert top is not None
-    return top
+def _entry(name: str) -> str:
+    return (Path(__file__).parent / "entries" / name).read_text(encoding="utf-8")
 
 
 def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
     """The agents that are named, else those that show here by their files, or that call us."""
-    if names:
-        return [BY_NAME[name] for name in dict.fromkeys(names)]
     calls = coding_agent(session.environment)
-    return [row for row in HOOK_FILES if row.program == calls or any((top / sign).exists() for sign in row.signs)]
+    found = (row for row in HOOK_FILES if row.program == calls or any((top / sign).exists() for sign in row.signs))
+    return [BY_NAME[name] for name in dict.fromkeys(names)] or list(found)
 
 
 def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
-    for name in ("AGENTS.md", "CLAUDE.md"):
-        path = top / name
-        if name == "AGENTS.md" or (path.exists() and path.resolve() != (top / "AGENTS.md").resolve()):
-            yield _change(path, lambda found: _with_block(found) if wanted else _without_block(found))
-    skill = (_ENTRIES / "skill.md").read_text(encoding="utf-8") + text_for_agents()
-    for name in _SKILLS:
-        yield _change(top / name, lambda found: _whole(found, skill, wanted))
+    skill = _entry("skill.md") + text_for_agents()
+    agents, claude, *skills = (top / name for name in _TEXTS)
+    yield _change(agents, wanted, lambda found: _block(found, wanted))
+    # Many link the one to the other.
+    if claude.exists() and claude.resolve() != agents.resolve():
+        yield _change(claude, wanted, lambda found: _block(found, wanted))
+    for path in skills if skills[0].resolve() != skills[1].resolve() else skills[:1]:
+        yield _change(path, wanted, lambda found: _whole(found, skill, wanted))
 
 
-def _hooks(path: Path, row: HookFile, wanted: bool) -> _Change:
+def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
     if not row.moments:
-        plugin = (_ENTRIES / "opencode.js").read_text(encoding="utf-8")
-        return _change(path, lambda found: _whole(found, plugin, wanted))
+        return _change(top / row.file, wanted, lambda found: _whole(found, _entry("opencode.js"), wanted))
     hooks = {event: [row.entry(moment)] for moment, event in row.moments.items()}
     fresh = json.dumps({**row.frame, HOOKS: hooks}, indent=2) + "\n"
 
     def edited(found: str | None) -> str | None:
-        if found is None or found == fresh:
-            return _whole(found, fresh, wanted)
-        return with_hooks(found, hooks) if wanted else without_hooks(found, hooks)
+        if found in (None, fresh):
+            return fresh if wanted else None
+        return with_hooks(found or "", hooks) if wanted else without_hooks(found or "", hooks)
 
-    return _change(path, edited)
+    return _change(top / row.file, wanted, edited)
 
 
 def _whole(found: str | None, ours: str, wanted: bool) -> str | None:
-    """What becomes of a file that is all ours, or somebody else's."""
-    if wanted and found not in (None, ours):
-        raise ValueError("is there already, and not as buildguard wrote it")
+    """What becomes of a file that is all ours, or somebody else's; one of ours may be of another version."""
+    if found not in (None, ours) and (wanted or _PUT_HERE in found) and not (wanted and _PUT_HERE in found):
+        raise ValueError("it is not as buildguard wrote it")
     return ours if wanted else None if found == ours else found
 
 
-def _with_block(found: str | None) -> str:
+def _block(found: str | None, wanted: bool) -> str | None:
+    """What becomes of a text with our block at its end. The blank line before that is ours, too."""
     block = _BEGIN + text_for_agents() + _END
     if found in (None, block):
-        return block
-    kept = _without_block(found) or ""
-    # The blank line before it is ours, too.
-    return kept + ("\n" + block).replace("\n", "\r\n" if "\r\n" in kept else "\n")
+        return block if wanted else None
+    ours = rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?"
+    kept = re.sub(ours, "", found or "", flags=re.DOTALL)
+    return kept + ("\n" + block).replace("\n", "\r\n" if "\r\n" in kept else "\n") * wanted
 
 
-def _without_block(found: str | None) -> str | None:
-    if found in (None, _BEGIN + text_for_agents() + _END):
-        return None
-    return re.sub(rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?", "", found or "", flags=re.DOTALL)
-
-
-def _change(path: Path, edit: Callable[[str | None], str | None]) -> _Change:
+def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) -> _Change:
     """What is to become of that file. A link is somebody else's, whatever it leads to."""
     try:
         if any(one.is_symlink() for one in (path, *path.parents[:3])):
-            return _Change(path, "", "", "is a link, or lies behind one")
+            return _Change(path, fault="is a link, or lies behind one" * wanted)
         before = None
         if path.exists():
             with path.open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-            before = content.decode()
-            if len(content) > _MOST_BYTES:
-                raise ValueError("is larger than 1 MiB")
+                before = file.read(_MOST_BYTES + 1).decode()
+            if len(before) > _MOST_BYTES:
+                raise ValueError("it is larger than 1 MiB")
+        if not wanted and not re.search("buildguard", before or ""):
+            return _Change(path)
         return _Change(path, before, edit(before))
-    except (ValueError, LookupError, RecursionError) as error:
-        return _Change(path, "", "", f"cannot be changed: {str(error) or 'it is not plain enough'}")
+    except (ValueError, LookupError, RecursionError, OSError) as error:
+        return _Change(path, fault=f"cannot be changed: {str(error)[:200] or 'it is not plain enough'}")
 
 
-def _carried_out(changes: Sequence[_Change], outcome: str, nothing: str) -> Report:
-    done = [change for change in changes if change.fault or change.after != change.before]
-    for change in done:
-        if change.after is None:
-            change.path.unlink()
-            with suppress(OSError):
-                for folder in change.path.parents[:3]:
-                    folder.rmdir()
-        elif not change.fault:
-            with draft(change.path, change.after.encode(), 0o666) as new:
-                if change.before is not None:
-                    new.chmod(change.path.stat().st_mode & 0o7777)
-                new.replace(change.path)
-    lines = tuple(change.line for change in done) or (nothing,)
+def _carried_out(changes: Sequence[_Change], outcome: str) -> Report:
+    done = [_written(change) for change in changes if change.told]
+    lines = tuple(change.told for change in done)
     left = next((change for change in done if change.fault), None)
     if left is not None:
         return Report("left", Exit.FAILED, lines, command(["ls", "-ld", str(left.path)]))
-    return Report(outcome if done else "unchanged", Exit.OK, lines)
+    return (
+        Report(outcome, Exit.OK, lines) if done else Report("unchanged", Exit.OK, ("nothing is to be done here",))
+    )
+
+
+def _written(change: _Change) -> _Change:
+    """The same, carried out as far as that can be done."""
+    try:
+        if change.after is not None:
+            with draft(change.path, change.after.encode(), 0o666) as new:
+                if change.before is not None:
+                    shutil.copymode(change.path, new)
+                new.replace(change.path)
+        elif not change.fault:
+            change.path.unlink()
+            with suppress(OSError):  # the first folder that holds something else
+                for folder in change.path.parents[:3]:
+                    folder.rmdir()
+    except OSError as error:
+        return change._replace(fault=f"cannot be written: {error.strerror}")
+    return change

@@ -9,7 +9,7 @@ import pytest
 from testing.support import Checkout, Done
 
 from buildguard.agents.hookfiles import BY_NAME, HOOK_FILES
-from buildguard.setup.jsonedit import _plain
+from buildguard.setup.jsonedit import plain
 
 EDITED = [row for row in HOOK_FILES if row.moments]
 NAMES = [row.name for row in EDITED]
@@ -62,11 +62,11 @@ def test_hooks_go_into_a_file_and_out_again_byte_for_byte(checkout: Checkout, na
     path.write_bytes(before)
     assert installed(checkout, "--agent", name).status == 0
     after = path.read_bytes()
-    held = json.loads(_plain(after.decode()).removeprefix("\ufeff"))
+    held = json.loads(plain(after.decode()).removeprefix("\ufeff"))
     for moment, event in row.moments.items():
         assert held["hooks"][event][0] == row.entry(moment)
-    assert {**json.loads(_plain(before.decode()).removeprefix("\ufeff")), "hooks": 0} == {**held, "hooks": 0}
-    assert installed(checkout, "--agent", name).both == "buildguard: everything is in place already\n"
+    assert {**json.loads(plain(before.decode()).removeprefix("\ufeff")), "hooks": 0} == {**held, "hooks": 0}
+    assert installed(checkout, "--agent", name).both == "buildguard: nothing is to be done here\n"
     assert path.read_bytes() == after
     assert checkout.buildguard("agents", "uninstall").status == 0
     assert path.read_bytes() == before
@@ -84,7 +84,7 @@ def test_all_that_was_written_anew_is_taken_away_again(checkout: Checkout) -> No
     assert checkout.buildguard("agents", "uninstall").status == 0
     assert bytes_of(checkout.path) == before
     assert not (checkout.path / ".agents").exists()
-    assert "nothing of buildguard" in checkout.buildguard("agents", "uninstall").both
+    assert "nothing is to be done" in checkout.buildguard("agents", "uninstall").both
 
 
 @pytest.mark.parametrize("before", [b"", b"# Mine\n", b"# Mine", b"# Mine\r\n\r\nText\r\n", "# Mïne\n\n".encode()])
@@ -98,7 +98,7 @@ def test_the_block_goes_into_a_text_and_out_again_byte_for_byte(
     after = path.read_bytes()
     assert after.startswith(before)
     assert b"buildguard commit --agent NAME" in after
-    assert installed(checkout).both == "buildguard: everything is in place already\n"
+    assert installed(checkout).both == "buildguard: nothing is to be done here\n"
     path.write_bytes(after + b"\nMore\n")
     assert checkout.buildguard("agents", "uninstall").status == 0
     assert path.read_bytes() == before + b"\nMore\n"
@@ -133,6 +133,54 @@ def test_a_link_is_left_alone(checkout: Checkout, tmp_path: Path) -> None:
     (checkout.path / ".claude" / "settings.json").symlink_to(theirs)
     done = installed(checkout, "--agent", "claude")
     assert (done.status, "is a link" in done.out, theirs.read_text()) == (1, True, "{}")
+    assert checkout.buildguard("agents", "uninstall").status == 0
+
+
+def test_a_folder_of_skills_that_leads_to_the_other_needs_no_second_one(checkout: Checkout) -> None:
+    (checkout.path / ".agents" / "skills").mkdir(parents=True)
+    (checkout.path / ".claude").mkdir()
+    (checkout.path / ".claude" / "skills").symlink_to("../.agents/skills")
+    assert installed(checkout).status == 0
+    assert (checkout.path / ".claude/skills/fix-build/SKILL.md").exists()
+
+
+def test_a_file_that_cannot_be_written_is_told(checkout: Checkout) -> None:
+    (checkout.path / "AGENTS.md").mkdir()
+    checkout.write(".agents", "a file")
+    done = installed(checkout)
+    assert (done.status, done.out.count("left alone"), "wrote" in done.out) == (1, 2, True)
+
+
+@pytest.mark.parametrize("name", ["AGENTS.md", ".claude/settings.json"])
+def test_a_file_that_is_too_large_is_left_alone(checkout: Checkout, name: str) -> None:
+    path = checkout.write(name, "{" + " " * (1 << 20) + "}\n")
+    assert installed(checkout, "--agent", "claude").status == 1
+    assert path.stat().st_size == (1 << 20) + 3
+
+
+def test_what_no_hook_of_ours_is_in_is_not_looked_at_when_they_are_taken_out(checkout: Checkout) -> None:
+    checkout.write("crush.json", "{ no JSON")
+    assert checkout.buildguard("agents", "uninstall").status == 0
+
+
+@pytest.mark.parametrize("name", [".agents/skills/fix-build/SKILL.md", ".opencode/plugins/buildguard.js"])
+def test_a_file_of_another_version_is_replaced_and_an_edited_one_is_not_deleted(
+    checkout: Checkout, name: str
+) -> None:
+    installed(checkout, "--agent", "opencode")
+    path = checkout.path / name
+    ours = path.read_text()
+    path.write_text(ours + "more\n")
+    done = checkout.buildguard("agents", "uninstall")
+    assert (done.status, path.read_text()) == (1, ours + "more\n")
+    assert installed(checkout, "--agent", "opencode").status == 0
+    assert path.read_text() == ours
+
+
+def test_a_skill_of_that_name_that_is_somebody_elses_is_left_alone(checkout: Checkout) -> None:
+    path = checkout.write(".agents/skills/fix-build/SKILL.md", "mine\n")
+    assert (installed(checkout).status, path.read_text()) == (1, "mine\n")
+    assert (checkout.buildguard("agents", "uninstall").status, path.read_text()) == (0, "mine\n")
 
 
 def test_what_was_added_beside_our_hooks_stays(checkout: Checkout) -> None:
@@ -204,7 +252,7 @@ def test_the_skill_has_the_form_that_agents_expect(checkout: Checkout) -> None:
     front, body = re.fullmatch(r"---\n(.*?)---\n(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     name, description = re.fullmatch(r"name: (.*?)\ndescription: >-\n(.*)", front, re.DOTALL).groups()  # type: ignore[union-attr]
     assert (name, len(" ".join(description.split())) <= 1024, body.count("\n") < 200) == ("fix-build", True, True)
-    assert body.strip() == installed(checkout, "--print").out.strip()
+    assert body.endswith("-->\n\n" + installed(checkout, "--print").out)
 
 
 @pytest.mark.parametrize("name", NAMES)

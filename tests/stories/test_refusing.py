@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from testing.support import Checkout, new_repository
 
-from buildguard.commands.refusing import refusal
+from buildguard.commands.refusing import Instead, Judge
 from buildguard.git.repository import find_repository
 
 LINES = 2000
@@ -110,24 +110,25 @@ def composed(chance: random.Random, pieces: Sequence[str]) -> str:
     return found + "true"
 
 
+def judge(place: Checkout) -> Judge:
+    return Judge(find_repository(place.path, place.env()), place.path, ("--agent", "ann"), lambda: "")
+
+
 def why_not(place: Checkout, line: str) -> str:
-    repository = find_repository(place.path, place.env())
-    found = refusal(line, repository, place.path, ("--agent", "ann"), lambda: "")
-    return found.why if found else ""
+    no = judge(place).refusal(line)
+    return no.why if no else ""
 
 
 def test_none_of_2000_lines_is_judged_wrongly(place: Checkout) -> None:
     chance, elsewhere = random.Random(13), str(place.path.parent / "elsewhere")
-    repository = find_repository(place.path, place.env())
-    wrong = []
+    ann, wrong = judge(place), []
     for _ in range(LINES):
         pieces = chance.choices(HARMLESS, k=chance.randint(1, 4))
         bad = chance.random() < 0.5
         if bad:
             pieces.insert(chance.randint(0, len(pieces)), chance.choice(FORBIDDEN))
         line = composed(chance, [piece.replace("ELSEWHERE", shlex.quote(elsewhere)) for piece in pieces])
-        found = refusal(line, repository, place.path, ("--agent", "ann"), lambda: "")
-        if (found is not None) != bad:
+        if (ann.refusal(line) is not None) != bad:
             wrong.append((bad, line))
     assert wrong == []
 
@@ -170,7 +171,6 @@ def test_the_lock_of_another_work_tree_of_this_repository_is_protected(checkout:
 )
 def test_it_tells_the_command_to_run_instead(checkout: Checkout, line: str, instead: str) -> None:
     (checkout.path / "sub").mkdir()
-    repository = find_repository(checkout.path, checkout.env())
-    found = refusal(line, repository, checkout.path, ("--agent", "ann"), lambda: "")
-    assert found is not None
-    assert found.instead == instead
+    no = judge(checkout).refusal(line)
+    assert isinstance(no, Instead)
+    assert no.line == instead
