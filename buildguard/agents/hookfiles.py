@@ -97,7 +97,7 @@ HOOK_FILES: Final = (
         *("crush", "Crush", "crush.json", ("crush.json", ".crush"), Dialect.PLAIN),
         *(_moments("PreToolUse"), "^bash$", 1, False),
     ),
-    # opencode.ai/docs/plugins; tried with opencode-ai 1.18.33. Its file is a program: setup/entries/opencode.js
+    # opencode.ai/docs/plugins; tried with opencode-ai 1.18.33. Its file is a program: setup/texts/opencode.js
     HookFile(
         *("opencode", "OpenCode", ".opencode/plugins/buildguard.js", (".opencode", "opencode.json")),
         *(Dialect.PLAIN, _moments()),

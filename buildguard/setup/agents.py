@@ -50,7 +50,7 @@ class _Change(NamedTuple):
 
 def text_for_agents() -> str:
     """What agents have to know: the block for `AGENTS.md`, and the body of the skill."""
-    return _entry("agents.md")
+    return _text("agents.md")
 
 
 def put_in(session: Session, names: Sequence[str], hooks: bool) -> Report:
@@ -84,8 +84,8 @@ def listed(session: Session) -> Report:
     return Report("listed", Exit.OK, tuple(lines))
 
 
-def _entry(name: str) -> str:
-    return (Path(__file__).parent / "entries" / name).read_text(encoding="utf-8")
+def _text(name: str) -> str:
+    return (Path(__file__).parent / "texts" / name).read_text(encoding="utf-8")
 
 
 def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
@@ -96,7 +96,7 @@ def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
 
 
 def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
-    skill = _entry("skill.md") + text_for_agents()
+    skill = _text("skill.md") + text_for_agents()
     agents, claude, *skills = (top / name for name in _TEXTS)
     yield _change(agents, wanted, lambda found: _block(found, wanted))
     # Many link the one to the other.
@@ -108,7 +108,7 @@ def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
 
 def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
     if not row.moments:
-        return _change(top / row.file, wanted, lambda found: _whole(found, _entry("opencode.js"), wanted))
+        return _change(top / row.file, wanted, lambda found: _whole(found, _text("opencode.js"), wanted))
     hooks = {event: [row.entry(moment)] for moment, event in row.moments.items()}
     fresh = json.dumps({**row.frame, HOOKS: hooks}, indent=2) + "\n"
 
