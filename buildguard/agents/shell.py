@@ -24,6 +24,7 @@ _ENDS_WITH: Final = frozenset(("redirected_statement", "list", "negated_command"
 _STARTERS: Final = frozenset(
     ("builtin", "command", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time", "timeout")
 )
+_TO_THE_TOP: Final = r'"?\$\(git rev-parse --show-toplevel\)"?'
 _TAKES_A_LINE: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
 
 
@@ -92,8 +93,12 @@ class _Reader:
         if not words:
             return
         name, options = _name(words), [word.value for word in words[1:]]
-        self.found.append(Call((Word(name, name), *words[1:]), variables, self._folder))
+        # The grammar loses a `-` in front of a document, whatever the program reads by it.
+        lost = [Word("-", "-")] if options[-1:] in (["-F"], ["--file"]) else []
+        self.found.append(Call((Word(name, name), *words[1:], *lost), variables, self._folder))
         folder = self._folder
+        if name == "cd" and re.fullmatch(_TO_THE_TOP, words[-1].source):
+            return  # somewhere else in the same repository
         if name in ("cd", "pushd", "popd"):
             given = next((option for option in options if not option.startswith("-")), UNKNOWN)
             unknown = name != "cd" or UNKNOWN in folder + given or "-" in options

@@ -37,8 +37,8 @@ def heard(given: Sequence[str]) -> int:
         event = json.loads(sys.stdin.buffer.read(_LONGEST_EVENT))
         if text := _Event(row, event).answer(moment):
             print(json.dumps(_shaped(row.dialect, moment, event.get("hook_event_name", ""), text)))
-    except (*FAULTS, ValueError, LookupError, OSError):
-        pass
+    except (*FAULTS, ValueError, LookupError, OSError, RecursionError, ImportError):
+        pass  # no event, nothing to coordinate with, or no parser for this machine
     except Exception as error:  # noqa: BLE001  a bug of ours must not stop an agent
         report_bug(error)
     return 0

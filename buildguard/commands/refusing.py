@@ -9,7 +9,7 @@ from typing import NamedTuple
 from buildguard.agents.shell import UNKNOWN, Call, calls
 from buildguard.commands.cherry_pick import UNDER_WAY
 from buildguard.errors import GitFault
-from buildguard.git.commandline import only_shows, skips_hooks, split, with_hooks
+from buildguard.git.commandline import only_shows, reads_stdin, skips_hooks, split, with_hooks
 from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import off
 from buildguard.setup.runners import found
@@ -107,18 +107,14 @@ class Judge(NamedTuple):
     def _instead(self, call: Call, options: Sequence[str], name: str, arguments: Sequence[str]) -> str:
         """The same command past no check, a commit through us, as far as it can be repeated faithfully."""
         there = [word for folder in _values_of("-C", options) for word in ("-C", folder)]
-        words = call.words[len(call.words) - len(arguments) :]
-        if name != "commit":
-            program, kept = ["git", *there, name], list(arguments)
-        else:
+        program, kept = ["git", *there, name], list(arguments)
+        if name == "commit":
             program = [*(("git", *there) if there else ()), "buildguard", "commit", *self.aim]
-            kept, words = with_hooks(arguments), tuple(word for word in words if not skips_hooks([word.value]))
-        told = command([*program, *kept]) if UNKNOWN not in "".join(arguments) else None
-        if told is None:
-            # As they were written; nobody could paste what fills lines.
-            told = " ".join((command(program) or "", *(word.source for word in words)))
-            told = f"{command(program)} …" if "\n" in told else told
-        return f"{command(['cd', call.folder])} && {told}" if call.folder else told
+            kept = with_hooks(arguments)
+        # In another shell a variable has another value, and standard input is gone.
+        faithful = UNKNOWN not in "".join(arguments) and not (name == "commit" and reads_stdin(arguments))
+        told = command([*program, *kept]) if faithful else f"{command(program)} ..."
+        return f"{command(['cd', call.folder])} && {told}" if call.folder else f"{told}"
 
 
 def _values_of(option: str, options: Iterable[str]) -> list[str]:

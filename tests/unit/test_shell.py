@@ -92,12 +92,13 @@ def test_a_message_from_a_document_is_one_word() -> None:
         ("bash -c 'cd sub'; git status", ""),
         ("cd; git status", UNKNOWN),
         ("cd - && git status", UNKNOWN),
+        ("cd $(git rev-parse --show-toplevel) && git status", ""),
         ('cd "$X" && git status', UNKNOWN),
         ("pushd sub && git status", UNKNOWN),
     ],
 )
 def test_a_cd_before_it_moves_a_command(line: str, folder: str) -> None:
-    (found,) = [call.folder for call in calls(line) if call.argv[0] == "git"]
+    found = [call.folder for call in calls(line) if call.argv[0] == "git"][-1]
     assert found.removesuffix("/") == folder
 
 
