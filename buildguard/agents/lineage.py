@@ -1,12 +1,13 @@
 """Who is calling where only the processes above us can tell, and which of them may be waiting for us."""
 
 import os
+import re
 from collections.abc import Mapping
 from itertools import dropwhile
 
-from buildguard.agents.ancestry import agent_among
+from buildguard.agents.ancestry import agent_among, is_typed_into
 from buildguard.agents.identity import Agent, identify_cheaply, legal
-from buildguard.agents.processes import Process, ancestors, is_git, known_dead, plain_name
+from buildguard.agents.processes import Process, ancestors, is_git, known_dead, plain_name, running
 from buildguard.errors import Unidentified
 
 
@@ -52,6 +53,18 @@ def above_us(agent_id: str, token: str | None) -> Process | None:
         if same and dies_with(agent_id, process.token):
             return process
     return None
+
+
+def beside_us(agent_id: str) -> bool:
+    """True if that id may be another agent at work on this machine: no process above us, none that has ended, no
+    shell that a person types into. Of an id that names no process only its calls tell."""
+    named = re.fullmatch(r".*:([1-9][0-9]{0,8})-([0-9.]+)", agent_id)
+    if named is None:
+        return True
+    process = running(int(named[1]))
+    if process is None or process.start != named[2] or is_typed_into(process):
+        return False
+    return all(one.token != process.token for one in ancestors())
 
 
 def _by_process(environment: Mapping[str, str]) -> Agent:

@@ -1,4 +1,4 @@
-"""`buildguard doctor`: says what stands in the way here, and changes nothing.
+"""`buildguard doctor`: says what stands in the way here, and changes nothing unless it is asked to mend.
 
 The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
 written.
@@ -36,6 +36,8 @@ NOTE = "note"
 _OF_THE_SHELL = r"cd|if|for|while|until|case|exec|set|export|eval|\.|:|exit|command|trap|unset|ulimit|time"
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
+_LEFT_BEHIND = 600.0
+"""Seconds after which a lock that no git holds is old: longer than most hooks run."""
 
 
 class Finding(NamedTuple):
@@ -54,15 +56,17 @@ class Finding(NamedTuple):
         return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
 
 
-def examine(session: Session) -> Report:
-    """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
+def examine(session: Session, mend: bool = False) -> Report:
+    """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way. With `mend` an
+    index lock that was left behind is removed first."""
+    done = list(_mended(session.repository)) if mend and session.repository else []
     findings = list(_examined(session))
-    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
+    lines = done + [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
     extra = {"findings": [finding._asdict() for finding in findings]}
     serious = [finding for finding in findings if finding.weight != NOTE]
     if serious:
-        mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
-        return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+        first = next((finding.next for finding in serious if finding.next), "buildguard doctor")
+        return Report("unhealthy", Exit.FAILED, tuple(lines), first, extra=extra)
     check = (
         f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
     )
@@ -206,7 +210,7 @@ def _wait(session: Session) -> Iterator[Finding]:
 
 def _locks(repository: Repository) -> Iterator[Finding]:
     """Git's own locks that stand. A lock does not tell who holds it, and git commits a tree without files where the
-    lock of a live commit is deleted: so nothing here ever says that one may be deleted."""
+    lock of a live commit is deleted: so nothing here ever says that one may be deleted by hand."""
     common, own = repository.common_dir, repository.git_dir
     shared = [common / "packed-refs.lock", common / "config.lock", *common.glob("refs/**/*.lock")]
     for lock in sorted({*own.glob("*.lock"), *shared}):
@@ -216,6 +220,20 @@ def _locks(repository: Repository) -> Iterator[Finding]:
                 name = str(lock.relative_to(own if lock.parent == own else common))
                 holder, mend = _holder([common, own, repository.top or own])
                 yield Finding(name, f"{lock} stands since {span(max(0.0, age))}; {holder}", mend)
+
+
+def _mended(repository: Repository) -> Iterator[str]:
+    """Remove this work tree's index lock if it was certainly left behind: it is old, it is ours to see who holds it
+    (another user's processes hide), and no git works here."""
+    lock, places = repository.git_dir / "index.lock", [repository.common_dir, repository.git_dir]
+    with suppress(FileNotFoundError):
+        seen, age = lock.lstat(), time.time() - lock.lstat().st_mtime
+        if age < _LEFT_BEHIND or seen.st_uid != os.getuid() or gits_in([*places, repository.top or places[0]]):
+            return
+        # Another git may have made a new one since.
+        if lock.lstat() == seen:
+            lock.unlink()
+            yield f"removed {lock}: it stood since {span(age)}, and no git works here"
 
 
 def _holder(places: list[Path]) -> tuple[str, str]:
