@@ -133,7 +133,9 @@ class _Event:
 
         judge = Judge(session.required_repository(), self._cwd, ("--agent", name), neighbour)
         no = judge.refusal(line)
-        return f"buildguard: refused: {no.why}.\nnext: {no.line}" if no else ""
+        # Codex writes the refused command behind our last word, where it would be run, too.
+        end = " #" if self._row.name == "codex" else ""
+        return f"buildguard: refused: {no.why}.\nnext: {no.line}{end}" if no else ""
 
     def _held(self, session: Session, name: str) -> list[tuple[str, int]]:
         """The claims that this agent holds here: under which name, and their numbers."""

@@ -52,6 +52,13 @@ def test_each_agent_is_refused_a_commit_past_the_check_and_told_what_to_run(chec
     assert checkout.ok("log", "-1", "--format=%s") == "a b"
 
 
+def test_what_codex_writes_behind_a_refusal_is_not_run(checkout: Checkout) -> None:
+    reason = asked(checkout, "codex", "git commit -n -m x -- app.txt")
+    checkout.write("app.txt", "fine, too\n")
+    assert pasted(checkout, Done(1, "", f"{reason}. Command: git commit -n -m x -- app.txt")).status == 0
+    assert checkout.ok("log", "-1", "--format=%s %D") == "x HEAD -> main"
+
+
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("command", ["git status", "git commit -m 'no --no-verify'", "ls", "rm build/x"])
 def test_no_agent_is_refused_what_harms_nobody(checkout: Checkout, name: str, command: str) -> None:
