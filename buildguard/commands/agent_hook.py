@@ -111,8 +111,10 @@ class _Event:
         sub-agent's is longer by its own id."""
         agent = None
         if self._row.name != _NAMED_BY_US:
-            variables = [one.session for one in CODING_AGENTS if one.name == self._row.program and one.session]
-            published = {**dict.fromkeys(variables, self._run), **session.environment}
+            # Not all that its commands find in their environment is in that of its hooks.
+            rows = [one for one in CODING_AGENTS if one.name == self._row.program and one.session]
+            published = {one.markers[0].partition("=")[0]: "1" for one in rows}
+            published |= {**{one.session: self._run for one in rows}, **session.environment}
             agent = identify_cheaply(None, published, session.checkout.removeprefix("checkout:"))
         if agent is None and not self._run:
             return session.required().me.id
