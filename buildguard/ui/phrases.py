@@ -179,10 +179,10 @@ def status(view: View, now: float, checkout: str, build: str, checked: bool = Fa
     return tuple(lines)
 
 
-def history_line(event: Event, now: float) -> str:
+def history_line(event: Event, now: float, checkout: str = "") -> str:
     """One event as a line of `buildguard log`."""
     number = f"claim {event.number}: " if event.number else ""
-    return f"{clock(event.at, now)} {place(event.scope)} {number}{happened(event, now)}"
+    return f"{clock(event.at, now)} {place(event.scope, checkout)} {number}{happened(event, now)}"
 
 
 def happened(event: Event, now: float) -> str:
