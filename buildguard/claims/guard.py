@@ -131,7 +131,7 @@ class Guard:
         """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
         by time, where that can be written."""
         snapshot = self._known(self.store.read(self.build))
-        if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
+        if any(view.over or self._ahead(view.state, snapshot.at_the(view.state)) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
                 snapshot = self._known(self.store.update(self.build, _put_right)[1])
@@ -275,7 +275,7 @@ def _put_right(snapshot: Snapshot) -> Step:
     states, events = [], []
     for view in snapshot.views():
         end = rules.settled(view)
-        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.now)
+        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.at_the(view.state))
         states += [state] if state else []
         events += [end[1]] if end else []
     return Step(Outcome.NOTED, "", tuple(states), tuple(events))

@@ -244,7 +244,8 @@ class Proof(NamedTuple):
 
 class Snapshot(NamedTuple):
     """All scopes of one build as one read saw them. `dead` are the numbers of claims whose process is known to
-    have ended, `gone` the checkouts that are known to be gone: the store knows neither."""
+    have ended, `gone` the checkouts that are known to be gone: the store knows neither. `ahead` tells, by the
+    number of a claim, by how many seconds our clock is ahead of the one that the claim's times are of."""
 
     states: Mapping[str, State] = _NONE
     proofs: tuple[Proof, ...] = ()
@@ -253,6 +254,7 @@ class Snapshot(NamedTuple):
     highest: int = 0
     dead: frozenset[int] = frozenset()
     gone: frozenset[str] = frozenset()
+    ahead: Mapping[int, float] = MappingProxyType({})
 
     def state(self, scope: str) -> State:
         """The state of a scope; a missing row is `passing`."""
@@ -275,7 +277,11 @@ class Snapshot(NamedTuple):
             return Stale.DEAD
         if state.claim.checkout in self.gone:
             return Stale.GONE
-        return staleness(state.claim, self.now)
+        return staleness(state.claim, self.at_the(state))
+
+    def at_the(self, state: State) -> float:
+        """The time now by the clock that the state's claim is of."""
+        return self.now - self.ahead.get(state.number, 0.0)
 
 
 class View(NamedTuple):

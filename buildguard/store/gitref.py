@@ -1,0 +1,145 @@
+"""A register in refs on a git remote: whoever has a clone has it, without a server, an account or a set-up.
+
+Each version is a commit without parents on the empty tree, its document in its message: one new object a version,
+no blob, nothing for CI to run. What is loaded lies in a folder of our own: the objects, refs and settings of the
+user's repository stay as they are.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from buildguard.errors import GitFault
+from buildguard.git import private
+from buildguard.git.process import Done, call
+from buildguard.git.repository import EMPTY_TREES
+from buildguard.store.register import Denied, Kept, Lost, Unreachable
+
+NAMESPACE = "refs/buildguard/1"
+"""The major number is that of the document: old and new never fight over one."""
+LOOK_SECONDS, WRITE_SECONDS = 8.0, 15.0
+"""How long the remote may take to answer."""
+REFUSALS = 3
+"""How often a push is refused, while nothing has changed, before that counts as the remote's last word: another
+push may hold the lock for a moment."""
+_QUIET = (
+    *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
+    *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
+    *("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=5", "-c", "credential.interactive=false"),
+    *("-c", "fetch.recurseSubmodules=no", "-c", "maintenance.auto=false", "-c", "submodule.recurse=false"),
+)
+_FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
+_PUSH = ("push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
+_BY = "buildguard <buildguard@localhost> {now:.0f} +0000"
+
+
+class GitRef:
+    """A `Register` in refs of the remote of that name. `common_dir` is git's folder of this clone."""
+
+    poll = 2.0
+
+    def __init__(self, remote: str, common_dir: Path, environment: Mapping[str, str]) -> None:
+        self.where = f"{NAMESPACE} on {remote}"
+        self._remote = remote
+        self._common_dir = common_dir
+        self._objects = common_dir / "buildguard" / "objects"
+        self._environment = environment
+
+    def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
+        """The document as it is now: one request if it has not changed, else two."""
+        ref = f"{NAMESPACE}/{key}"
+        found = self._asked("ls-remote", "--refs", "--", self._remote, ref)
+        token = found.stdout.partition("\t")[0]
+        if token == known.token:
+            return known
+        if not token:
+            return Kept()
+        if not self._has(token):
+            self._asked(*_FETCH, "--", self._remote, ref)
+        said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
+        if said.returncode != 0:
+            # It was replaced between the two requests.
+            raise Unreachable(f"{ref} changed while it was read")
+        return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
+
+    def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
+        """Put `data` in the place of the version that is `expected`, in one push."""
+        ref, token = f"{NAMESPACE}/{key}", self._made(data, about)
+        lease = f"--force-with-lease={ref}:{expected.token}"
+        for left in reversed(range(REFUSALS)):
+            done = self._called(
+                *_PUSH, lease, "--", self._remote, f"{token}:{ref}", within=WRITE_SECONDS, sent=True
+            )
+            if done.returncode == 0:
+                return Kept(token, data)
+            refused = next((line for line in done.stdout.split("\n") if line.startswith("!")), None)
+            if refused is None:
+                raise Unreachable(_words(done), sent=True)
+            stands = self.load(key, expected)
+            if stands.token == token:
+                return stands
+            if stands.token != expected.token:
+                raise Lost
+            if left == 0:
+                raise Denied(refused.rpartition("\t")[2])
+        raise AssertionError("unreachable")
+
+    def _made(self, data: str, about: str) -> str:
+        """The name of a new commit with that document."""
+        by = _BY.format(now=time.time())
+        kind = self._git("rev-parse", "--show-object-format", within=LOOK_SECONDS).stdout.strip() or "sha1"
+        # The nonce: two writers that write the same at the same second made two versions.
+        message = f"buildguard: {about} [skip ci]\n\n{os.urandom(8).hex()}\n{data}\n"
+        text = f"tree {EMPTY_TREES[kind]}\nauthor {by}\ncommitter {by}\n\n{message}"
+        self._git("hash-object", "-t", "tree", "-w", "--stdin", within=LOOK_SECONDS)
+        done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text, within=LOOK_SECONDS)
+        if done.returncode != 0:
+            raise Denied(f"this clone cannot keep what is to be pushed: {_words(done)}")
+        return done.stdout.strip()
+
+    def _has(self, token: str) -> bool:
+        return self._git("cat-file", "-e", token, within=LOOK_SECONDS).returncode == 0
+
+    def _asked(self, *words: str) -> Done:
+        """A question to the remote, answered."""
+        done = self._called(*words, within=LOOK_SECONDS)
+        if done.returncode != 0:
+            raise Unreachable(_words(done))
+        return done
+
+    def _called(self, *words: str, within: float, sent: bool = False) -> Done:
+        try:
+            return self._git(*words, within=within)
+        except Unreachable as error:
+            raise Unreachable(str(error), sent) from None
+
+    def _git(self, *words: str, within: float, stdin: str = "") -> Done:
+        settings = ("-c", f"remote.{self._remote}.mirror=false", "-c", f"remote.{self._remote}.prune=false")
+        try:
+            private.folder(self._common_dir, "objects")
+            return call([*_QUIET, *settings, *words], self._own(), self._common_dir, stdin, within)
+        except (GitFault, OSError) as fault:
+            raise Unreachable(str(fault)) from None
+
+    def _own(self) -> dict[str, str]:
+        """The environment in which git keeps what it loads in our folder, and asks nobody for a password."""
+        real = self._environment.get("GIT_OBJECT_DIRECTORY") or str(self._common_dir / "objects")
+        others = self._environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+        return {
+            **self._environment,
+            "GIT_DIR": str(self._common_dir),
+            "GIT_OBJECT_DIRECTORY": str(self._objects),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{real}:{others}" if others else real,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GCM_INTERACTIVE": "never",
+        }
+
+
+def _words(done: Done) -> str:
+    """What git said of it, in one line, without a password in an address."""
+    said: Sequence[str] = [line for line in (done.stderr or done.stdout).split("\n") if line.strip()]
+    told = next((line for line in said if line.startswith(("fatal:", "error:", "remote:"))), "")
+    words = (told or (said[-1] if said else f"exit status {done.returncode}")).strip()
+    scheme, mark, rest = words.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else words
