@@ -85,6 +85,13 @@ class GitRef:
                 raise Denied(refused.rpartition("\t")[2])
         raise AssertionError("unreachable")
 
+    def changed(self, key: str, known: Kept, timeout: float) -> bool:
+        """A remote wakes nobody."""
+        return False
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
     def _made(self, data: str, about: str) -> str:
         """The name of a new commit with that document."""
         by = _BY.format(now=time.time())

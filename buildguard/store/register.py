@@ -4,10 +4,12 @@ from typing import NamedTuple, Protocol
 
 
 class Kept(NamedTuple):
-    """A document as the engine has it. `token` stands for this very version; it is empty where nothing is there."""
+    """A document as the engine has it. `token` stands for this very version; it is empty where nothing is there.
+    `now` is the engine's own clock when it answered, in seconds; None where the engine has none."""
 
     token: str = ""
     data: str = ""
+    now: float | None = None
 
 
 class Lost(Exception):
@@ -27,8 +29,8 @@ class Unreachable(Exception):
 
 
 class Register(Protocol):
-    """Small documents under keys of 1 to 80 letters, digits, `_` and `-`; a document is one line of printable ASCII.
-    Every call ends in time and raises `Denied` or `Unreachable` and nothing else; no message holds a password."""
+    """Small documents under keys of 1 to 80 letters, digits, `_` and `-`; a document is one line of printable
+    ASCII. Every call ends in time and raises nothing but the exceptions above, whose text holds no password."""
 
     @property
     def where(self) -> str:
@@ -38,8 +40,15 @@ class Register(Protocol):
     """Seconds between two looks of a waiter, where the engine wakes nobody."""
 
     def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
-        """The document as it is now; `known` itself if that still stands."""
+        """The document as it is now; `known` if that still stands, with the engine's clock of now."""
 
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
         """Put `data` in the place of the version that is `expected`. `about` is one line for people. Raises `Lost`
         where another stands there."""
+
+    def changed(self, key: str, known: Kept, timeout: float) -> bool:
+        """Wait `timeout` seconds at most, until another version than `known` stands there. False at once, and no
+        exception, where the engine wakes nobody or does not answer: then look every `poll`."""
+
+    def close(self) -> None:
+        """Let go of the connection, if there is one. The next call opens another."""
