@@ -127,11 +127,11 @@ class Guard:
         """Who is calling, as the rules know it."""
         return Caller(self.me.id, self.checkout, self.me.process, *self.terms)
 
-    def read(self) -> Snapshot:
-        """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
-        by time, where that can be written."""
-        snapshot = self._known(self.store.read(self.build))
-        if any(view.over or self._ahead(view.state, snapshot.at_the(view.state)) for view in snapshot.views()):
+    def read(self, fresh: bool = False) -> Snapshot:
+        """All scopes as they are now (`fresh`), or as this machine last saw them. A time that lies in the future is
+        put right, and a breakage ends that is over by time, where that can be written."""
+        snapshot = self._known(self.store.read(self.build, fresh))
+        if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
                 snapshot = self._known(self.store.update(self.build, _put_right)[1])
@@ -150,7 +150,8 @@ class Guard:
             placement = scope.place(snapshot, caller, run, self.asked)
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
-            return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why)
+            private = run is not None and run.good
+            return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why, private=private)
 
         try:
             return self._put(transition)._replace(run=run)
@@ -275,7 +276,7 @@ def _put_right(snapshot: Snapshot) -> Step:
     states, events = [], []
     for view in snapshot.views():
         end = rules.settled(view)
-        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.at_the(view.state))
+        state = end[0] if end else rules.not_from_the_future(view.state, snapshot.now)
         states += [state] if state else []
         events += [end[1]] if end else []
     return Step(Outcome.NOTED, "", tuple(states), tuple(events))

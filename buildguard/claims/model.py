@@ -139,7 +139,8 @@ class Breakage(NamedTuple):
 class State(NamedTuple):
     """One scope of one build. `number` is the fencing token of its last claim: it only grows, over all scopes of
     the build. `changed` is the id of the last event before a breakage was opened or closed here: a run that had
-    begun by then says nothing of what came after. `revision` counts the writes."""
+    begun by then says nothing of what came after. `revision` counts the writes. `near`: only this clone knows of
+    it, though an engine is set."""
 
     scope: str
     number: int = 0
@@ -147,6 +148,7 @@ class State(NamedTuple):
     last_check: float | None = None
     changed: int = -1
     breakage: Breakage | None = None
+    near: bool = False
 
     @property
     def status(self) -> Status:
@@ -244,8 +246,7 @@ class Proof(NamedTuple):
 
 class Snapshot(NamedTuple):
     """All scopes of one build as one read saw them. `dead` are the numbers of claims whose process is known to
-    have ended, `gone` the checkouts that are known to be gone: the store knows neither. `ahead` tells, by the
-    number of a claim, by how many seconds our clock is ahead of the one that the claim's times are of."""
+    have ended, `gone` the checkouts that are known to be gone: the store knows neither."""
 
     states: Mapping[str, State] = _NONE
     proofs: tuple[Proof, ...] = ()
@@ -254,7 +255,6 @@ class Snapshot(NamedTuple):
     highest: int = 0
     dead: frozenset[int] = frozenset()
     gone: frozenset[str] = frozenset()
-    ahead: Mapping[int, float] = MappingProxyType({})
 
     def state(self, scope: str) -> State:
         """The state of a scope; a missing row is `passing`."""
@@ -277,11 +277,7 @@ class Snapshot(NamedTuple):
             return Stale.DEAD
         if state.claim.checkout in self.gone:
             return Stale.GONE
-        return staleness(state.claim, self.at_the(state))
-
-    def at_the(self, state: State) -> float:
-        """The time now by the clock that the state's claim is of."""
-        return self.now - self.ahead.get(state.number, 0.0)
+        return staleness(state.claim, self.now)
 
 
 class View(NamedTuple):
@@ -374,7 +370,8 @@ class Run(NamedTuple):
 
 class Step(NamedTuple):
     """What a transition decided: the answer, the scope that it is about and why it is that one, and what has to be
-    written."""
+    written. `private`: it is known to be nobody's but this checkout's. `mirrors`: another store gave the events
+    their times."""
 
     outcome: Outcome
     scope: str
@@ -382,6 +379,8 @@ class Step(NamedTuple):
     events: tuple[Event, ...] = ()
     proofs: tuple[Proof, ...] = ()
     why: str = ""
+    private: bool = False
+    mirrors: bool = False
 
     @property
     def writes(self) -> bool:

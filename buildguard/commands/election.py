@@ -23,6 +23,9 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     if tried.snapshot is None:
         return None
     snapshot = tried.snapshot
+    if not tried.run.good:
+        # Of what is known to fail only here nobody elsewhere has to know.
+        session.coordinate(lambda guard: guard.read(fresh=True))
     landing.look_round(session, tried.known)
     history = session.coordinate(lambda guard: guard.history())
     known = Known(history or (), snapshot.now + tried.result.seconds)

@@ -10,8 +10,9 @@ from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.session import FAULTS, Session
+from buildguard.store import reach_of
 from buildguard.ui import phrases
-from buildguard.ui.keys import Head, flaky_facts
+from buildguard.ui.keys import Head, engine_facts, flaky_facts
 from buildguard.ui.reports import Report
 
 
@@ -34,8 +35,10 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
         more, following = session.answers.committed(told if mine else None, unchecked)
         notes += more
     notes += phrases.flaky(found := flakes(snapshot.proofs))
+    reach = reach_of(guard.store, guard.build)
+    notes += [phrases.engine(reach)] if reach else []
     report = session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
-    return report._replace(extra={**report.extra, "flaky": flaky_facts(found)})
+    return report._replace(extra={**report.extra, "flaky": flaky_facts(found), **engine_facts(reach)})
 
 
 def claim(session: Session, again: str | None) -> Report:
@@ -89,7 +92,7 @@ def history(session: Session, limit: int) -> tuple[list[Event], float, list[Flak
 
 def _settled(session: Session, guard: Guard) -> Snapshot:
     """What is read, after a commit that has landed meanwhile was told to all."""
-    snapshot = guard.read()
+    snapshot = guard.read(fresh=True)
     return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 

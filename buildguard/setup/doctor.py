@@ -23,7 +23,8 @@ from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
-from buildguard.text import command, span
+from buildguard.store import probed
+from buildguard.text import command, quoted, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
 
@@ -88,7 +89,7 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
     if session.guard is not None:
-        yield from _coordination(session.guard)
+        yield from _coordination(session.guard, session.settings.engine)
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
     yield from _wait(session)
@@ -152,7 +153,7 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
     return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
 
 
-def _coordination(guard: Guard) -> Iterator[Finding]:
+def _coordination(guard: Guard, engine: str) -> Iterator[Finding]:
     def write(snapshot: Snapshot) -> Step:
         # Where nothing is kept yet, only something to be kept shows whether it can be.
         states = () if snapshot.states else (snapshot.state(guard.checkout),)
@@ -166,6 +167,8 @@ def _coordination(guard: Guard) -> Iterator[Finding]:
             work()
         except (Unavailable, Unidentified) as error:
             yield Finding(name, str(error), unavailable(error).next)
+    if why := probed(guard.store):
+        yield Finding("engine", why, f"git ls-remote {quoted(engine.partition(':')[2])}")
     guard.store.close()
 
 

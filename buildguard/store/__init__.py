@@ -1,9 +1,9 @@
 """Where states, history and proofs are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from buildguard.claims.store import Store
+from buildguard.claims.store import Reach, Store
 from buildguard.store.sqlite import SqliteStore
 
 
@@ -13,6 +13,7 @@ def open_store(
     repository: str = "",
     engine: str = "",
     environment: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Store:
     """The store of one clone: the file `db`, in which `repository` has its own part, or else the clone's own; with
     an `engine` (`git:REMOTE`) beneath it what all clones share. Opens nothing yet."""
@@ -22,4 +23,20 @@ def open_store(
     from buildguard.store.gitref import GitRef
     from buildguard.store.shared import SharedStore
 
-    return SharedStore(near, GitRef(engine.partition(":")[2], common_dir, environment or {}), common_dir)
+    register = GitRef(engine.partition(":")[2], common_dir, environment or {})
+    return SharedStore(near, register, common_dir, tell)
+
+
+def reach_of(store: Store, build: str) -> Reach | None:
+    """How it stands with the engine of a store; None where there is none."""
+    found: Reach | None = getattr(store, "reach", lambda _: None)(build)
+    return found
+
+
+def probed(store: Store) -> str:
+    """What keeps the engine of a store from electing, in one line; empty if nothing does, or there is none."""
+    if (register := getattr(store, "register", None)) is None:
+        return ""
+    from buildguard.store.probing import probe
+
+    return probe(register)

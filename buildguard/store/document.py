@@ -1,21 +1,27 @@
-"""The document that an engine keeps of one build: open states, the newest events, and the highest number ever."""
+"""The document that an engine keeps of one build: open breakages, the newest events, and the highest number ever.
 
-from collections.abc import Mapping, Sequence
+Its times are of the engine's clock where it has one, else each is of the clock of the machine that wrote it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from buildguard.claims.model import Event, Snapshot, State, Step
+from buildguard.claims.model import Event, State
 from buildguard.claims.scope import FIXES
 from buildguard.store import codec
 from buildguard.store.codec import Garbage
 
 FORMAT = 1
-EVENTS_KEPT, FIXES_KEPT, WRITES_KEPT = 25, 25, 64
-"""How many of the newest events travel, how many fixes beside them, and of how many writes the nonces."""
+NEWEST_EVENTS, NEWEST_FIXES, NEWEST_WRITES, MOST_OPEN = 25, 25, 64, 200
+"""How many of the newest events travel, how many fixes beside them, of how many writes the nonces, and how many
+breakages: clones that are thrown away leave theirs behind."""
+MOST_NAMED = 100
+"""How many failures and paths an event has that travels."""
 
 
 class Document(NamedTuple):
-    """What travels of a build. `writes` are the nonces of the newest writes: who lost the answer to one finds it
-    here. Proofs, last checks and notes of waiters do not travel."""
+    """What travels of a build. `writes` are the nonces of the newest writes: a writer that lost the answer to one
+    finds it here. Proofs, last checks and notes of waiters do not travel."""
 
     format: int = FORMAT
     states: Mapping[str, State] = {}
@@ -36,36 +42,32 @@ def decoded(data: str) -> Document:
     found = codec.decode(Document, data)
     if found.format > FORMAT:
         raise Newer
-    if any(state.scope != scope or state.revision < 1 for scope, state in found.states.items()):
+    if any(state.scope != name for name, state in found.states.items()):
         raise Garbage("a state stands under another scope")
     return found
 
 
-def applied(before: Document, step: Step, now: float, nonce: str) -> tuple[Document, Step] | None:
-    """The document after that step, and the step with the ids and times of its events; None where a state is not at
-    the revision that the step saw. Raises `Garbage` for what may not be kept."""
-    states = dict(before.states)
-    for state in step.states:
-        there = states.get(state.scope)
-        if state.revision != (there.revision if there else 0):
-            return None
-        states[state.scope] = state._replace(revision=state.revision + 1)
-    first = before.last_event + 1
-    events = tuple(event._replace(id=number, at=now) for number, event in enumerate(step.events, first))
-    highest = max((before.highest, *(state.number for state in states.values())))
-    writes = (*before.writes, nonce)[-WRITES_KEPT:]
-    kept = _kept((*before.events, *events))
-    after = Document(FORMAT, states, kept, before.last_event + len(events), highest, writes)
-    codec.encode(after)
-    return after, step._replace(events=events)
+def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:
+    """The document with these states, without those that are closed, and with these events under new ids."""
+    known = {**before.states, **{state.scope: state for state in states}}
+    highest = max((before.highest, *(state.number for state in known.values())))
+    still_open = sorted((state for state in known.values() if state.breakage), key=lambda state: state.number)
+    news = [_short(event)._replace(id=number) for number, event in enumerate(events, before.last_event + 1)]
+    kept = _kept((*before.events, *news))
+    writes = (*before.writes, nonce)[-NEWEST_WRITES:]
+    travelling = {
+        state.scope: state._replace(revision=0, changed=-1, last_check=None) for state in still_open[-MOST_OPEN:]
+    }
+    return Document(FORMAT, travelling, kept, before.last_event + len(news), highest, writes)
 
 
-def snapshot(document: Document, now: float) -> Snapshot:
-    """What it says, as a store reads it."""
-    return Snapshot(dict(document.states), (), document.last_event, now, document.highest)
+def _short(event: Event) -> Event:
+    """The event without what would make the document long: a fix of many paths is found by its commits."""
+    contents = event.contents if len(event.contents) <= MOST_NAMED else ()
+    return event._replace(failures=event.failures[:MOST_NAMED], contents=contents)
 
 
 def _kept(events: Sequence[Event]) -> tuple[Event, ...]:
     """The newest events, and the newest fixes, which others may not have brought in yet."""
-    fixes = [event for event in events[:-EVENTS_KEPT] if event.kind in FIXES]
-    return (*fixes[-FIXES_KEPT:], *events[-EVENTS_KEPT:])
+    fixes = [event for event in events[:-NEWEST_EVENTS] if event.kind in FIXES]
+    return (*fixes[-NEWEST_FIXES:], *events[-NEWEST_EVENTS:])

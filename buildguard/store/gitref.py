@@ -6,8 +6,11 @@ user's repository stay as they are.
 """
 
 import os
+import re
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from buildguard.errors import GitFault
@@ -18,15 +21,21 @@ from buildguard.store.register import Denied, Kept, Lost, Unreachable
 
 NAMESPACE = "refs/buildguard/1"
 """The major number is that of the document: old and new never fight over one."""
-LOOK_SECONDS, WRITE_SECONDS = 8.0, 15.0
-"""How long the remote may take to answer."""
+LOOK_SECONDS, WRITE_SECONDS = 6.0, 15.0
+"""How long the remote may take to answer; a forge's own hooks may take most of the latter."""
+MOST_FOLDERS = 100
+"""How many folders of loaded objects there may be: then all of them go, and what is needed comes again."""
+_REFUSED = re.compile(
+    r"\b40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
+)
+"""How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 REFUSALS = 3
 """How often a push is refused, while nothing has changed, before that counts as the remote's last word: another
 push may hold the lock for a moment."""
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
     *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
-    *("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=5", "-c", "credential.interactive=false"),
+    *("-c", "credential.interactive=false", "-c", "fetch.writeCommitGraph=false"),
     *("-c", "fetch.recurseSubmodules=no", "-c", "maintenance.auto=false", "-c", "submodule.recurse=false"),
 )
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
@@ -43,7 +52,7 @@ class GitRef:
         self.where = f"{NAMESPACE} on {remote}"
         self._remote = remote
         self._common_dir = common_dir
-        self._objects = common_dir / "buildguard" / "objects"
+        self._objects = common_dir / "buildguard" / "engine" / "objects"
         self._environment = environment
 
     def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
@@ -56,6 +65,7 @@ class GitRef:
         if not token:
             return Kept()
         if not self._has(token):
+            self._tidy()
             self._asked(*_FETCH, "--", self._remote, ref)
         said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
         if said.returncode != 0:
@@ -75,7 +85,8 @@ class GitRef:
                 return Kept(token, data)
             refused = next((line for line in done.stdout.split("\n") if line.startswith("!")), None)
             if refused is None:
-                raise Unreachable(_words(done), sent=True)
+                words = _words(done)
+                raise Denied(words) if _REFUSED.search(words) else Unreachable(words, sent=True)
             stands = self.load(key, expected)
             if stands.token == token:
                 return stands
@@ -105,6 +116,12 @@ class GitRef:
             raise Denied(f"this clone cannot keep what is to be pushed: {_words(done)}")
         return done.stdout.strip()
 
+    def _tidy(self) -> None:
+        """Each version is one more file. Whoever asks is alone in a clone, so nobody needs them now."""
+        with suppress(OSError):
+            if len(list(self._objects.iterdir())) > MOST_FOLDERS:
+                shutil.rmtree(self._objects)
+
     def _has(self, token: str) -> bool:
         return self._git("cat-file", "-e", token, within=LOOK_SECONDS).returncode == 0
 
@@ -124,8 +141,8 @@ class GitRef:
     def _git(self, *words: str, within: float, stdin: str = "") -> Done:
         settings = ("-c", f"remote.{self._remote}.mirror=false", "-c", f"remote.{self._remote}.prune=false")
         try:
-            private.folder(self._common_dir, "objects")
-            return call([*_QUIET, *settings, *words], self._own(), self._common_dir, stdin, within)
+            private.folder(self._common_dir, "engine", "objects")
+            return call([*_QUIET, *settings, *words], self._own(), self._common_dir, stdin, within, alone=True)
         except (GitFault, OSError) as fault:
             raise Unreachable(str(fault)) from None
 

@@ -1,323 +1,251 @@
 """A store over an engine for many machines: claims are elected there, all else stays near.
 
-The near store keeps proofs, last checks and notes, and beside it lies a copy of the engine's document. A passing
-hook reads the copy and asks nobody; what may elect or end a claim asks the engine. Where the engine does not
-answer, the near store coordinates this clone alone, which is said.
+The near store has the whole picture as this clone last saw it: whenever the engine is asked, its document is
+written there as rows and events. So what only reads, as a passing hook does, asks nobody. Where the engine does not
+answer, or refuses, the near store coordinates this clone alone, which is said.
 """
 
 import os
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from buildguard.claims.model import Event, Kind, Outcome, Snapshot, State, Step
-from buildguard.claims.store import Store, Transition
+from buildguard.claims.model import Event, Outcome, Snapshot, Step
+from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
-from buildguard.git import private
 from buildguard.store import codec, document
+from buildguard.store.clone import Clone, Sighting
+from buildguard.store.concern import NOTES, for_others, nearby, put_to_engine, unmarked
 from buildguard.store.document import Document
+from buildguard.store.mirror import mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
-TRIES = 20
+ATTEMPTS = 20
 """How often a transition is put to a document that has changed."""
-AWAY_SECONDS = 30.0
-"""For how long nobody in this clone asks an engine again that did not answer."""
-COPY_POLL = 0.05
-"""Seconds between two looks at the copy, while another waiter of this clone asks the engine."""
-RENEWED_EVERY = 150.0
-"""Seconds between two signs of life that travel; less where a claim goes stale soon."""
-_NOTES = (Kind.WAITED, Kind.SENT)
-_LARGEST = 8_000_000
+JUST_NOW = 1.0
+"""Seconds for which one command takes what it saw for what stands there; a write finds out."""
+SLOWER = ((20.0, 1.0), (60.0, 2.5), (float("inf"), 7.5))
+"""Until how many seconds a waiter looks how many times less often than the engine's `poll`: a forge counts."""
+LOOKS_EVERY = 0.25
+"""Seconds between two looks of a waiter at whose turn it is to ask."""
+_BY_CONTENT = (
+    *(Outcome.PASSED, Outcome.PENDING, Outcome.LANDED, Outcome.FIXED, Outcome.RECOVERED, Outcome.LEFT),
+    *(Outcome.NOTED, Outcome.STATUS, Outcome.RENEWED),
+)
+"""What stays near unless it changes something for others. Every other outcome is for the engine to decide."""
 
 
-class Copy(NamedTuple):
-    """The engine's document as this clone last saw it, `at` by its own clock. `first` tells when each claim's last
-    sign of life was first seen here: of another machine's clock nothing is believed."""
-
-    token: str = ""
-    at: float = 0.0
-    first: Mapping[str, float] = {}
-    data: str = ""
+class _Far(Exception):
+    """What is decided concerns others, too."""
 
 
 class SharedStore:
-    """A `claims.store.Store`: `near`, and the engine's `register`, whose copy lies in git's folder `git_dir`."""
+    """A `claims.store.Store`: `near`, and the engine's `register`, of which a copy lies in git's folder `git_dir`.
+    `tell` is told in one line when only this clone is coordinated."""
 
     def __init__(
-        self, near: Store, register: Register, git_dir: Path, clock: Callable[[], float] = time.time
+        self,
+        near: Store,
+        register: Register,
+        git_dir: Path,
+        tell: Callable[[str], object] = lambda _: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.where = register.where
-        self.away = ""
+        self.register = register
         self._near = near
-        self._register = register
-        self._git_dir = git_dir
+        self._clone = Clone(git_dir)
+        self._tell = tell
         self._clock = clock
+        self._looked_at = -JUST_NOW
+        self._waits_since = 0.0
+        self._pace = 0.75 + os.urandom(1)[0] / 510
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build as this clone last saw them, or `fresh` as the engine has them now."""
-        found = self._looked(build) if fresh else self._copy(build)
-        return self._near.read(build) if found is None else self._merged(build, found)[0]
+        if fresh:
+            self._look(build)
+        return self._near.read(build)
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
-        """Put the transition to the copy, and where it decides more than a pass does, to the engine's document."""
-        before, _ = self._merged(build, self._copy(build) or Copy())
-        step = transition(before)
-        if step.writes and _stays_near(step, before):
-            return self._keep(build, step), self.read(build)
+        """Put the transition to what this clone knows, and where it decides for others, too, to the engine."""
+        with suppress(_Far):
+            return self._keep(build, transition, asked=False)
         try:
-            return self._elect(build, transition)
+            with self._clone.turn():
+                return self._elect(build, transition)
         except (Unreachable, Denied) as error:
-            self._mark_away(error)
-            return self._near.update(build, transition)
+            self._say(error)
+        return self._near.update(build, lambda now: nearby(transition(unmarked(now)), now))
 
     def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
         """Wait for another last event. One waiter of a clone asks the engine for all of them."""
-        deadline = time.monotonic() + timeout
-        while self.read(build).last_event == since_event:
-            copy = self._copy(build) or Copy()
-            if self._clock() - copy.at >= self._register.poll and self._looked(build) is None:
-                return self._near.wait_for_change(build, since_event, max(0.0, deadline - time.monotonic()))
-            left = deadline - time.monotonic()
+        began = time.monotonic()
+        self._waits_since = self._waits_since or began
+        slower = next(times for until, times in SLOWER if began - self._waits_since < until)
+        every = self.register.poll * slower * self._pace
+        while not self._near.wait_for_change(build, since_event, 0.0):
+            left = began + timeout - time.monotonic()
             if left <= 0:
-                return self.read(build).last_event != since_event
-            time.sleep(min(COPY_POLL, left))
+                return False
+            copy = self._clone.copy(_key(build))
+            due = not self._clone.away and self._clone.due(_key(build), every)
+            if due or self.register.changed(_key(build), Kept(copy.token, copy.data), min(left, LOOKS_EVERY)):
+                self._look(build)
+            else:
+                left = max(0.0, began + timeout - time.monotonic())
+                self._near.wait_for_change(build, since_event, min(left, LOOKS_EVERY))
         return True
 
     def history(self, build: str, limit: int) -> list[Event]:
-        """The newest events, of the engine as this clone last saw it and of this clone's own notes."""
-        copy = self._copy(build)
-        near = self._near.history(build, limit)
-        if copy is None:
-            return near
-        notes = [event for event in near if event.kind in _NOTES]
-        events = sorted([*self._document(copy).events, *notes], key=lambda event: event.at)
-        return events[-limit:] if limit else []
+        """The newest events, as this clone knows them."""
+        return self._near.history(build, limit)
+
+    def reach(self, build: str) -> Reach:
+        """Whether the engine answered when it was asked last, and how old is what it said."""
+        at = self._clone.copy(_key(build)).at
+        return Reach(self.where, self._clone.away, max(0.0, time.time() - at) if at else None)
 
     def close(self) -> None:
-        """Let go of the near store's file."""
+        """Let go of the near store's file, and of the engine."""
         self._near.close()
+        self.register.close()
 
-    # Near and far as one
+    def _keep(self, build: str, transition: Transition, asked: bool) -> tuple[Step, Snapshot]:
+        """Decide and write near. Raises `_Far` where others have to know and, before the engine was `asked`, where
+        it may know better."""
 
-    def _merged(self, build: str, copy: Copy) -> tuple[Snapshot, Snapshot]:
-        """What near and copy say together, and the near one alone. A near breakage counts only while the engine is
-        away. The revision counts the writes of both."""
-        near, found = self._near.read(build), self._document(copy)
-        states = {scope: _plain(state) for scope, state in near.states.items()}
-        for scope, far in found.states.items():
-            own = near.state(scope)
-            last = max((at for at in (far.last_check, own.last_check) if at is not None), default=None)
-            states[scope] = far._replace(revision=far.revision + own.revision, last_check=last)
-        ahead = {
-            state.claim and state.number: copy.first[sign] - state.claim.seen_at
-            for state in found.states.values()
-            if state.claim and (sign := _sign(state)) in copy.first
-        }
-        behind = {number: seconds for number, seconds in ahead.items() if number and abs(seconds) >= 1}
-        highest = max(near.highest, found.highest)
-        return near._replace(states=states, last_event=found.last_event, highest=highest, ahead=behind), near
+        def near_only(now: Snapshot) -> Step:
+            step = transition(unmarked(now))
+            row = now.state(step.scope)
+            if not (step.private and (row.near or row.breakage is None)):
+                # A pass without a claim need not pay for the document.
+                held = any(state.claim for state in step.states)
+                known = _document(self._clone.copy(_key(build)).data) if held else Document()
+                if (not asked and step.outcome not in _BY_CONTENT) or any(for_others(step, now, known)):
+                    raise _Far
+            return nearby(step, now)
 
-    def _keep(self, build: str, step: Step) -> Step:
-        """Write what stays near: last checks, notes and proofs."""
-
-        def transition(near: Snapshot) -> Step:
-            states = [near.state(state.scope)._replace(last_check=state.last_check) for state in step.states]
-            return step._replace(states=tuple(states))
-
-        return self._near.update(build, transition)[0]._replace(states=step.states)
-
-    # The engine
+        return self._near.update(build, near_only)
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             copy = self._asked(build)
-            before, near = self._merged(build, copy)
-            step = transition(before)
-            if not step.writes or _stays_near(step, before):
-                return self._keep(build, step) if step.writes else step, self.read(build)
-            if _only_renews(step, before):
-                return step, before
-            far = [
-                state._replace(revision=state.revision - near.state(state.scope).revision) for state in step.states
-            ]
-            nonce = os.urandom(8).hex()
-            written = self._written(copy, step._replace(states=tuple(far)), nonce)
-            if written is None:
+            known = _document(copy.data)
+            before = unmarked(self._near.read(build))
+            before = before._replace(highest=max(before.highest, known.highest))
+            step = put_to_engine(transition, before)
+            if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
-            after, done = written
-            with suppress(Lost):
-                self._swap(build, copy, after, nonce, done)
-                self._end_near(build)
-                self._keep(build, step._replace(states=(), events=())) if step.proofs else None
-                return done._replace(states=step.states, proofs=step.proofs), self.read(build)
-        raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {TRIES} tries")
+            states, events = for_others(step, before, known)
+            if not (states or events):
+                with suppress(_Far):
+                    return self._keep(build, transition, asked=True)
+                continue
+            skew = copy.skew or 0.0
+            far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
+            dated = [event._replace(at=self._clock() + skew) for event in events]
+            nonce = os.urandom(8).hex()
+            data = self._encoded(document.applied(known, far, dated, nonce), step)
+            try:
+                kept = self._swapped(build, copy, data, nonce, step)
+            except Lost:
+                self._looked_at = -JUST_NOW
+                continue
+            return self._remember(build, copy, kept, step, mine=kept.data == data)
+        raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
-    def _written(self, copy: Copy, step: Step, nonce: str) -> tuple[Document, Step] | None:
-        try:
-            return document.applied(self._document(copy), step, self._clock(), nonce)
-        except codec.Garbage as error:
-            raise Unavailable(
-                Fault.DAMAGED, self.where, f"would be given what nobody may write ({error})"
-            ) from error
-
-    def _swap(self, build: str, copy: Copy, after: Document, nonce: str, step: Step) -> None:
+    def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> Kept:
         """Write the document; a lost answer is settled before anything is said. Raises as a register does."""
-        key, data = _key(build), codec.encode(after)
         about = step.events[-1].kind.value if step.events else step.outcome.value
         expected = Kept(copy.token, copy.data)
         try:
-            kept = self._register.swap(key, expected, data, about)
+            return self.register.swap(_key(build), expected, data, about)
         except Unreachable as error:
-            if not error.sent:
-                raise
-            kept = self._register.load(key, expected)
-            if nonce not in self._document(Copy(data=kept.data)).writes:
-                raise
-        self._remember(build, copy, kept)
+            if error.sent:
+                kept = self.register.load(_key(build), expected)
+                if nonce in _document(kept.data).writes:
+                    return kept
+            raise
 
-    def _asked(self, build: str) -> Copy:
-        """The document as the engine has it now. Raises `Unreachable`, also while it counts as away."""
-        if self._is_away():
-            raise Unreachable("it did not answer a moment ago")
-        known = self._copy(build) or Copy()
-        kept = self._register.load(_key(build), Kept(known.token, known.data))
-        with suppress(FileNotFoundError):
-            self._away_file.unlink()
-        return self._remember(build, known, kept)
+    def _asked(self, build: str) -> Sighting:
+        """The document as the engine has it now, written near. Raises `Unreachable`, also while it counts as away,
+        and `Denied`."""
+        copy = self._clone.copy(_key(build))
+        if time.monotonic() - self._looked_at < JUST_NOW:
+            return copy
+        if away := self._clone.away:
+            raise Unreachable(away)
+        kept = self.register.load(_key(build), Kept(copy.token, copy.data))
+        self._remember(build, copy, kept, Step(Outcome.NOTED, ""))
+        self._looked_at = time.monotonic()
+        return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 
-    def _looked(self, build: str) -> Copy | None:
-        """The same; None where the engine cannot be asked."""
+    def _look(self, build: str) -> None:
+        """The same, where the engine can be asked."""
         try:
-            return self._asked(build)
+            with self._clone.turn():
+                self._asked(build)
         except (Unreachable, Denied) as error:
-            self._mark_away(error)
-            return None
+            self._say(error)
 
-    def _end_near(self, build: str) -> None:
-        """End what was coordinated near while the engine was away: it answers again, and counts."""
-        if any(state.breakage for state in self._near.read(build).states.values()):
-            self._near.update(
-                build,
-                lambda near: Step(
-                    Outcome.NOTED,
-                    "",
-                    tuple(_plain(state) for state in near.states.values() if state.breakage is not None),
-                ),
-            )
+    def _remember(
+        self, build: str, copy: Sighting, kept: Kept, own: Step, mine: bool = False
+    ) -> tuple[Step, Snapshot]:
+        """Write the document near, which had it as `copy`, and then a new copy. `own` is the step that has led to
+        it; its rows count where the document is still `mine`."""
+        skew = None if kept.now is None else kept.now - self._clock()
+        old, new = _document(copy.data), _document(kept.data)
 
-    # The copy
+        def transition(near: Snapshot) -> Step:
+            step = mirrored(old, new, near, skew, self.where)
+            rows = {state.scope: state for state in step.states}
+            if mine:
+                rows |= {
+                    state.scope: state._replace(revision=near.state(state.scope).revision) for state in own.states
+                }
+            notes = [event._replace(at=near.now) for event in own.events if event.kind in NOTES]
+            events = (*step.events, *notes)
+            return step._replace(states=tuple(rows.values()), events=events, proofs=own.proofs)
 
-    def _document(self, copy: Copy) -> Document:
-        """Raises `Unavailable` for what no buildguard of this format wrote."""
+        done, after = self._near.update(build, transition)
+        self._clone.keep(_key(build), Sighting(kept.token, kept.data, time.time(), skew))
+        return own._replace(events=done.events[len(done.events) - len(own.events) :]), after
+
+    def _encoded(self, after: Document, step: Step) -> str:
+        """The document as text. Raises `Unavailable` for what may not be kept, near or far."""
         try:
-            return document.decoded(copy.data)
-        except document.Newer:
-            raise Unavailable(Fault.NEWER, self.where, "was written by a newer buildguard") from None
+            for value in (*step.states, *step.events, *step.proofs):
+                codec.encode(value)
+            return codec.encode(after)
         except codec.Garbage as error:
-            raise Unavailable(
-                Fault.DAMAGED, self.where, f"holds what buildguard did not write ({error})"
-            ) from error
+            what = f"would be given what nobody may write ({error})"
+            raise Unavailable(Fault.DAMAGED, self.where, what) from error
 
-    def _remember(self, build: str, before: Copy, kept: Kept) -> Copy:
-        """Put the copy beside the near store. A document that is gone, or was set back, forgets no number."""
-        now, found, known = self._clock(), self._document(Copy(data=kept.data)), self._document(before)
-        first = {}
-        for state in found.states.values():
-            if state.claim is not None:
-                sign = _sign(state)
-                first[sign] = before.first.get(sign, now)
-        data = kept.data
-        if found.highest < known.highest or found.last_event < known.last_event:
-            lifted = found._replace(
-                highest=max(found.highest, known.highest), last_event=max(found.last_event, known.last_event)
-            )
-            data = codec.encode(lifted)
-        copy = Copy(kept.token, now, first, data)
-        with suppress(OSError):
-            private.folder(self._git_dir)
-            private.write(self._copy_file(build), codec.encode(copy).encode())
-        return copy
-
-    def _copy(self, build: str) -> Copy | None:
-        """The copy; None where there is none, or what lies there is none."""
-        try:
-            return codec.decode(Copy, private.read(self._copy_file(build), _LARGEST)[0])
-        except (OSError, codec.Garbage):
-            return None
-
-    def _copy_file(self, build: str) -> Path:
-        return self._git_dir / "buildguard" / f"far-{_key(build)}"
-
-    # Away
-
-    @property
-    def _away_file(self) -> Path:
-        return self._git_dir / "buildguard" / "far-away"
-
-    def _is_away(self) -> bool:
-        try:
-            since = time.time() - self._away_file.lstat().st_mtime
-        except OSError:
-            return False
-        if 0 <= since < AWAY_SECONDS:
-            with suppress(OSError):
-                self.away = self.away or private.read(self._away_file)[0]
-            return True
-        return False
-
-    def _mark_away(self, error: Exception) -> None:
-        """Note that it does not answer, or refuses, and why."""
-        if self._is_away():
-            return
-        self.away = str(error)[:200]
-        with suppress(OSError):
-            private.folder(self._git_dir)
-            private.write(self._away_file, self.away.encode(errors="replace"))
+    def _say(self, error: Unreachable | Denied) -> None:
+        """Say that only this clone is coordinated, and remember what does not answer."""
+        if isinstance(error, Denied):
+            self._tell(f"{self.where}: {error}; nobody elsewhere sees what is claimed here")
+        else:
+            self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
+            self._clone.mark_away(str(error))
 
 
-def _plain(state: State) -> State:
-    """A near state without the breakage that only counted here."""
-    return state._replace(breakage=None)
-
-
-def _stays_near(step: Step, before: Snapshot) -> bool:
-    """Whether nothing in it concerns anybody else: proofs, notes, and the time of a check that passed."""
-    if any(event.kind not in _NOTES for event in step.events):
-        return False
-    return all(
-        state.breakage is None and before.state(state.scope)._replace(last_check=state.last_check) == state
-        for state in step.states
-    )
-
-
-def _only_renews(step: Step, before: Snapshot) -> bool:
-    """Whether it is but a sign of life, and the last one that travelled is young."""
-    if step.events or step.proofs:
-        return False
-    for state in step.states:
-        was, claim = before.state(state.scope), state.claim
-        if claim is None or was.claim is None or was.breakage is None:
-            return False
-        older = was._replace(breakage=was.breakage._replace(claim=claim))
-        if older != state or was.claim._replace(seen_at=claim.seen_at) != claim:
-            return False
-        if claim.seen_at - was.claim.seen_at >= min(RENEWED_EVERY, claim.stale_after / 6):
-            return False
-    return True
-
-
-def _sign(state: State) -> str:
-    """A sign of life of a claim, by which it is known again."""
-    return f"{state.number} {state.claim.seen_at if state.claim else 0.0}"
+def _document(data: str) -> Document:
+    """Raises `Denied` for what no buildguard of this format wrote."""
+    try:
+        return document.decoded(data)
+    except document.Newer:
+        raise Denied("what is there was written by a newer buildguard") from None
+    except codec.Garbage as error:
+        raise Denied(f"what is there was not written by buildguard: {error}") from None
 
 
 def _key(build: str) -> str:
     """The build's name as the key of a document; a name that has other characters becomes a hash."""
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", build):
+    if build.replace("-", "a").replace("_", "a").isalnum() and build.isascii() and len(build) <= 80:
         return build
     import hashlib
 

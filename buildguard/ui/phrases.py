@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Answer, Identity
 from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View, stale_in
+from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
 SHOWN_IDS = 3
@@ -155,6 +156,12 @@ def status(view: View, now: float, checkout: str, build: str, checked: bool = Fa
     return tuple(lines)
 
 
+def engine(reach: Reach) -> str:
+    """How it stands with the engine that all clones share."""
+    known = f"seen {span(reach.age)} ago" if reach.age is not None else "never seen"
+    return f"engine {reach.where}: {f'away ({reach.away}), ' if reach.away else ''}{known}"
+
+
 def history_line(event: Event, now: float) -> str:
     """One event as a line of `buildguard log`."""
     number = f"claim {event.number}: " if event.number else ""
@@ -179,7 +186,7 @@ def happened(event: Event, now: float) -> str:
         Kind.RELEASED: f"{agent} released it as fixed{ended}, by word{because}",
         Kind.GAVE_UP: f"{agent} gave up{tries}{because}",
         Kind.RESET: f"{agent} reset it{ended}",
-        Kind.EVICTED: f"{agent} ended the claim of {event.other}",
+        Kind.EVICTED: f"{agent} ended the claim of {event.other}{because}",
         Kind.SENT: f"{agent} was told to bring in the fix of {event.other}",
         Kind.WAITED: f"{agent} waited {event.reason} for {event.other}",
     }[event.kind]

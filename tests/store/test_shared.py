@@ -29,7 +29,7 @@ def hub(tmp_path: Path) -> Path:
 
 def opened(clone: Path, clock: Clock) -> SharedStore:
     near = SqliteStore(clone / ".git/buildguard/state.db", clock=clock)
-    return SharedStore(near, GitRef("origin", clone / ".git", dict(os.environ)), clone / ".git", clock)
+    return SharedStore(near, GitRef("origin", clone / ".git", dict(os.environ)), clone / ".git", clock=clock)
 
 
 class TestTheContract(StoreContract):
