@@ -219,7 +219,7 @@ class Guard:
 
         def transition(now: Snapshot) -> Step:
             renewed = (rules.alive(view, agent) for view in now.views())
-            return Step(Outcome.RENEWED, self.checkout, tuple(state for state in renewed if state is not None))
+            return Step(Outcome.NOTED, self.checkout, tuple(state for state in renewed if state is not None))
 
         self.store.update(self.build, transition)
 

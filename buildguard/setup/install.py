@@ -27,8 +27,9 @@ _HELP = "buildguard install --help"
 
 def put_in(session: Session, check: str | None, python: str = sys.executable, engine: str | None = None) -> Report:
     """Install the hook, or say what to write into the file of the hook runner that is in use here (in the
-    report's `extra`: `file` and `block`). `check` and `engine` are what to write into the settings; None writes
-    nothing. `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed nothing."""
+    report's `extra`: `file` and `block`). `check` and `engine` are what to write into the settings; None leaves
+    them alone. `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed
+    nothing."""
     try:
         repository = _repository(session)
         runner = found(repository.top)

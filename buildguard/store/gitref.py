@@ -93,7 +93,7 @@ class GitRef:
             if stands.token != expected.token:
                 raise Lost
             if left == 0:
-                raise Denied(refused.rpartition("\t")[2])
+                raise Denied(refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()"))
         raise AssertionError("unreachable")
 
     def changed(self, key: str, known: Kept, timeout: float) -> bool:

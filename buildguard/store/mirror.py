@@ -51,7 +51,10 @@ def _row(
     """The row of one scope. `before` and `far` are the document's, as it was and as it is."""
     if far is None or far.breakage is None:
         # What this clone alone knows of is not ended by what others know.
-        return row if row.near or row.breakage is None else row._replace(breakage=None, changed=near.last_event)
+        if row.near or row.breakage is None:
+            return row
+        told = any(one.scope == row.scope for one in news)
+        return row._replace(breakage=None, changed=near.last_event if told else row.changed)
     if row.near and row.breakage is None and row.number >= far.number:
         return row  # it has ended here, and the engine could not be told
     known = row.breakage if not row.near and before and before.breakage else None

@@ -31,7 +31,7 @@ LOOKS_EVERY = 0.25
 """Seconds between two looks of a waiter at whose turn it is to ask."""
 _BY_CONTENT = (
     *(Outcome.PASSED, Outcome.PENDING, Outcome.LANDED, Outcome.FIXED, Outcome.RECOVERED, Outcome.LEFT),
-    *(Outcome.NOTED, Outcome.STATUS, Outcome.RENEWED),
+    *(Outcome.NOTED, Outcome.STATUS),
 )
 """What stays near unless it changes something for others. Every other outcome is for the engine to decide."""
 

@@ -8,6 +8,7 @@ from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, S
 from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
+CLAIMS = (Kind.CLAIMED, Kind.TAKEN_OVER)
 SHOWN_IDS = 3
 """How many failure ids a message names, one a line."""
 
@@ -127,7 +128,7 @@ def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:
     if agent is None:
         return []
     for event in reversed(events):
-        if event.agent == agent.id and event.kind in (Kind.CLAIMED, Kind.TAKEN_OVER):
+        if event.agent == agent.id and event.kind in CLAIMS:
             return []
         if event.other != agent.id:
             continue

@@ -1,4 +1,4 @@
-"""The store over an engine for many machines; here a ref on a git remote."""
+"""The contract of a store, over an engine for many machines: a ref on a git remote."""
 
 import os
 import subprocess
@@ -13,30 +13,17 @@ from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 
 
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.rstrip("\n")
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """A bare repository, and beside it clones `a` and `b`."""
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("a", "b"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    return tmp_path / "hub.git"
-
-
-def opened(clone: Path, clock: Clock) -> SharedStore:
-    near = SqliteStore(clone / ".git/buildguard/state.db", clock=clock)
-    return SharedStore(near, GitRef("origin", clone / ".git", dict(os.environ)), clone / ".git", clock=clock)
-
-
-class TestTheContract(StoreContract):
+class TestOverAGitRef(StoreContract):
     """One clone's store over a ref."""
 
     @pytest.fixture
-    def engine(self, hub: Path, clock: Clock) -> Engine:
-        common = hub.with_name("a") / ".git"
-        expression = f"open_store(None, Path({str(common)!r}), '', 'git:origin', dict(os.environ))"
-        return Engine(lambda: opened(hub.with_name("a"), clock), expression)
+    def engine(self, tmp_path: Path, clock: Clock) -> Engine:
+        for words in (["init", "-q", "--bare", "hub.git"], ["clone", "-q", "hub.git", "clone"]):
+            subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+        common = tmp_path / "clone/.git"
+
+        def opened() -> SharedStore:
+            near = SqliteStore(common / "buildguard/state.db", clock=clock)
+            return SharedStore(near, GitRef("origin", common, dict(os.environ)), common, clock=clock)
+
+        return Engine(opened, f"open_store(None, Path({str(common)!r}), '', 'git:origin', dict(os.environ))")
