@@ -22,7 +22,6 @@ from buildguard.runs.looking_on import Audience
 from buildguard.runs.sharing import Request
 from buildguard.session import BEGAN, Session
 from buildguard.text import quoted, span
-from buildguard.ui.phrases import superseded
 from buildguard.ui.reports import Report, inconclusive, interrupted, still_running
 from buildguard.ui.voice import SIGN_OF_LIFE
 
@@ -142,10 +141,10 @@ def settled(
         answer = landed
     brief = asked_for(session.environment)
     report = session.answers.passed(answer, command.text, tried.reused or span(result.seconds), brief)
-    if claimed and answer is not None and answer.outcome is Outcome.PASSED:
-        # The claim may have ended while the check ran.
-        events = session.coordinate(Guard.history) or ()
-        report = report._replace(lines=(*report.lines, *superseded(events, answer.agent)))
+    if claimed:
+        from buildguard.commands.landing import lost
+
+        report = report._replace(lines=(*report.lines, *lost(session, answer)))
     if answer is not None and answer.event is not None:
         from buildguard.commands.elsewhere import to_be_pushed
 
