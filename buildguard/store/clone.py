@@ -41,13 +41,14 @@ class Clone:
     def copy(self, key: str) -> Sighting:
         """The copy of the document; an empty one where there is none, or what lies there is none."""
         try:
-            return codec.decode(Sighting, private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0])
+            head, _, data = private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0].partition("\n")
+            return codec.decode(Sighting, head)._replace(data=data)
         except (OSError, codec.Garbage):
             return Sighting()
 
     def keep(self, key: str, copy: Sighting) -> None:
         """Keep that copy. The engine has answered."""
-        self._write(f"copy-{key}", codec.encode(copy).encode())
+        self._write(f"copy-{key}", f"{codec.encode(copy._replace(data=''))}\n{copy.data}".encode())
         with suppress(OSError):
             (self._folder / "away").unlink(missing_ok=True)
 

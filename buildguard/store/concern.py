@@ -1,10 +1,12 @@
 """What of a step concerns others, in other clones, and what stays near. Pure.
 
 A row that is marked `near` is known to this clone alone: its breakage is known to be private, or the engine could
-not be asked.
+not be asked when it began or ended.
 """
 
-from buildguard.claims.model import Event, Kind, Outcome, Snapshot, State, Step
+from collections.abc import Sequence
+
+from buildguard.claims.model import Event, Kind, Outcome, Snapshot, State, Status, Step
 from buildguard.claims.store import Transition
 from buildguard.store.document import Document
 
@@ -15,21 +17,34 @@ NOTES = (Kind.WAITED, Kind.SENT)
 
 
 def unmarked(snapshot: Snapshot) -> Snapshot:
-    """The snapshot in which a breakage that ended near leaves no mark: the next one there may be everybody's."""
+    """The snapshot without the marks of what has ended: the next breakage there may be everybody's."""
     rows = snapshot.states.items()
     states = {scope: row._replace(near=row.near and row.breakage is not None) for scope, row in rows}
     return snapshot._replace(states=states)
 
 
-def nearby(step: Step, before: Snapshot) -> Step:
-    """The step as the near store alone keeps it: what it opens, closes or claims is marked."""
+def untold(snapshot: Snapshot) -> list[State]:
+    """The rows of breakages that others know of, and whose end the engine could not be told."""
+    return [row for row in snapshot.states.values() if row.near and row.breakage is None]
 
-    def held(state: State) -> tuple[bool, int, bool]:
-        return state.breakage is None, state.number, state.claim is None
+
+def ends(rows: Sequence[State], history: Sequence[Event]) -> list[Event]:
+    """The events that tell how these breakages ended."""
+    last = {event.scope: event for event in history if event.after is Status.PASSING and event.kind not in NOTES}
+    return [last[row.scope] for row in rows if row.scope in last]
+
+
+def nearby(step: Step, before: Snapshot) -> Step:
+    """The step as the near store alone keeps it: marked is what it opens or claims, and the end of what others know
+    of."""
+
+    def marked(state: State, row: State) -> bool:
+        if state.breakage is None:
+            return row.near is (row.breakage is None)
+        return row.near or (state.number, state.claim is None) != (row.number, row.claim is None)
 
     rows = ((state, before.state(state.scope)) for state in step.states)
-    states = (state._replace(near=row.near or held(state) != held(row)) for state, row in rows)
-    return step._replace(states=tuple(states))
+    return step._replace(states=tuple(state._replace(near=marked(state, row)) for state, row in rows))
 
 
 def for_others(step: Step, before: Snapshot, known: Document) -> tuple[list[State], list[Event]]:
@@ -61,12 +76,16 @@ def put_to_engine(transition: Transition, before: Snapshot) -> Step:
 
 
 def _unsaid(state: State, row: State, known: State | None) -> bool:
-    """Whether the row says nothing new but the time of a check, and a sign of life while the last one that others
-    know of is young."""
-    claim, was = state.claim, row.claim
-    if claim is not None and was is not None and row.breakage is not None:
-        row = row._replace(breakage=row.breakage._replace(claim=was._replace(seen_at=claim.seen_at)))
-    if row._replace(last_check=state.last_check) != state:
+    """Whether the row says nothing new but the time of a check, one more checkout that has the breakage where
+    several do, and a sign of life while the last one that others know of is young."""
+    claim, was, breakage = state.claim, row.claim, row.breakage
+    if breakage is not None and state.breakage is not None:
+        seen, now = breakage.seen, state.breakage.seen
+        joined = known is not None and known.shared and seen.items() <= now.items()
+        breakage = breakage._replace(seen=now if joined else seen)
+        if claim is not None and was is not None:
+            breakage = breakage._replace(claim=was._replace(seen_at=claim.seen_at))
+    if row._replace(last_check=state.last_check, breakage=breakage) != state:
         return False
     there = known.claim if known else None
     if claim is None or there is None or state.near:

@@ -7,16 +7,16 @@ user's repository stay as they are.
 
 import os
 import re
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from buildguard.errors import GitFault
 from buildguard.git import private
-from buildguard.git.process import Done, call
+from buildguard.git.process import Done, call, utf8
 from buildguard.git.repository import EMPTY_TREES
+from buildguard.store import codec
 from buildguard.store.register import Denied, Kept, Lost, Unreachable
 
 NAMESPACE = "refs/buildguard/1"
@@ -40,6 +40,7 @@ _QUIET = (
 )
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--refmap=")
 _PUSH = ("push", "--porcelain", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
+_NOISE = ("warning:", "Warning:", "hint:", "To ", "*")
 _BY = "buildguard <buildguard@localhost> {now:.0f} +0000"
 
 
@@ -59,7 +60,9 @@ class GitRef:
         """The document as it is now: one request if it has not changed, else two."""
         ref = f"{NAMESPACE}/{key}"
         found = self._asked("ls-remote", "--refs", "--", self._remote, ref)
-        token = found.stdout.partition("\t")[0]
+        # Git lists each ref that ends so.
+        tokens = [line.removesuffix(f"\t{ref}") for line in found.stdout.split("\n") if line.endswith(f"\t{ref}")]
+        token = tokens[0] if tokens else ""
         if token == known.token:
             return known
         if not token:
@@ -67,10 +70,13 @@ class GitRef:
         if not self._has(token):
             self._tidy()
             self._asked(*_FETCH, "--", self._remote, ref)
+        size = self._git("cat-file", "-s", token, within=LOOK_SECONDS).stdout.strip()
+        if size.isdigit() and int(size) > codec.LARGEST:
+            raise Denied(f"what is there is too long: {size} bytes")
         said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
         if said.returncode != 0:
-            # It was replaced between the two requests.
-            raise Unreachable(f"{ref} changed while it was read")
+            # It was replaced between the two requests, or is no commit.
+            raise Unreachable(f"{ref} cannot be read: {_words(said)}")
         return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
 
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
@@ -86,7 +92,7 @@ class GitRef:
             refused = next((line for line in done.stdout.split("\n") if line.startswith("!")), None)
             if refused is None:
                 words = _words(done)
-                raise Denied(words) if _REFUSED.search(words) else Unreachable(words, sent=True)
+                raise Denied(words) if _REFUSED.search(done.stderr) else Unreachable(words, sent=True)
             stands = self.load(key, expected)
             if stands.token == token:
                 return stands
@@ -120,6 +126,8 @@ class GitRef:
         """Each version is one more file. Whoever asks is alone in a clone, so nobody needs them now."""
         with suppress(OSError):
             if len(list(self._objects.iterdir())) > MOST_FOLDERS:
+                import shutil  # What a passing hook does not need.
+
                 shutil.rmtree(self._objects)
 
     def _has(self, token: str) -> bool:
@@ -149,12 +157,11 @@ class GitRef:
     def _own(self) -> dict[str, str]:
         """The environment in which git keeps what it loads in our folder, and asks nobody for a password."""
         real = self._environment.get("GIT_OBJECT_DIRECTORY") or str(self._common_dir / "objects")
-        others = self._environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
         return {
             **self._environment,
-            "GIT_DIR": str(self._common_dir),
-            "GIT_OBJECT_DIRECTORY": str(self._objects),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{real}:{others}" if others else real,
+            "GIT_DIR": utf8(str(self._common_dir)),
+            **private.alternates(self._environment, real),
+            "GIT_OBJECT_DIRECTORY": utf8(str(self._objects)),
             "GIT_TERMINAL_PROMPT": "0",
             "GCM_INTERACTIVE": "never",
         }
@@ -162,8 +169,7 @@ class GitRef:
 
 def _words(done: Done) -> str:
     """What git said of it, in one line, without a password in an address."""
-    said: Sequence[str] = [line for line in (done.stderr or done.stdout).split("\n") if line.strip()]
-    told = next((line for line in said if line.startswith(("fatal:", "error:", "remote:"))), "")
-    words = (told or (said[-1] if said else f"exit status {done.returncode}")).strip()
+    said = [line for line in done.stderr.split("\n") if line.strip() and not line.startswith(_NOISE)]
+    words = said[0].strip() if said else f"exit status {done.returncode}"
     scheme, mark, rest = words.partition("://")
     return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else words

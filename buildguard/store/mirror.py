@@ -51,8 +51,8 @@ def _row(
     """The row of one scope. `before` and `far` are the document's, as it was and as it is."""
     if far is None or far.breakage is None:
         # What this clone alone knows of is not ended by what others know.
-        if row.near or row.breakage is None:
-            return row
+        if row.breakage is None or row.near:
+            return row._replace(near=row.breakage is not None and row.near)
         told = any(one.scope == row.scope for one in news)
         return row._replace(breakage=None, changed=near.last_event if told else row.changed)
     if row.near and row.breakage is None and row.number >= far.number:
@@ -70,12 +70,12 @@ def _here(
 ) -> Breakage:
     """The document's breakage by our own clock. `known` is how we had it, `before` how the document had it then."""
 
-    def seen(at: float) -> float:
+    def since_then(at: float) -> float:
         return now if skew is None else min(now, at - skew)
 
     claim, landed, since = far.claim, far.landed, far.since
     if claim is not None:
-        last = seen(claim.seen_at)
+        last = since_then(claim.seen_at)
         since = last - (claim.seen_at - since)
         if known and known.claim and before and _sign(before.claim) == _sign(claim):
             claim = claim._replace(seen_at=known.claim.seen_at, claimed_at=known.claim.claimed_at)
@@ -83,10 +83,12 @@ def _here(
             claim = claim._replace(seen_at=last, claimed_at=last - (claim.seen_at - claim.claimed_at))
     if landed is not None:
         same = known and known.landed and before and before.landed and before.landed.at == landed.at
-        landed = landed._replace(at=known.landed.at if same and known and known.landed else seen(landed.at))
+        landed = landed._replace(at=known.landed.at if same and known and known.landed else since_then(landed.at))
     if known and before and before.since == far.since:
         since = known.since
-    return far._replace(claim=claim, landed=landed, since=since)
+    # A checkout of this clone that joined when several had it is known here alone.
+    seen = {**known.seen, **far.seen} if known else far.seen
+    return far._replace(claim=claim, landed=landed, since=since, seen=seen)
 
 
 def _sign(claim: Claim | None) -> tuple[str, float, float] | None:

@@ -7,16 +7,17 @@ answer, or refuses, the near store coordinates this clone alone, which is said.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from buildguard.claims.model import Event, Outcome, Snapshot, Step
+from buildguard.claims.guard import SEARCHED
+from buildguard.claims.model import Event, Outcome, Snapshot, State, Step
 from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
 from buildguard.store.clone import Clone, Sighting
-from buildguard.store.concern import NOTES, for_others, nearby, put_to_engine, unmarked
+from buildguard.store.concern import NOTES, ends, for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
@@ -90,8 +91,10 @@ class SharedStore:
             if left <= 0:
                 return False
             copy = self._clone.copy(_key(build))
-            due = not self._clone.away and self._clone.due(_key(build), every)
-            if due or self.register.changed(_key(build), Kept(copy.token, copy.data), min(left, LOOKS_EVERY)):
+            due = time.monotonic() - self._looked_at >= every and not self._clone.away
+            if (due and self._clone.due(_key(build), every)) or self.register.changed(
+                _key(build), Kept(copy.token, copy.data), min(left, LOOKS_EVERY)
+            ):
                 self._look(build)
             else:
                 left = max(0.0, began + timeout - time.monotonic())
@@ -117,13 +120,16 @@ class SharedStore:
         it may know better."""
 
         def near_only(now: Snapshot) -> Step:
-            step = transition(unmarked(now))
-            row = now.state(step.scope)
+            before = unmarked(now)
+            step = transition(before)
+            row = before.state(step.scope)
             if not (step.private and (row.near or row.breakage is None)):
-                # A pass without a claim need not pay for the document.
-                held = any(state.claim for state in step.states)
-                known = _document(self._clone.copy(_key(build)).data) if held else Document()
-                if (not asked and step.outcome not in _BY_CONTENT) or any(for_others(step, now, known)):
+                # A pass without a breakage need not pay for the document.
+                about = any(state.breakage for state in step.states)
+                known = _document(self._clone.copy(_key(build)).data) if about else Document()
+                if (not asked and step.outcome not in _BY_CONTENT) or any(for_others(step, before, known)):
+                    raise _Far
+                if not asked and untold(now) and not self._clone.away:
                     raise _Far
             return nearby(step, now)
 
@@ -134,13 +140,16 @@ class SharedStore:
         for _ in range(ATTEMPTS):
             copy = self._asked(build)
             known = _document(copy.data)
-            before = unmarked(self._near.read(build))
-            before = before._replace(highest=max(before.highest, known.highest))
+            near = self._near.read(build)
+            before = unmarked(near)._replace(highest=max(near.highest, known.highest))
             step = put_to_engine(transition, before)
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
             states, events = for_others(step, before, known)
-            if not (states or events):
+            opened = {state.scope for state in step.states if state.breakage}
+            ended = [row for row in untold(near) if row.scope not in opened]
+            told = ends(ended, self._near.history(build, SEARCHED)) if ended else []
+            if not (states or events or ended):
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
                 continue
@@ -148,13 +157,17 @@ class SharedStore:
             far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
             dated = [event._replace(at=self._clock() + skew) for event in events]
             nonce = os.urandom(8).hex()
-            data = self._encoded(document.applied(known, far, dated, nonce), step)
+            after = document.applied(known, [*ended, *far], [*told, *dated], nonce)
+            data = self._encoded(after, step)
             try:
                 kept = self._swapped(build, copy, data, nonce, step)
             except Lost:
                 self._looked_at = -JUST_NOW
                 continue
-            return self._remember(build, copy, kept, step, mine=kept.data == data)
+            # How something ended here stands in the history already.
+            news = [event for event in after.events if event not in known.events][: len(told)]
+            old = known._replace(events=(*known.events, *news))
+            return self._remember(build, old, kept, step, ended, mine=kept.data == data)
         raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
     def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> Kept:
@@ -179,7 +192,7 @@ class SharedStore:
         if away := self._clone.away:
             raise Unreachable(away)
         kept = self.register.load(_key(build), Kept(copy.token, copy.data))
-        self._remember(build, copy, kept, Step(Outcome.NOTED, ""))
+        self._remember(build, _document(copy.data), kept, Step(Outcome.NOTED, ""))
         self._looked_at = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 
@@ -189,23 +202,23 @@ class SharedStore:
             with self._clone.turn():
                 self._asked(build)
         except (Unreachable, Denied) as error:
+            self._looked_at = time.monotonic() - JUST_NOW
             self._say(error)
 
     def _remember(
-        self, build: str, copy: Sighting, kept: Kept, own: Step, mine: bool = False
+        self, build: str, old: Document, kept: Kept, own: Step, ended: Sequence[State] = (), mine: bool = False
     ) -> tuple[Step, Snapshot]:
-        """Write the document near, which had it as `copy`, and then a new copy. `own` is the step that has led to
-        it; its rows count where the document is still `mine`."""
+        """Write the document near, which had it as `old`, and then a new copy. `own` is the step that has led to
+        it; its rows count where the document is still `mine`. What `ended` is known by now."""
         skew = None if kept.now is None else kept.now - self._clock()
-        old, new = _document(copy.data), _document(kept.data)
+        new = _document(kept.data)
 
         def transition(near: Snapshot) -> Step:
             step = mirrored(old, new, near, skew, self.where)
             rows = {state.scope: state for state in step.states}
             if mine:
-                rows |= {
-                    state.scope: state._replace(revision=near.state(state.scope).revision) for state in own.states
-                }
+                states = (*(row._replace(near=False) for row in ended), *own.states)
+                rows |= {one.scope: one._replace(revision=near.state(one.scope).revision) for one in states}
             notes = [event._replace(at=near.now) for event in own.events if event.kind in NOTES]
             events = (*step.events, *notes)
             return step._replace(states=tuple(rows.values()), events=events, proofs=own.proofs)

@@ -201,6 +201,7 @@ def test_a_failure_known_to_be_private_pushes_nothing(a: Machine, b: Machine, hu
     assert (answer.outcome, a.register.asked) == (Outcome.CLAIMED, 0)
     assert a.fails("carl", good=True).outcome is Outcome.BUSY, "the clone's own work trees are bound by it"
     assert a.passes("ann").outcome is Outcome.FIXED
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
     assert a.register.asked == 0
     assert git(hub, "for-each-ref", "refs/buildguard") == ""
     assert a.fails("ann").view.state.number == 2
@@ -244,6 +245,44 @@ def test_a_claim_made_meanwhile_binds_its_clone_until_it_is_put_to_the_engine(
     assert a.fails("ann").outcome is Outcome.CLAIMED
     assert b.fails("bob").outcome is Outcome.BUSY
     assert holder(b) == "ann"
+
+
+def test_an_end_that_could_not_be_told_is_told_once_the_engine_answers(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.fails("bob")
+    hub.rename(hub.with_name("elsewhere"))
+    assert a.passes("ann").outcome is Outcome.FIXED
+    hub.with_name("elsewhere").rename(hub)
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    assert holder(b) == "ann"
+    b.status()
+    assert holder(b) == "ann", "it counts as away"
+    (a.clone / ".git/buildguard/engine/away").unlink()
+    a.status()
+    assert holder(a) is None, "what has ended here does not come back"
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    b.status()
+    assert holder(b) is None
+    assert [event.kind for event in b.store.history("default", 9)][-1] is Kind.FIXED
+    assert [event.kind for event in a.store.history("default", 9)].count(Kind.FIXED) == 1
+    before = a.register.asked
+    a.guard("ann").passed(a.run(), "ann")
+    assert a.register.asked == before
+
+
+def test_of_many_clones_that_join_only_the_first_is_told_to_all(a: Machine, b: Machine, hub: Path) -> None:
+    git(hub.parent, "clone", "-q", "hub.git", "c")
+    c = Machine(hub.with_name("c"), Clock())
+    a.fails("ann")
+    b.fails("bob")
+    before = git(hub, "rev-parse", REF)
+    assert c.fails("carl").outcome is Outcome.BUSY
+    assert git(hub, "rev-parse", REF) == before
+    assert set(c.store.read("default").state(a.checkout).breakage.seen) == {a.checkout, b.checkout, c.checkout}  # type: ignore[union-attr]
+    b.guard("bob").alive()
+    a.clock.now += 200
+    a.guard("ann").alive()
+    assert c.status().state(a.checkout).had_in(c.checkout)
 
 
 def test_others_claims_bind_who_may_only_read(a: Machine, b: Machine, hub: Path) -> None:
