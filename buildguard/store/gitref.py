@@ -29,9 +29,11 @@ _REFUSED = re.compile(
     r"\b40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
 )
 """How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
-REFUSALS = 3
+LOADS = 8
+"""How often a document is asked for that others replace between its name and itself."""
+REFUSALS, PAUSE = 4, 0.3
 """How often a push is refused, while nothing has changed, before that counts as the remote's last word: another
-push may hold the lock for a moment."""
+push may hold the lock for a moment. Between two tries lie at most so many seconds."""
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
     *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
@@ -59,25 +61,25 @@ class GitRef:
     def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
         """The document as it is now: one request if it has not changed, else two."""
         ref = f"{NAMESPACE}/{key}"
-        found = self._asked("ls-remote", "--refs", "--", self._remote, ref)
-        # Git lists each ref that ends so.
-        tokens = [line.removesuffix(f"\t{ref}") for line in found.stdout.split("\n") if line.endswith(f"\t{ref}")]
-        token = tokens[0] if tokens else ""
-        if token == known.token:
-            return known
-        if not token:
-            return Kept()
-        if not self._has(token):
-            self._tidy()
-            self._asked(*_FETCH, "--", self._remote, ref)
-        size = self._git("cat-file", "-s", token, within=LOOK_SECONDS).stdout.strip()
-        if size.isdigit() and int(size) > codec.LARGEST:
-            raise Denied(f"what is there is too long: {size} bytes")
-        said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
-        if said.returncode != 0:
-            # It was replaced between the two requests, or is no commit.
-            raise Unreachable(f"{ref} cannot be read: {_words(said)}")
-        return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
+        for _ in range(LOADS):
+            found = self._asked("ls-remote", "--refs", "--", self._remote, ref).stdout.split("\n")
+            # Git lists each ref that ends so.
+            token = next((line.removesuffix(f"\t{ref}") for line in found if line.endswith(f"\t{ref}")), "")
+            if token == known.token:
+                return known
+            if not token:
+                return Kept()
+            if not (size := self._size(token)):
+                self._tidy()
+                self._asked(*_FETCH, "--", self._remote, ref)
+                size = self._size(token)
+            if size > codec.LARGEST:
+                raise Denied(f"what is there is too long: {size} bytes")
+            said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
+            if said.returncode == 0:
+                return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
+        # Each time it was replaced between the two requests; or it is no commit.
+        raise Unreachable(f"{ref} cannot be read: {_words(said)}")
 
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
         """Put `data` in the place of the version that is `expected`, in one push."""
@@ -98,6 +100,7 @@ class GitRef:
                 return stands
             if stands.token != expected.token:
                 raise Lost
+            time.sleep(PAUSE * os.urandom(1)[0] / 255)
             if left == 0:
                 raise Denied(refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()"))
         raise AssertionError("unreachable")
@@ -130,8 +133,10 @@ class GitRef:
 
                 shutil.rmtree(self._objects)
 
-    def _has(self, token: str) -> bool:
-        return self._git("cat-file", "-e", token, within=LOOK_SECONDS).returncode == 0
+    def _size(self, token: str) -> int:
+        """How long an object is; 0 if it is not here."""
+        said = self._git("cat-file", "-s", token, within=LOOK_SECONDS).stdout.strip()
+        return int(said) if said.isdigit() else 0
 
     def _asked(self, *words: str) -> Done:
         """A question to the remote, answered."""
