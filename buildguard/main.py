@@ -55,6 +55,10 @@ def _loaded(given: Sequence[str]) -> Callable[[], int]:
         from buildguard.commands.hook import commit_hook
 
         return lambda: commit_hook({}, given[2:])
+    if given[:1] == ["agent-hook"] and len(given) == 3:
+        from buildguard.commands.agent_hook import heard
+
+        return lambda: heard(given[1:])
     from buildguard import cli
 
     return lambda: cli.parsed(given)

@@ -4,15 +4,16 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from buildguard.agents.identity import Agent, checked_id, in_ci
-from buildguard.checks.runner import Command
+from buildguard.checks.runner import Command, scrubbed
 from buildguard.claims.guard import Guard, Terms
-from buildguard.claims.model import REPO
+from buildguard.claims.model import REPO, Event
 from buildguard.errors import Distrusted, GitFault, SettingsError, Unavailable, Unidentified, report_bug
-from buildguard.git import checkouts
+from buildguard.git import checkouts, private
 from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import Settings, load, suggested_check
 from buildguard.store import open_store
@@ -185,6 +186,8 @@ def open_session(
     if repository is not None:
         try:
             guard = _guard(repository, chosen, agent, str(scope) if scope else None, voice)
+            if chosen.on_change is not None:
+                guard.told = partial(_on_change, repository, chosen, voice)
         except FAULTS as error:
             fault = error
     return Session(
@@ -265,6 +268,24 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     world = Surroundings(repository, agent, name, chosen.db is not None or bool(chosen.engine))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
+
+
+def _on_change(repository: Repository, chosen: Settings, voice: Voice, event: Event) -> None:
+    """Tell the user's own command what happened."""
+    import json
+
+    from buildguard.checks.on_change import tell
+    from buildguard.ui.keys import event_facts
+
+    facts = {"schema": 1, "repository": str(repository.common_dir), "build": chosen.build, **event_facts(event)}
+    environment = scrubbed(repository.environment, repository.local_variables, None)
+    try:
+        notes = private.folder(repository.common_dir) / f"on-change-{os.getuid()}.lock"
+        failed = tell(chosen.on_change, json.dumps(facts).encode(), environment, notes) if chosen.on_change else ""
+    except OSError as error:
+        failed = str(error)
+    if failed:
+        voice.say_once(f"on-change failed: {failed}")
 
 
 def _origin(repository: Repository) -> str:

@@ -43,23 +43,13 @@ class Settings(NamedTuple):
     reuse_env: tuple[str, ...] = ()
     confirm: bool = False
     slots: int = 0
+    on_change: Command | None = None
 
 
 def load(options: Mapping[str, object], environment: Mapping[str, str], root: Path | None) -> Settings:
     """Put the settings together. `options` holds, by the setting's name, only what was given on the command
     line; `root` is the work tree whose files are read. Raises `SettingsError`."""
-    path, table = _from_file(root) if root else (None, {})
-    found: dict[str, Any] = {}
-    for name, parse in _PARSERS.items():
-        field = name.replace("-", "_")
-        variable = "BUILDGUARD_" + field.upper()
-        given = next((word for word in (field, _SPELLED.get(field, "")) if options.get(word) is not None), None)
-        if given is not None:
-            found[field] = parse(options[given], f"--{given.replace('_', '-')}")
-        elif environment.get(variable) and name in _IN_ENVIRONMENT:
-            found[field] = parse(environment[variable], variable)
-        elif path is not None and name in table:
-            found[field] = parse(table[name], f"{path}: {name}")
+    found = {field: value for field, (value, _) in _chosen(options, environment, root).items()}
     if root is not None:
         # From whichever folder: two agents in one work tree must mean the same file.
         found |= {
@@ -67,25 +57,66 @@ def load(options: Mapping[str, object], environment: Mapping[str, str], root: Pa
         }
     if found.get("engine") and found.get("db"):
         raise SettingsError("db and engine exclude each other: what an engine keeps is for all clones already")
-    return Settings(**found, slots=_slots(_own_file(environment)))
+    return Settings(**found)
+
+
+def in_force(
+    options: Mapping[str, object], environment: Mapping[str, str], root: Path | None
+) -> list[tuple[str, str, str]]:
+    """Each setting with its value and where that comes from, in words. Raises `SettingsError`."""
+    chosen, values = _chosen(options, environment, root), load(options, environment, root)._asdict()
+    return [
+        (field.replace("_", "-"), _in_words(value), chosen[field][1] if field in chosen else "default")
+        for field, value in values.items()
+    ]
+
+
+def variable_of(name: str) -> str:
+    """The variable of the environment that sets it; empty where none does."""
+    return f"BUILDGUARD_{name.upper().replace('-', '_')}" if name in _IN_ENVIRONMENT else ""
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, frozenset | tuple) and not isinstance(value, Command):
+        return " ".join(map(str, sorted(value))) or "none"
+    if isinstance(value, float):
+        return f"{value:g} s"
+    words = value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
+    return re.sub(r"://[^/]*@", "://…@", words)
+
+
+def _chosen(
+    options: Mapping[str, object], environment: Mapping[str, str], root: Path | None
+) -> dict[str, tuple[Any, str]]:
+    """What is set, by field: the value, and the option, variable or line that sets it."""
+    path, table = _from_file(root) if root else (None, {})
+    found: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        field = name.replace("-", "_")
+        variable = variable_of(name)
+        given = next((word for word in (field, _SPELLED.get(field, "")) if options.get(word) is not None), None)
+        if given is not None:
+            value, where = options[given], f"--{given.replace('_', '-')}"
+        elif environment.get(variable):
+            value, where = environment[variable], variable
+        elif path is not None and name in table:
+            value, where = table[name], f"{path}: {name}"
+        else:
+            continue
+        found[field] = parse(value, where), where
+    path = _own_file(environment)
+    own = _table(path, False) or {}
+    if unknown := sorted(own.keys() - _OWN.keys()):
+        raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_OWN)}")
+    for name, value in own.items():
+        found[name.replace("-", "_")] = _OWN[name](value, f"{path}: {name}"), f"{path}: {name}"
+    return found
 
 
 def _own_file(environment: Mapping[str, str]) -> Path:
     """The user's own settings, which no repository can have."""
     folder = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME') or os.sep}/.config"
     return Path(folder, "buildguard", "config.toml")
-
-
-def _slots(path: Path) -> int:
-    """How many checks of the user run at once; 0: as many as there are."""
-    table = _table(path, False) or {}
-    unknown = sorted(table.keys() - {"slots"})
-    if unknown:
-        raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known is slots")
-    number = table.get("slots", 0)
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MOST_SLOTS:
-        raise SettingsError(f"{path}: slots: {number!r} is not a number from 0 to {MOST_SLOTS}")
-    return number
 
 
 def off(environment: Mapping[str, str]) -> str | None:
@@ -169,6 +200,12 @@ def _truth(value: object, where: str) -> bool:
     return truth
 
 
+def _slots(value: object, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_SLOTS:
+        raise SettingsError(f"{where}: {value!r} is not a number from 0 to {MOST_SLOTS}")
+    return value
+
+
 _PARSERS: dict[str, Callable[[object, str], object]] = {
     "check": _command,
     "build": _name,
@@ -185,6 +222,8 @@ _PARSERS: dict[str, Callable[[object, str], object]] = {
     "reuse-env": _variables,
     "confirm": _truth,
 }
+_OWN: dict[str, Callable[[object, str], object]] = {"slots": _slots, "on-change": _command}
+"""Each user's own: how many checks run at once, and whom to tell what happened."""
 _SPELLED = {"wait": "timeout"}
 """What some commands call a setting's option."""
 _IN_ENVIRONMENT = _PARSERS.keys() - {"inconclusive-exit-codes"}
@@ -202,8 +241,8 @@ def _from_file(root: Path) -> tuple[Path | None, Mapping[str, object]]:
     if len(tables) > 1:
         raise SettingsError(f"settings stand in both {own} and {project} [tool.buildguard]; keep one of them")
     for path, table in tables:
-        if "slots" in table:
-            raise SettingsError(f"{path}: slots is each user's own: write it to ~/.config/buildguard/config.toml")
+        for name in sorted(table.keys() & _OWN.keys()):
+            raise SettingsError(f"{path}: {name} is each user's own: write it to ~/.config/buildguard/config.toml")
         unknown = sorted(table.keys() - _IN_FILES)
         if unknown:
             raise SettingsError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_IN_FILES))}")

@@ -47,6 +47,14 @@ def shortened(text: str, most: int = 200) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def cut(text: str, most: int) -> str:
+    """The text, cut in its middle to `most` characters: ids differ at their ends."""
+    if len(text) <= most:
+        return text
+    end = (most - 1) * 3 // 5
+    return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
 def command(words: Sequence[str]) -> str | None:
     """A command line that can be pasted as it stands into any POSIX shell, or None where it would be too long."""
     line = " ".join(map(quoted, words))

@@ -23,7 +23,7 @@ _TOOLS: Final = _named(
 # Words that also name somebody's script, `task.py` or `watch.js`: believed only of an installed command. The last
 # lines belong to the machine or to one connection: two agents may share them, or one command may be all of it.
 _WRAPPERS: Final = _named(
-    "git make gmake ninja cmake meson cargo rustup go bazel just task mise direnv asdf env timeout nice ionice "
+    "git hk make gmake ninja cmake meson cargo rustup go bazel just task mise direnv asdf env timeout nice ionice "
     "nohup setsid stdbuf time chronic parallel xargs find flock watch watchexec entr script unbuffer expect strace "
     "caffeinate busybox sudo su doas runuser setpriv chroot unshare nsenter bwrap firejail sandbox-exec "
     "apply-seccomp codex-linux-sandbox "

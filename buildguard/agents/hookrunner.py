@@ -4,35 +4,22 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from buildguard.agents.processes import Process
+from buildguard.agents.processes import Process, ancestors, plain_name
 
 _PRIVATE_MARKS = (".install_state_v2", ".install_state_v1", ".prek-hook.json")
 """What pre-commit and prek leave in an environment that they made; the names of the folders prove nothing."""
 
 
-class Stash(NamedTuple):
-    """A hook runner's patch with the unstaged edits that it took out of the work tree."""
-
-    framework: str
-    patch: Path
-
-
-def stash(environment: Mapping[str, str], git_dir: Path) -> Stash | None:
-    """The stash in effect right now: a patch that a process above us made, and not older than that process.
-    None without a runner; costs a walk up the process tree, so only a failing hook asks. Never raises."""
-    # Not above: a passing hook only asks for `private_prefix`.
-    from buildguard.agents.processes import ancestors
-
+def hiding(environment: Mapping[str, str], git_dir: Path) -> str | None:
+    """The hook runner that hides unstaged edits right now: a process above us whose patch is not older than itself.
+    None without one; costs a walk up the process tree, so only a failing hook asks. Never raises."""
     for process in ancestors():
         for runner, folder, pattern in _kept(process, environment, git_dir):
             with suppress(OSError):
-                for patch in folder.glob(pattern):
-                    # Pids come again, and patches stay: an older one was made by another process.
-                    if process.began <= patch.stat().st_mtime:
-                        return Stash(runner, patch)
+                # Pids come again, and patches stay: an older one was made by another process.
+                if any(process.began <= patch.stat().st_mtime for patch in folder.glob(pattern)):
+                    return runner
     return None
 
 
@@ -43,7 +30,7 @@ def private_prefix(prefix: str) -> str | None:
     return prefix if any((folder / mark).exists() for mark in _PRIVATE_MARKS) else None
 
 
-def _kept(process: "Process", environment: Mapping[str, str], git_dir: Path) -> Iterator[tuple[str, Path, str]]:
+def _kept(process: Process, environment: Mapping[str, str], git_dir: Path) -> Iterator[tuple[str, Path, str]]:
     """Where that process keeps what it hides, if it is a runner: its name, the folder, a pattern for the patch."""
     cache = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or os.sep) / ".cache")
     yield (
@@ -52,15 +39,18 @@ def _kept(process: "Process", environment: Mapping[str, str], git_dir: Path) -> 
         f"patch[0-9]*-{process.pid}",
     )
     yield "prek", Path(environment.get("PREK_HOME") or cache / "prek") / "patches", f"[0-9]*-{process.pid}.patch"
+    # Not above: a passing hook only asks for `private_prefix`.
     from buildguard.agents.ancestry import names
-    from buildguard.agents.processes import plain_name
 
     # The others' patches bear no pid, and stay when their maker is killed: without it above us they hide nothing.
     called = [plain_name(word) for word in names(process)]
+    common = git_dir.parents[1] if (git_dir / "commondir").exists() else git_dir
     if any(name.startswith("lefthook") for name in called):
-        common = git_dir.parents[1] if (git_dir / "commondir").exists() else git_dir
         yield "lefthook", common / "info", f"lefthook-unstaged.{git_dir.name}.patch"
         yield "lefthook", common / "info", "lefthook-unstaged.patch"
+    if "hk" in called:
+        yield "hk", common / "refs" / "hk" / "stash", "*"
+        yield "hk", common / "refs", "stash"  # before version 2.8.1
     if "lint-staged" in called:
         yield "lint-staged", git_dir, "lint-staged_unstaged.patch"
         yield "lint-staged", git_dir, "lint-staged/*/unstaged.patch"  # since version 17

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS, CodingAgent
+from buildguard.agents.known import CI_MARKERS, CI_SYSTEMS, CODING_AGENTS, After, CodingAgent, Limit
 
 LONGEST_ID: Final = 200
 """Characters that an agent's id may have."""
@@ -38,7 +38,7 @@ class Agent(NamedTuple):
 
 
 class ShellLimit(NamedTuple):
-    """After how many seconds the shell of a coding agent stops waiting for a command."""
+    """After how many seconds the shell of a coding agent kills a command."""
 
     agent: str
     seconds: float
@@ -71,12 +71,12 @@ def coding_agent(environment: Mapping[str, str]) -> str | None:
 
 def shell_limit(environment: Mapping[str, str]) -> ShellLimit | None:
     """The limit of the calling coding agent's shell, of several the smallest; None where none is known."""
-    limits = [
-        ShellLimit(row.name, seconds)
-        for row in _coding_agents(environment)
-        if (seconds := _configured(row, environment) or row.seconds) is not None
-    ]
-    return min(limits, key=lambda limit: limit.seconds, default=None)
+    return min(_limits(environment, After.KILLS), key=lambda limit: limit.seconds, default=None)
+
+
+def must_speak(environment: Mapping[str, str]) -> bool:
+    """True if a coding agent's shell kills a command that is silent for long: a line every 30 s keeps it going."""
+    return bool(_limits(environment, After.KILLS_SILENT))
 
 
 def time_left(environment: Mapping[str, str], spent: float) -> float | None:
@@ -105,7 +105,7 @@ def in_ci(environment: Mapping[str, str]) -> bool:
 def _by_session(environment: Mapping[str, str], checkout: str) -> Agent | None:
     sessions = {
         row.session: f"{row.name.lower().replace(' ', '-')}:{session}"
-        for row in CODING_AGENTS
+        for row in _coding_agents(environment)
         if (session := environment.get(row.session, "").strip())
     }
     if not sessions:
@@ -134,7 +134,7 @@ def legal(text: str) -> str:
 
 
 def _coding_agents(environment: Mapping[str, str]) -> Iterator[CodingAgent]:
-    return (row for row in CODING_AGENTS if any(_marked(environment, name) for name in (*row.markers, row.session)))
+    return (row for row in CODING_AGENTS if any(_marked(environment, name) for name in row.markers))
 
 
 def _marked(environment: Mapping[str, str], marker: str) -> bool:
@@ -143,6 +143,11 @@ def _marked(environment: Mapping[str, str], marker: str) -> bool:
     return found == value if value else found.lower() not in ("", "0", "false")
 
 
-def _configured(row: CodingAgent, environment: Mapping[str, str]) -> float | None:
-    value = environment.get(row.milliseconds_variable, "")
+def _limits(environment: Mapping[str, str], then: After) -> list[ShellLimit]:
+    rows = [(row.name, row.limit) for row in _coding_agents(environment) if row.limit and row.limit.then is then]
+    return [ShellLimit(name, _configured(limit, environment) or limit.seconds) for name, limit in rows]
+
+
+def _configured(limit: Limit, environment: Mapping[str, str]) -> float | None:
+    value = environment.get(limit.milliseconds_variable, "")
     return int(value) / 1000 if len(value) <= 10 and value.isascii() and value.isdigit() else None

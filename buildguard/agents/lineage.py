@@ -1,22 +1,14 @@
 """Who is calling where only the processes above us can tell, and which of them may be waiting for us."""
 
 import os
+import re
 from collections.abc import Mapping
 from itertools import dropwhile
-from typing import NamedTuple
 
 from buildguard.agents.ancestry import agent_among, is_typed_into
 from buildguard.agents.identity import Agent, identify_cheaply, legal
-from buildguard.agents.processes import Process, ancestors, is_git, known_dead, plain_name
+from buildguard.agents.processes import Process, ancestors, is_git, known_dead, plain_name, running
 from buildguard.errors import Unidentified
-
-
-class Ancestor(NamedTuple):
-    """An agent that is a process above us."""
-
-    process: Process
-    shell_with_terminal: bool
-    """True if somebody types into it: then the caller may well be the same person, under another id."""
 
 
 def identify(option: str | None, environment: Mapping[str, str], checkout: str) -> Agent:
@@ -50,7 +42,7 @@ def claim_is_dead(agent_id: str, token: str | None) -> bool:
     return token is not None and dies_with(agent_id, token) and known_dead(token)
 
 
-def above_us(agent_id: str, token: str | None) -> Ancestor | None:
+def above_us(agent_id: str, token: str | None) -> Process | None:
     """The ancestor of this process that the agent is; None if it is none. `token` is the process of its claim.
 
     Nobody must wait for an ancestor: it may be waiting for us. Walks up the process tree. Never raises.
@@ -59,8 +51,20 @@ def above_us(agent_id: str, token: str | None) -> Ancestor | None:
         # Without a token (the claim was made with `--agent` and a process's id) the id has to tell it all.
         same = process.token == token if token else _id_of(process) == agent_id
         if same and dies_with(agent_id, process.token):
-            return Ancestor(process, is_typed_into(process))
+            return process
     return None
+
+
+def beside_us(agent_id: str) -> bool:
+    """True if that id may be another agent at work on this machine: no process above us, none that has ended, no
+    shell that a person types into. Of an id that names no process only its calls tell."""
+    named = re.fullmatch(r".*:([1-9][0-9]{0,8})-([0-9.]+)", agent_id)
+    if named is None:
+        return True
+    process = running(int(named[1]))
+    if process is None or process.start != named[2] or is_typed_into(process):
+        return False
+    return all(one.token != process.token for one in ancestors())
 
 
 def _by_process(environment: Mapping[str, str]) -> Agent:

@@ -87,6 +87,21 @@ def ancestors() -> list[Process]:
     return found
 
 
+def name_of(pid: int) -> str:
+    """The name of a process; empty where `/proc` does not tell."""
+    return _read(f"/proc/{pid}/comm").rstrip("\n")
+
+
+def running(pid: int) -> Process | None:
+    """The process that has this number now; None when there is none to be seen."""
+    import psutil
+
+    try:
+        return _described(psutil.Process(pid))
+    except (psutil.Error, OSError):
+        return None
+
+
 def argv_of(pid: int) -> tuple[str, ...]:
     """The command line of the process that has this number now; empty when it is gone or hidden from us."""
     import psutil

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from buildguard.checks.recognisers import COULD_NOT_TEST, FOLDER, RECOGNISERS, SECTION, SUMMARY, Recogniser
 
@@ -40,7 +40,7 @@ def failure_ids(
     is preferred to the check's `output`, if it names a failure and was written at `not_before` (seconds since the
     epoch) or later: an older one tells of another run. `root` is the work tree's absolute path."""
     ids = _report_ids(junit, not_before, root) if junit is not None else set()
-    return tuple(sorted(_leaves(ids or _output_ids(output, root)))[:MAX_IDS])
+    return tuple(sorted(_leaves(ids or rows(output, root)))[:MAX_IDS])
 
 
 def could_not_test(output: bytes) -> bool:
@@ -49,7 +49,7 @@ def could_not_test(output: bytes) -> bool:
     return bool(re.search(COULD_NOT_TEST, end.rstrip()))
 
 
-def _leaves(ids: set[str]) -> Iterator[str]:
+def _leaves(ids: Iterable[str]) -> Iterator[str]:
     """`ids` less Go's tests whose subtests failed: two failures that differ would share the test around them."""
     ordered = sorted(ids, key=lambda one: one.replace("/", "\0"))  # so that children come next
     for one, following in pairwise([*ordered, ""]):
@@ -57,10 +57,18 @@ def _leaves(ids: set[str]) -> Iterator[str]:
             yield one
 
 
-def _output_ids(output: bytes, root: Path | None) -> set[str]:
-    lines = list(_placed(_lines(output, root), root))
-    found = {(kind.ids, tuple(fields.items())) for kind in RECOGNISERS for fields in _matches(kind, lines)}
-    return {one for templates, fields in found if (one := _filled(templates, dict(fields)))}
+def rows(output: bytes, root: Path | None = None) -> dict[str, int]:
+    """The ids of what the output names, each with the first line of its file that is told; 0 if none is."""
+    lines, found, named = list(_placed(_lines(output, root), root)), dict[tuple[Any, ...], int](), dict[str, int]()
+    for kind in RECOGNISERS:
+        for fields in _matches(kind, lines):
+            row = int(fields.pop("row", 0))
+            key = kind.ids, *fields.items()
+            found[key] = min(found.get(key, row), row)
+    for (templates, *groups), row in found.items():
+        if one := _filled(templates, dict(groups)):
+            named[one] = min(named.get(one, row), row)
+    return named
 
 
 def _lines(output: bytes, root: Path | None) -> list[str]:

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 FAR: Final = 1 << 30  # lines
 
 _FILE: Final = r"\s*(?P<file>[^\s:]+?)"
-_PLACE: Final = r"(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
-_ARROW: Final = r"\s*--> (?P<file>[^:]+):\d+:\d+$"
+_PLACE: Final = r"(?=[:(](?P<row>\d+))(?::\d+(?::\d+)*|\(\d+(?:,\d+)*\))"
+_ARROW: Final = r"\s*--> (?P<file>[^:]+):(?P<row>\d+):\d+$"
 # One crate's tests end with their result, lest its name be put on the tests of another.
 _CRATE: Final = r"test result: |\s+(?:Running .*[/\\]|Doc-tests )(?P<crate>\w+)(?:-[0-9a-f]{16}(?:\.exe)?\))?$"
 _OF_RUST: Final = r"(?: \(line \d+\))?(?: - should panic| - compile(?: fail)?)?"
@@ -37,6 +37,7 @@ class Recogniser(NamedTuple):
     `ids` for which there are enough. More groups come from other lines: the nearest before that matches `above`
     (without one, `line` names nothing) or the nearest after that matches `below` (without one, they are missing),
     with at most `reach` lines between; and the nearest before that matches `under`, however far.
+    The group `row` is the number of the line in the file; no id has it, because it changes with any edit above.
 
     Every pattern must be linear in its line, since anything may stand in an output.
     """
@@ -71,7 +72,7 @@ RECOGNISERS: Final = (
         r"FAIL\t(?P<package>\S+) \[(?P<reason>\w+ failed)\]$",
         ("{package} [{reason}]",),
     ),
-    Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):\d+:\d+: (?P<message>.+)"),
+    Recogniser("go build and go vet", r"(?:vet: )?(?P<file>[^\s:]+\.go):(?P<row>\d+):\d+: (?P<message>.+)"),
     Recogniser(
         "go test -json",
         r'\{(?:"Time":"[^"]*",)?"Action":"fail","Package":"(?P<package>[^"]+)","Test":"(?P<test>[^"]+)"',
@@ -95,7 +96,7 @@ RECOGNISERS: Final = (
         "node --test as TAP, but for a test around others that failed",
         r"\s*failureType: '(?!subtestsFailed')",
         ("{file} > {test}",),
-        above=r"\s*location: '(?P<file>[^']+?):\d+:\d+'$",
+        above=r"\s*location: '(?P<file>[^']+?):(?P<row>\d+):\d+'$",
         under=r"\s*not ok \d+ - (?:.* # (?:SKIP|TODO)\b|(?P<test>.+))",
     ),
     Recogniser(
@@ -103,13 +104,13 @@ RECOGNISERS: Final = (
         r"\s+(?!'\d+ subtests? failed'$)\S",
         ("{file} > {test}",),
         above=r"✖ (?P<test>.+) \([\d.]+m?s\)$",
-        under=r"test at (?P<file>.+?):\d+:\d+$",
+        under=r"test at (?P<file>.+?):(?P<row>\d+):\d+$",
     ),
     Recogniser(
         "bats and others that tell in TAP where a test is",
         r"not ok \d+ (?:- )?(?P<test>(?!.* # (?:skip|SKIP|todo|TODO)\b).+)$",
         ("{file} > {test}",),
-        below=r"#\s+\((?:in test file|from function .* in(?: test)? file) (?P<file>[^,]+), line \d+",
+        below=r"#\s+\((?:in test file|from function .* in(?: test)? file) (?P<file>[^,]+), line (?P<row>\d+)",
     ),
     Recogniser(
         "Gradle",
@@ -124,7 +125,7 @@ RECOGNISERS: Final = (
     ),
     Recogniser(
         "eslint, under the file's name",
-        r"\s+\d+:\d+\s+error\s+(?P<message>.*?\S)(?:\s{2,}(?P<code>\S+))?$",
+        r"\s+(?P<row>\d+):\d+\s+error\s+(?P<message>.*?\S)(?:\s{2,}(?P<code>\S+))?$",
         above=r"(?P<file>[^\s:][^:]*\.\w+)$",
         reach=FAR,
     ),
@@ -159,7 +160,7 @@ RECOGNISERS: Final = (
     ),
     Recogniser(
         "GHC, the message in the next line",
-        _FILE + r":\d+:\d+(?:-\d+)?: error:(?: \[(?P<code>GHC-\d+)\])?$",
+        _FILE + r":(?P<row>\d+):\d+(?:-\d+)?: error:(?: \[(?P<code>GHC-\d+)\])?$",
         below=r"\s+(?:• )?(?P<message>\S.*)",
     ),
     Recogniser("tsc, of the project", r"error (?P<code>TS\d+): (?P<message>.+)", ("{code}: {message}",)),

@@ -9,14 +9,11 @@ from enum import Enum
 from errno import EMFILE, ENFILE
 from signal import SIGKILL, Signals
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from buildguard.agents.identity import COMMIT_VARIABLE
 from buildguard.checks.guardian import ASKING_TO_END, Guardian
 from buildguard.checks.output import LOOK_EVERY, TAIL_BYTES, Output
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HANDOFF_VARIABLE: Final = "BUILDGUARD_VERDICT_FILE"
 """Names the file in which the hook leaves its verdict for the `buildguard commit` above it."""
@@ -62,14 +59,15 @@ class Command(NamedTuple):
 
 
 class Order(NamedTuple):
-    """How a command is to be run, as `run` takes it."""
+    """How a command is to be run: for how many seconds at most, which exit statuses are no verdict, and to which
+    descriptors its output streams."""
 
     command: Command
     environment: Mapping[str, str]
-    cwd: "Path"
-    timeout: float | None
-    inconclusive: frozenset[int]
-    stdout: int
+    cwd: str | os.PathLike[str]
+    timeout: float | None = None
+    inconclusive: frozenset[int] = frozenset()
+    stdout: int = 1
     stderr: int = 2
 
 
@@ -121,24 +119,19 @@ def nested_in(environment: Mapping[str, str], common_dir: str, check_text: str |
 
 
 def run(
-    command: Command,
+    order: Order,
     *,
-    environment: Mapping[str, str],
-    cwd: str | os.PathLike[str],
-    timeout: float | None = None,
-    inconclusive: frozenset[int] = frozenset(),
-    stdout: int = 1,
-    stderr: int = 2,
     write: Callable[[int, bytes], None] | None = None,
     guarded: type[Guardian] = Guardian,
     tick: Callable[[], None] = lambda: None,
     tick_every: float = 30.0,
     caller_lives: Callable[[], bool] = lambda: True,
 ) -> Result:
-    """Run `command` to the end of its main process; output streams to the descriptors `stdout` and `stderr`, or to
-    `write`, with one of them. What it leaves behind is left alone. Times are seconds. INT, TERM or HUP to us,
-    unless ignored, end it; so does `caller_lives` saying False. Raises what the callbacks raise, after ending it.
-    `guarded` is the guardian that ends the check."""
+    """Run the command to the end of its main process; `write`, if given, takes its output with one of the
+    descriptors. What it leaves behind is left alone. Times are seconds. INT, TERM or HUP to us, unless ignored, end
+    it; so does `caller_lives` saying False. Raises what the callbacks raise, after ending it. `guarded` is the
+    guardian that ends the check."""
+    timeout, sinks = order.timeout, (order.stdout, order.stderr)
     began = looked = ticked = time.monotonic()
     cut: tuple[Verdict, str] | None = None
 
@@ -159,16 +152,16 @@ def run(
     with ExitStack() as stack:
         try:
             guardian = stack.enter_context(closing(guarded()))
-            check = _started(command, environment, cwd, (stdout, stderr), guardian)
+            check = _started(order, guardian)
         except (OSError, ValueError, IndexError, SubprocessError) as error:
             if isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
                 if write is not None:  # what is not read cannot be written
                     raise
                 stack.close()
-                return _plainly(command, environment, cwd, timeout, inconclusive, (stdout, stderr))
-            status, why = _not_started(command, error)
+                return _plainly(order)
+            status, why = _not_started(order.command, error)
             return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
-        output = Output(check, (stdout, stderr), guardian.wake, over, write)
+        output = Output(check, sinks, guardian.wake, over, write)
         stack.callback(guardian.finish, check, output)
         while check.poll() is None and not over():
             output.turn()
@@ -176,25 +169,19 @@ def run(
         cut = Verdict.INTERRUPTED, Signals(guardian.caught[0]).name
     kept = bytes(output.tail[-TAIL_BYTES:])
     status = 128 - check.returncode if check.returncode < 0 else check.returncode
-    verdict, why = cut or _judged(status, kept, inconclusive)
+    verdict, why = cut or _judged(status, kept, order.inconclusive)
     return Result(verdict, status, why, time.monotonic() - began, kept)
 
 
-def _started(
-    command: Command,
-    environment: Mapping[str, str],
-    cwd: str | os.PathLike[str],
-    sinks: tuple[int, int],
-    guardian: Guardian,
-) -> Popen[bytes]:
+def _started(order: Order, guardian: Guardian) -> Popen[bytes]:
     """The check's process. Of two sinks that are one file it gets one pipe, which keeps the order of its lines."""
     return Popen(
-        command.argv,
+        order.command.argv,
         stdin=DEVNULL,
         stdout=PIPE,
-        stderr=STDOUT if os.path.sameopenfile(*sinks) else PIPE,
-        cwd=cwd,
-        env=_run_by_us(environment),
+        stderr=STDOUT if os.path.sameopenfile(order.stdout, order.stderr) else PIPE,
+        cwd=order.cwd,
+        env=_run_by_us(order.environment),
         **guardian.options,
     )
 
@@ -208,26 +195,23 @@ def _run_by_us(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, **ours}
 
 
-def _plainly(
-    command: Command,
-    environment: Mapping[str, str],
-    cwd: str | os.PathLike[str],
-    timeout: float | None,
-    inconclusive: Collection[int],
-    sinks: tuple[int, int],
-) -> Result:
+def _plainly(order: Order) -> Result:
     """Run it where there are no descriptors left to watch it with: its verdict stands, its output is not read."""
-    began = time.monotonic()
+    began, command = time.monotonic(), order.command
     try:
         # With our own stdin, because the null device would take a descriptor.
-        out, err = sinks
         status = subprocess.call(
-            command.argv, cwd=cwd, env=_run_by_us(environment), timeout=timeout, stdout=out, stderr=err
+            command.argv,
+            cwd=order.cwd,
+            env=_run_by_us(order.environment),
+            timeout=order.timeout,
+            stdout=order.stdout,
+            stderr=order.stderr,
         )
-        verdict, why = _judged(128 - status if status < 0 else status, b"", inconclusive)
+        verdict, why = _judged(128 - status if status < 0 else status, b"", order.inconclusive)
         return Result(verdict, status, why, time.monotonic() - began, b"")
     except TimeoutExpired:
-        verdict, status, why = Verdict.INCONCLUSIVE, None, f"timed out after {timeout:g} s"
+        verdict, status, why = Verdict.INCONCLUSIVE, None, f"timed out after {order.timeout:g} s"
     except (OSError, ValueError, IndexError, SubprocessError) as error:
         verdict, (status, why) = Verdict.INCONCLUSIVE, _not_started(command, error)
     return Result(verdict, status, why, time.monotonic() - began, b"")

@@ -2,7 +2,7 @@
 to the store and says what came of it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -18,6 +18,7 @@ from buildguard.claims.model import (
     State,
     Step,
     View,
+    Waiter,
 )
 from buildguard.claims.store import Store, Transition
 from buildguard.errors import Unavailable, Unidentified
@@ -35,6 +36,9 @@ _URGENT = (
     Outcome.PASSED,
 )
 """What a pass may come to. Of several breakages, the first of these is told: it asks most of the caller."""
+WAITER_RENEWS = 60.0
+WAITER_STALE = 180.0
+"""After how many seconds a waiter gives a sign of life again, and without one counts as gone."""
 SKEW = 5.0
 """Seconds by which another process's clock may be ahead before its times count as of the future."""
 
@@ -97,7 +101,7 @@ class Moment(NamedTuple):
 
 class Guard:
     """The verbs, for one build, one checkout and one caller. Every verb may raise `Unavailable`, and those that
-    claim or release `Unidentified`. `asked` is the scope that was demanded."""
+    claim or release `Unidentified`. `asked` is the scope that was demanded; `told` hears of each event."""
 
     def __init__(
         self, store: Store, build: str, checkout: str, world: World, terms: Terms, asked: str | None = None
@@ -108,6 +112,7 @@ class Guard:
         self.asked = asked
         self.terms = terms
         self._world = world
+        self.told: Callable[[Event], None] = lambda _: None
 
     @cached_property
     def me(self) -> Identity:
@@ -134,7 +139,7 @@ class Guard:
         if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
-                snapshot = self._known(self.store.update(self.build, _put_right)[1])
+                snapshot = self._known(self._update(_put_right)[1])
         return snapshot
 
     def history(self, limit: int = SEARCHED) -> list[Event]:
@@ -154,7 +159,7 @@ class Guard:
             return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why, private=private)
 
         try:
-            return self._put(transition)._replace(run=run)
+            answer = self._put(transition)
         except Unavailable:
             # Who may only read is bound by others' claims all the same.
             snapshot = self._known(self.store.read(self.build))
@@ -162,6 +167,10 @@ class Guard:
             if step.outcome is not Outcome.BUSY:
                 raise
             return Answer(step.outcome, snapshot.view(step.scope), snapshot, self.me, step.why, run)
+        # Who waits is but told: a claim that was won must not be lost over it.
+        with suppress(Unavailable):
+            answer = answer._replace(snapshot=self.with_waiters(answer.snapshot))
+        return answer._replace(run=run)
 
     def passed(self, run: Run, agent: str | None) -> Answer:
         """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be
@@ -206,7 +215,18 @@ class Guard:
         """How it stands for this caller. Read only: renews nothing."""
         agent = self.me_if_known
         name = scope.concerning(snapshot, agent.id if agent else None, self.checkout, self.asked)
-        return Answer(Outcome.STATUS, snapshot.view(name), snapshot, agent)
+        return Answer(Outcome.STATUS, snapshot.view(name), self.with_waiters(snapshot), agent)
+
+    def with_waiters(self, snapshot: Snapshot) -> Snapshot:
+        """The same, with those who wait and have given a sign of life lately."""
+        ages = [(snapshot.now - one.seen_at, one) for one in self.store.waiters(self.build)]
+        return snapshot._replace(waiters=tuple(one for age, one in ages if -SKEW <= age < WAITER_STALE))
+
+    def waits(self, waiter: Waiter, over: bool = False) -> None:
+        """Let the others know that somebody waits, or waits no more."""
+        # Only a note: a waiter may have no right to write.
+        with suppress(Unavailable):
+            (self.store.drop_waiter if over else self.store.keep_waiter)(self.build, waiter)
 
     def alive(self) -> None:
         """A sign of life for whatever the caller holds; writes only if it holds something."""
@@ -248,13 +268,19 @@ class Guard:
         event = event._replace(agent=self.me.id, checkout=self.checkout)
         # Only a note: a waiter may have no right to write.
         with suppress(Unavailable):
-            self.store.update(self.build, lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
+            self._update(lambda _: Step(Outcome.NOTED, event.scope, events=(event,)))
 
     def _put(self, transition: Transition) -> Answer:
-        step, after = self.store.update(self.build, lambda snapshot: transition(self._known(snapshot)))
+        step, after = self._update(lambda snapshot: transition(self._known(snapshot)))
         after = self._known(after)
         event = next((one for one in reversed(step.events) if one.scope == step.scope), None)
         return Answer(step.outcome, after.view(step.scope), after, self.__dict__.get("me"), step.why, event=event)
+
+    def _update(self, transition: Transition) -> tuple[Step, Snapshot]:
+        step, after = self.store.update(self.build, transition)
+        for event in step.events:
+            self.told(event)
+        return step, after
 
     def _known(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what the store cannot know: which claims' processes and which checkouts are gone."""

@@ -244,9 +244,21 @@ class Proof(NamedTuple):
         return self.check, self.checkout, self.files, self.passed, self.failed
 
 
+class Waiter(NamedTuple):
+    """An agent that waits now for the fixer `other` of a scope, with its last sign of life."""
+
+    agent: str
+    checkout: str
+    scope: str
+    other: str
+    since: float
+    seen_at: float
+
+
 class Snapshot(NamedTuple):
     """All scopes of one build as one read saw them. `dead` are the numbers of claims whose process is known to
-    have ended, `gone` the checkouts that are known to be gone: the store knows neither."""
+    have ended, `gone` the checkouts that are known to be gone: the store knows neither. `waiters` are those who
+    wait, where that was asked for: a passing hook does not need it."""
 
     states: Mapping[str, State] = _NONE
     proofs: tuple[Proof, ...] = ()
@@ -255,6 +267,7 @@ class Snapshot(NamedTuple):
     highest: int = 0
     dead: frozenset[int] = frozenset()
     gone: frozenset[str] = frozenset()
+    waiters: tuple[Waiter, ...] = ()
 
     def state(self, scope: str) -> State:
         """The state of a scope; a missing row is `passing`."""

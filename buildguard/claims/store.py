@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from buildguard.claims.model import Event, Snapshot, Step
+from buildguard.claims.model import Event, Snapshot, Step, Waiter
 
 Transition = Callable[[Snapshot], Step]
 """A pure decision about one build. It may be called several times, also for a step that is then not written."""
@@ -40,6 +40,15 @@ class Store(Protocol):
 
     def history(self, build: str, limit: int) -> list[Event]:
         """The newest `limit` events of the build, oldest first."""
+
+    def waiters(self, build: str) -> list[Waiter]:
+        """Who has said that it waits, longest first. Kept near: of this clone only."""
+
+    def keep_waiter(self, build: str, waiter: Waiter) -> None:
+        """Write that it waits, in the place of what its agent has said before in that checkout."""
+
+    def drop_waiter(self, build: str, waiter: Waiter) -> None:
+        """Write that it waits no more."""
 
     def close(self) -> None:
         """Let go of what is held open. The store may be used again afterwards."""

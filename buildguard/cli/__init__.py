@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from buildguard.cli import committing, coordinating, observing, preparing
+from buildguard.cli import committing, coordinating, explaining, for_agents, observing, preparing
 from buildguard.cli.parsing import cli
 from buildguard.errors import SettingsError
 
 __all__ = ["cli", "parsed"]
-_GROUPS = (committing, coordinating, observing, preparing)
+_GROUPS = (committing, coordinating, observing, preparing, for_agents, explaining)
 """Their import gives the commands to the group."""
 
 

@@ -10,6 +10,7 @@ import click
 
 from buildguard.agents.calling import calling_git
 from buildguard.agents.identity import time_left
+from buildguard.cli.helping import Grouped
 from buildguard.git.commandline import through
 from buildguard.session import Session, here, open_session
 from buildguard.settings import Settings
@@ -78,8 +79,8 @@ class Untouched(click.Command):
         return super().parse_args(ctx, args[:at])
 
 
-@click.group(context_settings=_CONTEXT)
-@click.version_option(package_name="git-buildguard", prog_name="buildguard")
+@click.group(cls=Grouped, context_settings=_CONTEXT)
+@click.version_option(None, "-V", "--version", package_name="git-buildguard", prog_name="buildguard")
 def cli() -> None:
     """When the build breaks, exactly one agent fixes it and everybody else waits."""
 

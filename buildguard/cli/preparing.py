@@ -36,12 +36,13 @@ def uninstall_command(**options: Any) -> None:
 
 @cli.command("doctor")
 @whole
-def doctor_command(**options: Any) -> None:
-    """Say what stands in the way here, and what mends it. Changes nothing."""
+@click.option("--mend", is_flag=True, help="Remove an old index.lock that no git holds.")
+def doctor_command(mend: bool, **options: Any) -> None:
+    """Say what stands in the way here, and what mends it. Changes nothing else."""
     from buildguard.setup.doctor import examine
 
     session = opened(options)
-    end(session, examine(session))
+    end(session, examine(session, mend))
 
 
 @cli.command("demo")

@@ -1,33 +1,30 @@
 """One attempt at the check: started as its author expects, with signs of life, and what it then shows."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.agents.hookrunner import private_prefix
-from buildguard.agents.identity import outlives_after
+from buildguard.agents.identity import must_speak, outlives_after
 from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Order, Result, Verdict, active, run, scrubbed
 from buildguard.claims.guard import Answer, Guard
 from buildguard.claims.model import Outcome, Run, Snapshot
 from buildguard.commands.handoff import asked_for
+from buildguard.commands.printed import at_the_top, failing_ids, keep_output, place
 from buildguard.commands.showing import breakages, proved
-from buildguard.git import files, private
+from buildguard.git import files
 from buildguard.git.files import Files
 from buildguard.git.repository import Repository
 from buildguard.runs.looking_on import Audience
-from buildguard.runs.sharing import Request
+from buildguard.runs.sharing import Request, Shared
 from buildguard.session import BEGAN, Session
-from buildguard.text import quoted, span
+from buildguard.text import span
 from buildguard.ui.reports import Report, inconclusive, interrupted, still_running
 from buildguard.ui.voice import SIGN_OF_LIFE
 
-_OUTPUT = "last-pass"
-"""Holds the output of the last pass: an id in it is no failure when the check fails."""
-_KEPT_OUTPUT = 1 << 18
+_VERDICTS = (Verdict.PASSED, Verdict.FAILED)
 
 
 def always() -> bool:
@@ -75,49 +72,82 @@ def attempt(
     repository = session.repository
     top = repository if repository and repository.top and snapshot else None
     seen = session.coordinate(lambda _: files.look(top)) if top else None
-    began, last = time.time(), snapshot.last_event if snapshot else -1
-    check = at_the_top(session, command)
     shared = None
     if top is not None and snapshot is not None and seen is not None:
         until = outlives_after(session.environment, BEGAN) if committed else None
-        order = _order(session, command, {}, session.settings.check_timeout)
-        sinks, alive = (order.stdout, order.stderr), partial(_sign_of_life, session)
-        audience = Audience(sinks, lives, alive, _ticks(session), until)
-        request, before = Request(session, top, order, check, snapshot, audience, reuse, patient), seen
-        shared = session.coordinate(lambda _: request.share(before))
-    if shared is not None:
-        result, began, last, seen = shared.result, shared.began, shared.seen, shared.files
-    else:
-        from buildguard.runs.slots import held
+        shared = _shared(session, command, top, snapshot, seen, lives, until, reuse, patient)
+    if shared is None:
+        shared = _alone(session, command, lives, patient, snapshot, seen)
+    result, seen = shared.result, shared.files
+    showed = _run_of(session, command, shared, snapshot)
+    if top is not None and seen is not None and snapshot is not None and result.verdict in _VERDICTS:
+        before = seen
+        told = session.coordinate(
+            lambda _: proved(session, top, showed, result, snapshot, before, committed, shared.watched)
+        )
+        showed = _counting(session, top, told or showed, shared.others)
+    return Attempt(command, result, showed, snapshot, seen, shared.reused)
 
-        with held(session, lives, patient):
-            began = time.time()
-            result = start(session, command, {}, lives, session.settings.check_timeout)
-    showed = Run(check, last, session.checkout)
+
+def _shared(
+    session: Session,
+    command: Command,
+    top: Repository,
+    snapshot: Snapshot,
+    seen: Files,
+    lives: Callable[[], bool],
+    until: float | None,
+    reuse: bool,
+    patient: bool,
+) -> Shared | None:
+    """A run that others may look on, or have had; None where that cannot be."""
+    order = _order(session, command, {}, session.settings.check_timeout)
+    alive = partial(_sign_of_life, session, command.text)
+    audience = Audience((order.stdout, order.stderr), lives, alive, _ticks(session), until)
+    request = Request(session, top, order, at_the_top(session, command), snapshot, audience, reuse, patient)
+    return session.coordinate(lambda _: request.share(seen))
+
+
+def _alone(
+    session: Session,
+    command: Command,
+    lives: Callable[[], bool],
+    patient: bool,
+    snapshot: Snapshot | None,
+    seen: Files | None,
+) -> Shared:
+    """A run for this caller alone."""
+    from buildguard.runs.slots import held
+
+    with held(session, lives, patient):
+        began = time.time()
+        result = start(session, command, {}, lives, session.settings.check_timeout)
+    return Shared(result, began, snapshot.last_event if snapshot else -1, seen, None)
+
+
+def _run_of(session: Session, command: Command, shared: Shared, snapshot: Snapshot | None) -> Run:
+    """What the rules need of the run, but for its files."""
+    repository, result, check = session.repository, shared.result, at_the_top(session, command)
+    showed = Run(check, shared.seen, session.checkout)
     if repository is not None:
         showed = showed._replace(head=repository.head, branch=repository.branch)
-    if result.verdict is Verdict.FAILED:
-        ids = session.coordinate(lambda _: _failures(session, command, result, began)) if snapshot else None
+    if result.verdict is Verdict.FAILED and snapshot is not None:
+        ids = session.coordinate(lambda _: failing_ids(session, command, result, shared.began))
         showed = showed._replace(failures=ids or ())
-    reused = shared.reused if shared else ""
-    if result.verdict is Verdict.PASSED and result.output and repository and not reused:
-        _keep_output(repository, check, result.output)
-    if top is None or seen is None or snapshot is None:
-        return Attempt(command, result, showed, snapshot, seen)
-    if result.verdict in (Verdict.PASSED, Verdict.FAILED):
-        watched = shared.watched if shared else None
-        told = session.coordinate(
-            lambda _: proved(session, top, showed, result, snapshot, seen, committed, watched)
-        )
-        showed = told or showed
-        if showed.proof is not None and shared and shared.others:
-            # One run counts once, however many look on.
-            showed = showed._replace(proof=showed.proof._replace(runs=0))
-        if showed.proof is not None and showed.proof.written:
-            from buildguard.commands.leavings import tell
+    if result.verdict is Verdict.PASSED and result.output and repository and not shared.reused:
+        keep_output(repository, check, result.output)
+    return showed
 
-            tell(session, top, showed.proof)
-    return Attempt(command, result, showed, snapshot, seen, reused)
+
+def _counting(session: Session, repository: Repository, showed: Run, others: bool) -> Run:
+    """The run as it counts: one that `others` began counts once, however many look on. What the check leaves behind
+    is told."""
+    proof = showed.proof
+    if proof is not None and proof.written:
+        from buildguard.commands.leavings import tell
+
+        tell(session, repository, proof)
+    return showed._replace(proof=proof._replace(runs=0)) if proof is not None and others else showed
 
 
 def settled(
@@ -172,8 +202,8 @@ def start(
     timeout: float | None,
 ) -> Result:
     """Start a check or a fix without what git and hook runners set for the hook alone."""
-    order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session)
-    return run(**order._asdict(), tick=alive, tick_every=_ticks(session), caller_lives=lives)
+    order, alive = _order(session, command, variables, timeout), partial(_sign_of_life, session, command.text)
+    return run(order, tick=alive, tick_every=_ticks(session), caller_lives=lives)
 
 
 def _order(session: Session, command: Command, variables: Mapping[str, str], timeout: float | None) -> Order:
@@ -192,64 +222,8 @@ def _ticks(session: Session) -> float:
     return min(SIGN_OF_LIFE, session.settings.stale_after / 3)
 
 
-def place(session: Session, command: Command) -> Path:
-    """Where a command runs: the configured check where the git hook runs it, whoever calls from wherever."""
-    top = session.repository.top if session.repository else None
-    return top if top is not None and command == session.settings.check else session.cwd
-
-
-def _failures(session: Session, command: Command, result: Result, began: float) -> tuple[str, ...]:
-    """The ids of what failed, less those that a passing run prints, too: they fail nothing."""
-    from buildguard.checks.failures import failure_ids
-
-    root = place(session, command)
-    found = failure_ids(result.output, session.settings.junit, began, root)
-    if found and session.repository is not None:
-        harmless = failure_ids(_kept_output(session.repository, at_the_top(session, command)), None, None, root)
-        found = tuple(one for one in found if one not in harmless)
-    folder = _folder(session, command)
-    return tuple(f"{folder}{failure}" for failure in found)
-
-
-def _folder(session: Session, command: Command) -> str:
-    """The folder that a command runs in, as the start of a path from the top; empty at the top."""
-    top = session.repository.top if session.repository else None
-    if top is None:
-        return ""
-    path = os.path.relpath(place(session, command), top)
-    return "" if path == "." or path.startswith("..") else f"{path}/"
-
-
-def at_the_top(session: Session, command: Command) -> str:
-    """The check as a person would type it at the top: in another folder the same words check something else."""
-    folder = _folder(session, command)
-    return f"cd {quoted(folder)} && {command.text}" if folder else command.text
-
-
-def _sign_of_life(session: Session) -> None:
+def _sign_of_life(session: Session, check: str) -> None:
+    if must_speak(session.environment):
+        session.voice.say(f"still running: {check}")
     if session.guard is not None:
         session.coordinate(Guard.alive)
-
-
-def _output_file(repository: Repository, check: str) -> Path:
-    # Not from `hashlib`: a passing hook would load OpenSSL for the name of a file.
-    from zlib import adler32, crc32
-
-    named = check.encode(errors="replace")
-    return repository.git_dir / "buildguard" / f"{_OUTPUT}-{crc32(named):08x}{adler32(named):08x}"
-
-
-def _keep_output(repository: Repository, check: str, output: bytes) -> None:
-    """Keep what a pass printed. Where that cannot be written, a failure only has more ids."""
-    try:
-        private.folder(repository.git_dir)
-        private.write(_output_file(repository, check), output[-_KEPT_OUTPUT:])
-    except OSError:
-        return
-
-
-def _kept_output(repository: Repository, check: str) -> bytes:
-    try:
-        return private.read(_output_file(repository, check), _KEPT_OUTPUT)[0].encode(errors="surrogateescape")
-    except OSError:
-        return b""

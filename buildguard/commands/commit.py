@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildguard.agents.identity import COMMIT_VARIABLE
 from buildguard.checks.runner import HANDOFF_VARIABLE, Result, Verdict
@@ -18,11 +18,12 @@ from buildguard.commands.attempt import Attempt
 from buildguard.commands.election import handed_on_after_waking
 from buildguard.commands.elsewhere import to_be_pushed
 from buildguard.commands.handoff import Found
+from buildguard.commands.pinning import branch_name, pinned, taken_by
 from buildguard.commands.run import run_check
 from buildguard.commands.waiting import await_turn
 from buildguard.errors import Exit, GitFault, SettingsError
 from buildguard.git import commandline, lock
-from buildguard.git.process import answer, run_commit
+from buildguard.git.process import run_commit
 from buildguard.git.repository import Repository
 from buildguard.runs import slots
 from buildguard.session import BEGAN, Session, open_session, the_check
@@ -34,15 +35,6 @@ from buildguard.ui import phrases
 from buildguard.ui.reports import Report
 
 GIT_FATAL = 128
-
-
-class Pin(NamedTuple):
-    """What must not have changed when the commit is tried again: HEAD, branch, and what it takes of that which is
-    staged (git's raw diff against HEAD, with whole object names)."""
-
-    head: str
-    branch: str
-    staged: str
 
 
 def commit(session: Session, arguments: Sequence[str], timeout: float, own: Sequence[str]) -> Report:
@@ -83,7 +75,7 @@ class _Story:
         self.arguments = arguments
         self.deadline = deadline
         self.again = _again(session, arguments, own)
-        self.pin = _pin(session, repository, arguments)
+        self.pin = pinned(session, repository, arguments)
         self.began = session.coordinate(Guard.read)
 
     def unguarded(self) -> Report | None:
@@ -233,16 +225,16 @@ class _Story:
 
     def _unpinned(self) -> Report | None:
         """Why the same commit would now be another one; None if it would not."""
-        now, pin = _pin(self.session, self.repository, self.arguments), self.pin
+        now, pin = pinned(self.session, self.repository, self.arguments), self.pin
         if now.branch != pin.branch:
-            what = f"the branch changed from {_name(pin.branch)} to {_name(now.branch)} during the wait"
+            what = f"the branch changed from {branch_name(pin.branch)} to {branch_name(now.branch)} during the wait"
             return self._not_committed("moved", what, "status", "--short", "--branch")
         if now.head != pin.head and commandline.is_amend(["git", "commit", *self.arguments]):
             what = f"HEAD moved {pin.head[:7]} → {now.head[:7]}; your amend would rewrite another commit"
             return self._not_committed("moved", what, "log", "--oneline", "-3")
         if now.staged == pin.staged:
             return None
-        taken = _taken_by(self.repository, pin) if not now.staged else ""
+        taken = taken_by(self.repository, pin) if not now.staged else ""
         if taken:
             return Report("taken", Exit.OK, (f"nothing to commit: your change is in {taken}",))
         return self._not_committed(
@@ -285,44 +277,3 @@ def _kept_stdin(arguments: Sequence[str]) -> int | None:
 def _but_next(found: Found) -> dict[str, Any]:
     """What the hook answered, for `--json`. What comes next is ours to say."""
     return {name: value for name, value in found.answer.items() if name != "next"}
-
-
-def _pin(session: Session, repository: Repository, arguments: Sequence[str]) -> Pin:
-    head, branch = repository.where()[:2]
-    # In a shared checkout others stage and commit files of theirs: nothing to a commit that names its own.
-    paths = commandline.only_paths(arguments)
-    asked = ("diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-relative", "--", *paths)
-    try:
-        staged = answer(asked, session.environment, session.cwd)
-    except GitFault:
-        staged = ""
-    return Pin(head, branch, staged)
-
-
-def _taken_by(repository: Repository, pin: Pin) -> str:
-    """The commit that took, with its own, everything that was staged here; empty if there is none."""
-    wanted = _contents(pin.staged)
-    try:
-        listed = repository.git("--literal-pathspecs", "ls-tree", "-r", "-z", "HEAD", "--", *wanted)
-        there = {
-            path: meta.split()[2] for meta, _, path in (row.partition("\t") for row in listed.split("\0") if row)
-        }
-        if any(there.get(path, "") != name for path, name in wanted.items()):
-            return ""
-        since = f"{pin.head}..HEAD" if pin.head else "HEAD"
-        return repository.git("--literal-pathspecs", "log", "-1", "--format=%h (%an: %s)", since, "--", *wanted)
-    except GitFault:
-        return ""
-
-
-def _contents(raw: str) -> dict[str, str]:
-    """Each path of a raw diff with the object it leads to; an empty name for a deletion."""
-    fields = raw.split("\0")
-    return {
-        path: "" if meta.split()[4] == "D" else meta.split()[3]
-        for meta, path in zip(fields[::2], fields[1::2], strict=False)
-    }
-
-
-def _name(branch: str) -> str:
-    return branch.removeprefix("refs/heads/") or "a detached HEAD"

@@ -19,7 +19,7 @@ from subprocess import PIPE, STDOUT, Popen
 from threading import Event as Flag
 
 import buildguard
-from buildguard.checks.runner import Command, Verdict, run
+from buildguard.checks.runner import Command, Order, Verdict, run
 from buildguard.claims.model import Event, Kind, Status
 from buildguard.errors import Exit, GitFault, Unavailable
 from buildguard.git.process import answer
@@ -77,14 +77,8 @@ def _watched(folder: Path, voice: Voice, seconds: float, caught: Sequence[int]) 
     repository.mkdir()
     sys.stdout.flush()
     try:
-        result = run(
-            Command(argv, _AGAIN),
-            environment=environment,
-            cwd=repository,
-            timeout=seconds,
-            stderr=1,
-            caller_lives=lambda: not caught,
-        )
+        order = Order(Command(argv, _AGAIN), environment, repository, seconds, stderr=1)
+        result = run(order, caller_lives=lambda: not caught)
         if caught or result.verdict is Verdict.INTERRUPTED:
             line = "interrupted: the demo was cleared away"
             return Report("interrupted", Exit.INTERRUPTED, (line,), _AGAIN)
@@ -106,14 +100,14 @@ def _missing(repository: Path, environment: Mapping[str, str]) -> list[str]:
         events, states = kept.history("default", 100), kept.read("default").states.values()
     commits = answer(["log", "--reverse", "--format=%s"], environment, repository).splitlines()
     check = Command.from_shell(f"exec >/dev/null 2>&1; {_CHECK}")
-    ended = run(check, environment=environment, cwd=repository, timeout=5.0)
+    ended = run(Order(check, environment, repository, 5.0))
     green = ended.verdict is Verdict.PASSED and all(state.status is Status.PASSING for state in states)
     return [*unseen(events, commits), *([] if green else ["a green build at the end"])]
 
 
 def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The environment for the play in that folder: nothing of another repository, nor of the user's git
-    configuration, whose core.hooksPath would keep our hook from running."""
+    configuration, whose core.hooksPath would keep our hook from running, nor of their `slots` and `on-change`."""
     kept = {name: value for name, value in outside.items() if not name.startswith(_FOREIGN)}
     ours = Path(buildguard.__file__).resolve().parent.parent
     if ours == Path.cwd():
@@ -122,7 +116,7 @@ def _environment(outside: Mapping[str, str], folder: Path) -> dict[str, str]:
     kept |= {"TMPDIR": str(folder), "PATH": f"{folder / 'bin'}{os.pathsep}{outside.get('PATH', os.defpath)}"}
     roles = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     kept |= {f"GIT_{role}": "demo@example.org" for role in roles}
-    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "XDG_CONFIG_HOME": str(folder)}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from buildguard.agents.hookrunner import stash
+from buildguard.agents.hookrunner import hiding
 from buildguard.agents.identity import shell_limit, time_left
 from buildguard.checks.runner import Command
 from buildguard.claims import scope
@@ -109,14 +109,14 @@ class _Commit:
         session, index = self._session, self.pending.index
         if handoff.asked_for(session.environment):
             return Leave(0.0)
-        hiding = stash(session.environment, self._repository.git_dir)
+        hides = hiding(session.environment, self._repository.git_dir)
         left = time_left(session.environment, time.monotonic() - self.pending.began + tried.result.seconds)
         if index is not None and index.locked:
             why = (
                 "this commit holds the index lock: waiting here would keep others from committing in this checkout"
             )
-        elif hiding is not None:
-            why = f"{hiding.framework} hides unstaged edits while hooks run: waiting here would hide the fixer's"
+        elif hides is not None:
+            why = f"{hides} hides unstaged edits while hooks run: waiting here would hide the fixer's"
         elif session.settings.wait <= 0:
             why = "waiting in the hook is off"
         elif self._waited and self._deadline.left <= 0:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from buildguard.claims.flakiness import Flake, flakes
 from buildguard.claims.guard import Answer, Guard
@@ -9,6 +10,7 @@ from buildguard.claims.model import Event, Outcome, Proof, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
+from buildguard.errors import Exit, SettingsError
 from buildguard.session import FAULTS, Session
 from buildguard.store import reach_of
 from buildguard.ui import phrases
@@ -24,7 +26,7 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     answer = guard.status(snapshot)
     notes = phrases.superseded(events, answer.agent)
     following = None
-    good = _head(session, snapshot).passed
+    good = head_of(session, snapshot).passed
     fix = None if good else elsewhere.missing_here(session, Known(events, snapshot.now))
     if fix is not None and session.repository is not None:
         notes.append(f"fixed elsewhere: {elsewhere.fixed(fix, snapshot.now)}; it is not in this tree yet")
@@ -37,7 +39,7 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
     notes += phrases.flaky(found := flakes(snapshot.proofs))
     reach = reach_of(guard.store, guard.build)
     notes += [phrases.engine(reach)] if reach else []
-    report = session.answers.status(answer, _head(session, snapshot), notes, following, everything, gate)
+    report = session.answers.status(answer, head_of(session, snapshot), notes, following, everything, gate)
     return report._replace(extra={**report.extra, "flaky": flaky_facts(found), **engine_facts(reach)})
 
 
@@ -90,13 +92,27 @@ def history(session: Session, limit: int) -> tuple[list[Event], float, list[Flak
     return guard.history(limit), time.time(), flakes(guard.read().proofs)
 
 
+def drawn(session: Session, limit: int, file: Path) -> Report:
+    """`buildguard log --html`: the newest `limit` events as a page. Raises `SettingsError` where it cannot be
+    written."""
+    from buildguard.ui.webpage import page
+
+    events, now, _ = history(session, limit)
+    text = page(events, session.required().read().proofs, now, session.settings.build)
+    try:
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SettingsError(f"--html: {file} cannot be written ({error.strerror})") from error
+    return Report("log", Exit.OK, (f"written: {file}, {len(events)} events",))
+
+
 def _settled(session: Session, guard: Guard) -> Snapshot:
     """What is read, after a commit that has landed meanwhile was told to all."""
     snapshot = guard.read(fresh=True)
     return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 
-def _head(session: Session, snapshot: Snapshot) -> Head:
+def head_of(session: Session, snapshot: Snapshot) -> Head:
     """What is known of HEAD: only a run on exactly its tree counts, of the check that is set where one is."""
     repository, check = session.repository, session.settings.check
     if repository is None or not repository.head:

@@ -13,6 +13,15 @@ from buildguard.ui.reports import Report
 def checked(session: Session, command: Command, turn: Turn) -> tuple[Report, Attempt]:
     """Run the check, and as the rules have it again, until there is an answer. Also the attempt that it is
     about."""
+    report, tried = _answered(session, command, turn)
+    if tried.result.verdict is Verdict.FAILED and session.environment.get("GITHUB_ACTIONS") == "true":
+        from buildguard.commands.on_github import tell
+
+        tell(session, report, tried)
+    return report, tried
+
+
+def _answered(session: Session, command: Command, turn: Turn) -> tuple[Report, Attempt]:
     reruns = 1
     while True:
         tried = _tried(session, command, turn)

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from buildguard.checks.runner import Command, nested_in
-from buildguard.commands.attempt import Attempt, always, at_the_top, start
+from buildguard.commands.attempt import Attempt, always, start
 from buildguard.commands.loop import checked
+from buildguard.commands.printed import at_the_top
 from buildguard.commands.turn import Deadline, Leave
 from buildguard.errors import Exit
 from buildguard.session import Session

@@ -86,6 +86,19 @@ class Reader:
         return int.from_bytes(os.pread(self._log, 8, 0), "little")
 
 
+def last_line(log: int) -> str:
+    """The last line that was printed, at most 1 KiB of it. Raises `OSError`."""
+    length = int.from_bytes(os.pread(log, 8, 0), "little")
+    at, end = max(0, length - 1024), b""
+    while at < length:
+        place, room = _place(at)
+        piece = os.pread(log, min(room, length - at), place)
+        if not piece:
+            break
+        end, at = end + piece, at + len(piece)
+    return end.strip().rpartition(b"\n")[2].decode(errors="replace").rpartition("\r")[2]
+
+
 class Copy:
     """Passes on what the logs say."""
 

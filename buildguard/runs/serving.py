@@ -52,9 +52,7 @@ def serve(
 def _serve(folder: str, logs: tuple[int, int], sink: "_Sink", order: Order, look: Callable[[], Watched]) -> None:
     there = _Onlookers(folder)
     order = order._replace(stdout=logs[0], stderr=logs[1])
-    done = run(
-        **order._asdict(), write=sink.write, guarded=Unguarded, caller_lives=lambda: not sink.broken and there.any()
-    )
+    done = run(order, write=sink.write, guarded=Unguarded, caller_lives=lambda: not sink.broken and there.any())
     if done.verdict is Verdict.INTERRUPTED or sink.broken:
         return
     leave(folder, Ending(done, look(), time.time()))

@@ -30,14 +30,14 @@ _TRIES: Final = 3
 
 class Shared(NamedTuple):
     """A run that others may have begun, or had: how it ended, when it began (seconds since the epoch), the last
-    event before it, the files that it is about, and what was done to them. `reused` says whose pass it was, in
-    words; `others` says that somebody else began it."""
+    event before it, the files that it is about, and what was done to them (None: not looked at). `reused` says
+    whose pass it was, in words; `others` says that somebody else began it."""
 
     result: Result
     began: float
     seen: int
-    files: Files
-    watched: Watched
+    files: Files | None
+    watched: Watched | None
     reused: str = ""
     others: bool = False
 

@@ -1,18 +1,21 @@
-"""`buildguard doctor`: says what stands in the way here, and changes nothing.
+"""`buildguard doctor`: says what stands in the way here, and changes nothing unless it is asked to mend.
 
 The one thing that it makes is a store where there is none yet, because nothing but trying shows whether that can be
 written.
 """
 
+import json
 import os
+import re
 import shlex
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildguard.agents.identity import shell_limit
+from buildguard.agents.identity import coding_agent, shell_limit
 from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
 from buildguard.claims.model import Outcome, Snapshot, Step
@@ -31,8 +34,11 @@ from buildguard.ui.reports import Report, unavailable
 _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
 NOTE = "note"
+_OF_THE_SHELL = r"cd|if|for|while|until|case|exec|set|export|eval|\.|:|exit|command|trap|unset|ulimit|time"
 _AT_WORK = 1.0
 """Seconds for which a lock that git holds is nothing to speak of."""
+_LEFT_BEHIND = 600.0
+"""Seconds after which a lock that no git holds is old: longer than most hooks run."""
 
 
 class Finding(NamedTuple):
@@ -51,15 +57,17 @@ class Finding(NamedTuple):
         return f"{before}{self.name}: {self.what}" + (f"; {mend}: {self.next}" if self.next else "")
 
 
-def examine(session: Session) -> Report:
-    """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way."""
+def examine(session: Session, mend: bool = False) -> Report:
+    """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way. With `mend` an
+    index lock that was left behind is removed first."""
+    done = list(_mended(session.repository)) if mend and session.repository else []
     findings = list(_examined(session))
-    lines = [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
+    lines = done + [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
     extra = {"findings": [finding._asdict() for finding in findings]}
     serious = [finding for finding in findings if finding.weight != NOTE]
     if serious:
-        mend = next((finding.next for finding in serious if finding.next), "buildguard doctor")
-        return Report("unhealthy", Exit.FAILED, tuple(lines), mend, extra=extra)
+        first = next((finding.next for finding in serious if finding.next), "buildguard doctor")
+        return Report("unhealthy", Exit.FAILED, tuple(lines), first, extra=extra)
     check = (
         f"the check is {session.settings.check.text}" if session.settings.check else "the check is the hook's own"
     )
@@ -88,8 +96,9 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     yield from _other_hooks(repository, place)
     if session.settings.check is None and repository.top is not None:
         yield _no_check(repository.top, place, runner)
+    yield from _program(session, repository)
     if session.guard is not None:
-        yield from _coordination(session.guard, session.settings.engine)
+        yield from _coordination(session.guard, repository, session.settings.engine)
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
     yield from _wait(session)
@@ -153,7 +162,20 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
     return Finding("check", "no check is set: the hook has nothing to run", set_check(top))
 
 
-def _coordination(guard: Guard, engine: str) -> Iterator[Finding]:
+def _program(session: Session, repository: Repository) -> Iterator[Finding]:
+    """The check's first word, where it names a program that is not there."""
+    check = session.settings.check
+    with suppress(ValueError):
+        words = shlex.split(check.text) if check else []
+        # Of a word of the shell's own nothing is known here.
+        if words and re.fullmatch(r"[\w./+-]+", words[0]) and not re.fullmatch(_OF_THE_SHELL, words[0]):
+            found = Path(repository.top or "", words[0]) if "/" in words[0] else None
+            there = found.exists() if found else shutil.which(words[0], path=session.environment.get("PATH"))
+            if not there:
+                yield Finding("program", f"{words[0]}, which the check runs, is not there (PATH)", None)
+
+
+def _coordination(guard: Guard, repository: Repository, engine: str) -> Iterator[Finding]:
     def write(snapshot: Snapshot) -> Step:
         # Where nothing is kept yet, only something to be kept shows whether it can be.
         states = () if snapshot.states else (snapshot.state(guard.checkout),)
@@ -166,10 +188,18 @@ def _coordination(guard: Guard, engine: str) -> Iterator[Finding]:
         try:
             work()
         except (Unavailable, Unidentified) as error:
-            yield Finding(name, str(error), unavailable(error).next)
+            yield Finding(name, f"{error}{_sandbox(error, repository)}", unavailable(error).next)
     if why := probed(guard.store):
         yield Finding("engine", why, f"git ls-remote {quoted(engine.partition(':')[2])}")
     guard.store.close()
+
+
+def _sandbox(error: Exception, repository: Repository) -> str:
+    """The setting of Codex that lets a command write to `.git`, if its sandbox is what forbids that."""
+    git_dir = str(repository.common_dir)
+    if coding_agent(repository.environment) != "Codex" or not str(error).startswith(git_dir):
+        return ""
+    return f"; Codex lets you write there with: sandbox_workspace_write.writable_roots = [{json.dumps(git_dir)}]"
 
 
 def _wait(session: Session) -> Iterator[Finding]:
@@ -183,7 +213,7 @@ def _wait(session: Session) -> Iterator[Finding]:
 
 def _locks(repository: Repository) -> Iterator[Finding]:
     """Git's own locks that stand. A lock does not tell who holds it, and git commits a tree without files where the
-    lock of a live commit is deleted: so nothing here ever says that one may be deleted."""
+    lock of a live commit is deleted: so nothing here ever says that one may be deleted by hand."""
     common, own = repository.common_dir, repository.git_dir
     shared = [common / "packed-refs.lock", common / "config.lock", *common.glob("refs/**/*.lock")]
     for lock in sorted({*own.glob("*.lock"), *shared}):
@@ -193,6 +223,20 @@ def _locks(repository: Repository) -> Iterator[Finding]:
                 name = str(lock.relative_to(own if lock.parent == own else common))
                 holder, mend = _holder([common, own, repository.top or own])
                 yield Finding(name, f"{lock} stands since {span(max(0.0, age))}; {holder}", mend)
+
+
+def _mended(repository: Repository) -> Iterator[str]:
+    """Remove this work tree's index lock if it was certainly left behind: it is old, it is ours to see who holds it
+    (another user's processes hide), and no git works here."""
+    lock, places = repository.git_dir / "index.lock", [repository.common_dir, repository.git_dir]
+    with suppress(FileNotFoundError):
+        seen, age = lock.lstat(), time.time() - lock.lstat().st_mtime
+        if age < _LEFT_BEHIND or seen.st_uid != os.getuid() or gits_in([*places, repository.top or places[0]]):
+            return
+        # Another git may have made a new one since.
+        if lock.lstat() == seen:
+            lock.unlink()
+            yield f"removed {lock}: it stood since {span(age)}, and no git works here"
 
 
 def _holder(places: list[Path]) -> tuple[str, str]:

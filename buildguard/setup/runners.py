@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _KNOWN = (
     ("prek", ["prek.toml"], "at its end", "all unstaged edits of tracked files"),
     ("pre-commit", [".pre-commit-config.yaml"], "under `repos:`", "all unstaged edits of tracked files"),
     ("lefthook", _LEFTHOOK, "at the top level", "the unstaged hunks of partly staged files"),
+    ("hk", ["hk.pkl", ".config/hk.pkl"], "in `hooks`", 'unstaged edits of tracked files (unless `stash = "none"`)'),
 )
 
 
@@ -55,13 +57,13 @@ def runs_buildguard(repository: Repository, runner: Runner | None) -> bool:
     return called and os.access(hook, os.X_OK)
 
 
-def _by_file(top: Path) -> list[Runner]:
-    there = [(row, top / file) for row in _KNOWN for file in row[1] if (top / file).is_file()]
+def _by_file(top: Path) -> Iterator[Runner]:
     kinds = {".yml": ".yaml", ".jsonc": ".json"}
-    return [
-        Runner(name, file, name + kinds.get(file.suffix, file.suffix), under, f"{name} install", hides)
-        for (name, _, under, hides), file in there
-    ]
+    for name, files, under, hides in _KNOWN:
+        # Without it hk gives git its hooks as configuration, and no file tells what git runs.
+        setup = "hk install --legacy" if name == "hk" else f"{name} install"
+        for file in (top / one for one in files if (top / one).is_file()):
+            yield Runner(name, file, name + kinds.get(file.suffix, file.suffix), under, setup, hides)
 
 
 def _husky(top: Path) -> list[Runner]:

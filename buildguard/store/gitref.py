@@ -21,7 +21,7 @@ from buildguard.store.register import Denied, Kept, Lost, Unreachable
 
 NAMESPACE = "refs/buildguard/1"
 """The major number is that of the document: old and new never fight over one."""
-LOOK_SECONDS, WRITE_SECONDS = 6.0, 15.0
+GIT_LOOK_SECONDS, GIT_PUSH_SECONDS = 6.0, 15.0
 """How long the remote may take to answer; a forge's own hooks may take most of the latter."""
 MOST_FOLDERS = 100
 """How many folders of loaded objects there may be: then all of them go, and what is needed comes again."""
@@ -75,7 +75,7 @@ class GitRef:
                 size = self._size(token)
             if size > codec.LARGEST:
                 raise Denied(f"what is there is too long: {size} bytes")
-            said = self._git("cat-file", "commit", token, within=LOOK_SECONDS)
+            said = self._git("cat-file", "commit", token, within=GIT_LOOK_SECONDS)
             if said.returncode == 0:
                 return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
         # Each time it was replaced between the two requests; or it is no commit.
@@ -87,7 +87,7 @@ class GitRef:
         lease = f"--force-with-lease={ref}:{expected.token}"
         for left in reversed(range(REFUSALS)):
             done = self._called(
-                *_PUSH, lease, "--", self._remote, f"{token}:{ref}", within=WRITE_SECONDS, sent=True
+                *_PUSH, lease, "--", self._remote, f"{token}:{ref}", within=GIT_PUSH_SECONDS, sent=True
             )
             if done.returncode == 0:
                 return Kept(token, data)
@@ -115,12 +115,12 @@ class GitRef:
     def _made(self, data: str, about: str) -> str:
         """The name of a new commit with that document."""
         by = _BY.format(now=time.time())
-        kind = self._git("rev-parse", "--show-object-format", within=LOOK_SECONDS).stdout.strip() or "sha1"
+        kind = self._git("rev-parse", "--show-object-format", within=GIT_LOOK_SECONDS).stdout.strip() or "sha1"
         # The nonce: two writers that write the same at the same second made two versions.
         message = f"buildguard: {about} [skip ci]\n\n{os.urandom(8).hex()}\n{data}\n"
         text = f"tree {EMPTY_TREES[kind]}\nauthor {by}\ncommitter {by}\n\n{message}"
-        self._git("hash-object", "-t", "tree", "-w", "--stdin", within=LOOK_SECONDS)
-        done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text, within=LOOK_SECONDS)
+        self._git("hash-object", "-t", "tree", "-w", "--stdin", within=GIT_LOOK_SECONDS)
+        done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text, within=GIT_LOOK_SECONDS)
         if done.returncode != 0:
             raise Denied(f"this clone cannot keep what is to be pushed: {_words(done)}")
         return done.stdout.strip()
@@ -135,12 +135,12 @@ class GitRef:
 
     def _size(self, token: str) -> int:
         """How long an object is; 0 if it is not here."""
-        said = self._git("cat-file", "-s", token, within=LOOK_SECONDS).stdout.strip()
+        said = self._git("cat-file", "-s", token, within=GIT_LOOK_SECONDS).stdout.strip()
         return int(said) if said.isdigit() else 0
 
     def _asked(self, *words: str) -> Done:
         """A question to the remote, answered."""
-        done = self._called(*words, within=LOOK_SECONDS)
+        done = self._called(*words, within=GIT_LOOK_SECONDS)
         if done.returncode != 0:
             raise Unreachable(_words(done))
         return done

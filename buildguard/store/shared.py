@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from buildguard.claims.guard import SEARCHED
-from buildguard.claims.model import Event, Outcome, Snapshot, State, Step
+from buildguard.claims.model import Event, Outcome, Snapshot, State, Step, Waiter
 from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
@@ -104,6 +104,18 @@ class SharedStore:
     def history(self, build: str, limit: int) -> list[Event]:
         """The newest events, as this clone knows them."""
         return self._near.history(build, limit)
+
+    def waiters(self, build: str) -> list[Waiter]:
+        """Those of this clone who wait."""
+        return self._near.waiters(build)
+
+    def keep_waiter(self, build: str, waiter: Waiter) -> None:
+        """Keep a waiter of this clone."""
+        self._near.keep_waiter(build, waiter)
+
+    def drop_waiter(self, build: str, waiter: Waiter) -> None:
+        """Forget a waiter of this clone."""
+        self._near.drop_waiter(build, waiter)
 
     def reach(self, build: str) -> Reach:
         """Whether the engine answered when it was asked last, and how old is what it said."""

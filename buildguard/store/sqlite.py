@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from buildguard.claims.model import Event, Proof, Snapshot, State, Step
+from buildguard.claims.model import Event, Proof, Snapshot, State, Step, Waiter
 from buildguard.claims.store import Transition
 from buildguard.errors import Fault
 from buildguard.store import codec
@@ -25,6 +25,7 @@ TRIES = 20
 MONTH, YEAR = 30 * 24 * 3600.0, 365 * 24 * 3600.0
 PROOFS_KEPT, EVENTS_KEPT = 100, 50_000
 """How many there are of a build, at most."""
+WAITERS_KEPT = 200
 PRUNED_EVERY = 1000
 """After how many events the old ones are deleted."""
 
@@ -53,6 +54,11 @@ TABLES = f"""
         passed INTEGER NOT NULL, failed TEXT NOT NULL, at REAL NOT NULL, value TEXT NOT NULL,
         PRIMARY KEY (build, check_command, checkout, files, passed, failed));
 """
+
+WAITERS = """CREATE TABLE IF NOT EXISTS waiter (
+    build TEXT NOT NULL, agent TEXT NOT NULL, checkout TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (build, agent, checkout))"""
+"""Made by the first who waits: nobody else needs it."""
 
 _proof = lru_cache(2 * PROOFS_KEPT)(partial(codec.decode, Proof))
 """Most calls read the same proofs twice."""
@@ -109,6 +115,32 @@ class SqliteStore:
         """The newest `limit` events of the build, oldest first."""
         return self._read(build, partial(_events, limit=limit)) or []
 
+    def waiters(self, build: str) -> list[Waiter]:
+        """Who has said that it waits, longest first."""
+        return sorted(self._read(build, _waiters) or [], key=lambda one: one.since)
+
+    def keep_waiter(self, build: str, waiter: Waiter) -> None:
+        """Write that it waits. Of those that were killed as they waited, the oldest make room."""
+        key = self._key(build)
+        statement = """DELETE FROM waiter WHERE build = ? AND rowid NOT IN
+            (SELECT rowid FROM waiter WHERE build = ? ORDER BY rowid DESC LIMIT ?)"""
+
+        def write(db: sqlite3.Connection) -> None:
+            self._make_tables(db)
+            db.execute(WAITERS)
+            row = (key, _column(waiter.agent), _column(waiter.checkout), codec.encode(waiter))
+            db.execute("INSERT OR REPLACE INTO waiter VALUES (?, ?, ?, ?)", row)
+            db.execute(statement, (key, key, WAITERS_KEPT))
+
+        self._database.change(write)
+
+    def drop_waiter(self, build: str, waiter: Waiter) -> None:
+        """Write that it waits no more."""
+        row = (self._key(build), _column(waiter.agent), _column(waiter.checkout))
+        statement = "DELETE FROM waiter WHERE build = ? AND agent = ? AND checkout = ?"
+        if self._read(build, _waiters):
+            self._database.change(lambda db: db.execute(statement, row))
+
     def close(self) -> None:
         """Let go of the file. The store may be used again afterwards."""
         self._database.close()
@@ -135,6 +167,10 @@ class SqliteStore:
             return False
         raise self._database.unavailable(fault, detail)
 
+    def _make_tables(self, db: sqlite3.Connection) -> None:
+        for statement in () if self._has_tables(db) else TABLES.split(";"):
+            db.execute(statement)
+
     def _load(self, db: sqlite3.Connection, key: str) -> Snapshot:
         now = self._clock()
         query = "SELECT value FROM proof WHERE build = ? AND at > ? ORDER BY rowid DESC LIMIT ?"
@@ -146,13 +182,11 @@ class SqliteStore:
         )
 
     def _apply(self, db: sqlite3.Connection, key: str, transition: Transition) -> tuple[Step, Snapshot]:
-        has_tables = self._has_tables(db)
-        before = self._load(db, key) if has_tables else Snapshot(now=self._clock())
+        before = self._load(db, key) if self._has_tables(db) else Snapshot(now=self._clock())
         step = transition(before)
         if not step.writes:
             return step, before
-        for statement in () if has_tables else TABLES.split(";"):
-            db.execute(statement)
+        self._make_tables(db)
         for state in step.states:
             _write_state(db, key, state, before.now)
         if not all(state.revision for state in step.states):
@@ -180,6 +214,13 @@ def _events(db: sqlite3.Connection, key: str, limit: int) -> list[Event]:
     query = "SELECT id, value FROM event WHERE build = ? ORDER BY id DESC LIMIT ?"
     rows = db.execute(query, (key, limit)).fetchall()
     return [codec.decode(Event, value)._replace(id=number) for number, value in reversed(rows)]
+
+
+def _waiters(db: sqlite3.Connection, key: str) -> list[Waiter]:
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'waiter'").fetchone():
+        return []
+    query = "SELECT value FROM waiter WHERE build = ? LIMIT ?"
+    return [codec.decode(Waiter, value) for (value,) in db.execute(query, (key, WAITERS_KEPT))]
 
 
 def _states(db: sqlite3.Connection, key: str) -> dict[str, State]:

@@ -10,11 +10,11 @@ from buildguard.errors import Exit
 from buildguard.git.safety import pathspec
 from buildguard.text import ago, clock, command, quoted, shortened, some
 from buildguard.ui import phrases
-from buildguard.ui.keys import Head, facts, head_facts
+from buildguard.ui.keys import Head, facts, head_facts, waiter_facts
 from buildguard.ui.reports import Report
 
 if TYPE_CHECKING:
-    from buildguard.agents.lineage import Ancestor
+    from buildguard.agents.processes import Process
 
 WON = (Outcome.CLAIMED, Outcome.RENEWED, Outcome.TAKEN_OVER)
 """The outcomes after which the caller is the fixer."""
@@ -110,13 +110,16 @@ class Answers(NamedTuple):
         )
         return Report("timeout", Exit.BUSY, lines, self.next("wait"), view, now, agent)
 
-    def held_above(self, answer: Answer, said: str, ancestor: "Ancestor", again: str | None) -> Report:
+    def held_above(self, answer: Answer, said: str, ancestor: "Process", again: str | None) -> Report:
         """A claim of a process above us: it waits for us, and we would wait for ourselves."""
+        from buildguard.agents.ancestry import is_typed_into
+
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
         lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
         following = self.next("wait")
-        if ancestor.shell_with_terminal and "--agent" not in self.aim:
+        # Then the caller may well be the same person, under another id.
+        if is_typed_into(ancestor) and "--agent" not in self.aim:
             following = self.with_option(again, "--agent", holder) or following
         return _about(answer, Exit.BUSY, lines, following, outcome="held_above")
 
@@ -127,16 +130,19 @@ class Answers(NamedTuple):
         scopes; as a `gate` it fails unless HEAD is known to pass and no breakage is open here."""
         snapshot, view = answer.snapshot, answer.view
         others = [one for one in snapshot.views() if one.state.scope != view.state.scope]
-        shown = [view, *(one for one in others if everything or self._matters(one))]
+        shown = [view, *(one for one in others if everything or self.matters(one))]
         lines = [
             line
             for one in shown
-            for line in phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True)
+            for line in (
+                *phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True),
+                *phrases.waited_for(one, snapshot.waiters, answer.agent),
+            )
         ]
-        lines += [_head_line(head, snapshot.now), *notes]
+        lines += [head_line(head, snapshot.now), *notes]
         if answer.agent is not None:
             lines.append(f"you are {phrases.who(answer.agent)}")
-        is_open = any(self._matters(one) for one in snapshot.views())
+        is_open = any(self.matters(one) for one in snapshot.views())
         code = Exit.OK
         if gate and (is_open or head.passed is False):
             code = Exit.FAILED
@@ -144,7 +150,8 @@ class Answers(NamedTuple):
             code = Exit.INCONCLUSIVE
             following = following or self.next("run")
         scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
-        extra = {"scopes": scopes, "head": head_facts(head)}
+        waiters = [waiter_facts(one) for one in snapshot.waiters]
+        extra = {"scopes": scopes, "head": head_facts(head), "waiters": waiters}
         return _about(answer, code, lines, following or self._after_status(answer), extra)
 
     def passed(self, answer: Answer | None, check: str, how: str, brief: bool = False) -> Report:
@@ -271,6 +278,7 @@ class Answers(NamedTuple):
             lines.append(phrases.broken_again(event, now))
         if state.breakage is not None and state.breakage.reason:
             lines.append(f"given up before: {shortened(state.breakage.reason)}")
+        lines += phrases.waited_for(view, answer.snapshot.waiters, agent)
         return (*lines, *filter(None, [answer.why]))
 
     def history_line(self, event: Event, now: float) -> str:
@@ -283,7 +291,7 @@ class Answers(NamedTuple):
         held = [view.state for view in answer.snapshot.views() if view.held_by(me)]
         return [f"you still hold claim {state.number} on {self.where(state)}" for state in held]
 
-    def _matters(self, view: View) -> bool:
+    def matters(self, view: View) -> bool:
         """Whether the breakage is open for whoever stands here."""
         state = view.state
         return state.breakage is not None and not view.over and (state.shared or state.had_in(self.checkout))
@@ -320,7 +328,8 @@ class Answers(NamedTuple):
         return " ".join([start, verb, *map(quoted, option), rest]).rstrip()
 
 
-def _head_line(head: Head, now: float) -> str:
+def head_line(head: Head, now: float) -> str:
+    """What is known of HEAD."""
     if not head.commit:
         return "HEAD: no commit yet"
     if head.passed is None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Identity
-from buildguard.claims.model import Event, View, stale_in
+from buildguard.claims.model import Event, View, Waiter, stale_in
 from buildguard.claims.store import Reach
 from buildguard.text import iso
 
@@ -80,6 +80,17 @@ def engine_facts(reach: Reach | None) -> dict[str, Any]:
         return {"engine": None, "reach": None, "copy_age_s": None}
     age = None if reach.age is None else round(reach.age, 1)
     return {"engine": reach.where, "reach": "away" if reach.away else "reached", "copy_age_s": age}
+
+
+def waiter_facts(waiter: Waiter) -> dict[str, Any]:
+    """Who waits."""
+    return {
+        "agent": waiter.agent,
+        "scope": waiter.scope,
+        "fixer": waiter.other,
+        "since": iso(waiter.since),
+        "seen_at": iso(waiter.seen_at),
+    }
 
 
 def head_facts(head: Head) -> dict[str, Any]:

@@ -4,7 +4,20 @@ from collections.abc import Sequence
 
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Answer, Identity
-from buildguard.claims.model import REPO, Claim, Event, Kind, Landed, Outcome, Stale, State, Status, View, stale_in
+from buildguard.claims.model import (
+    REPO,
+    Claim,
+    Event,
+    Kind,
+    Landed,
+    Outcome,
+    Stale,
+    State,
+    Status,
+    View,
+    Waiter,
+    stale_in,
+)
 from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
@@ -50,6 +63,17 @@ def holder(view: View, now: float) -> str:
     if view.stale:
         return f"{said}; stale: {stale_words(view.stale, claim)}"
     return f"{said}, goes stale at {clock(now + stale_in(claim, now), now)}"
+
+
+def waited_for(view: View, waiters: Sequence[Waiter], me: Identity | None) -> list[str]:
+    """Who waits for the fixer, if anybody does."""
+    claim = view.state.claim
+    names = list(dict.fromkeys(one.agent for one in waiters if one.scope == view.state.scope))
+    if claim is None or not names:
+        return []
+    whom = "you" if me is not None and me.id == claim.agent else claim.agent
+    verb = "waits for" if len(names) == 1 else "wait for"
+    return [f"{len(names)} {verb} {whom}: {some(names)}"]
 
 
 def at_stake(view: View, now: float, checkout: str, build: str) -> str:

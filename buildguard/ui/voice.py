@@ -58,6 +58,11 @@ class Voice:
         """Whether a person looks at the terminal that we speak to."""
         return self._fancy and _is_terminal(self.err)
 
+    @property
+    def screen(self) -> bool:
+        """Whether a person looks at the terminal that the answer goes to."""
+        return self._fancy and _is_terminal(self.out)
+
     def say(self, line: str) -> None:
         """A line about the run."""
         self._line(self.err, line)
@@ -67,6 +72,10 @@ class Voice:
         if line not in self._said:
             self._said.add(line)
             self.say(line)
+
+    def command(self, line: str) -> None:
+        """A line for the program that reads what we say, as it stands."""
+        _write(self.err, line)
 
     def answer(self, report: Report) -> None:
         """The answer: its lines and the next command, or exactly one JSON object."""
@@ -79,7 +88,7 @@ class Voice:
 
     def panel(self, report: Report) -> None:
         """The status for a person; plain lines for everybody else."""
-        if not (self._fancy and _is_terminal(self.out)):
+        if not self.screen:
             self.answer(report)
             return
         from rich.panel import Panel
@@ -108,7 +117,7 @@ class Voice:
             self._line(self.out, line)
 
     def _events(self, events: Sequence[Event], now: float) -> None:
-        if not (self._fancy and _is_terminal(self.out)):
+        if not self.screen:
             for event in events:
                 self._line(self.out, history_line(event, now))
             return

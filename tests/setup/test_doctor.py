@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 from testing.doctor import AGENT, findings
 from testing.support import BUILDGUARD, SCRIPTS, Checkout
-from testing.tools import named, need, node_modules
+from testing.tools import documented, named, need, node_modules
 
 
 def with_git(checkout: Checkout, version: str) -> Checkout:
@@ -164,11 +164,20 @@ def checkout_with_config(checkout: Checkout) -> Checkout:
     return checkout
 
 
-def test_a_runner_whose_file_does_not_name_us_is_found(checkout: Checkout) -> None:
-    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: 'true'\n")
-    (checkout.path / ".git/hooks/pre-commit").write_text("#!/bin/sh\nlefthook run pre-commit\n")
-    assert "lefthook.yml does not call buildguard" in findings(checkout)["hook"]["what"]
-    checkout.write("lefthook.yml", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n")
+@pytest.mark.parametrize(
+    ("file", "runner", "ours"),
+    [
+        ("lefthook.yml", "lefthook", "pre-commit:\n  jobs:\n    - run: buildguard hook -- make\n"),
+        (".config/hk.pkl", "hk", documented("entry: hk.pkl")),
+    ],
+)
+def test_a_runner_whose_file_does_not_name_us_is_found(
+    checkout: Checkout, file: str, runner: str, ours: str
+) -> None:
+    checkout.write(file, "")
+    (checkout.path / ".git/hooks/pre-commit").write_text(f"#!/bin/sh\n{runner} run pre-commit\n")
+    assert f"{file} does not call buildguard" in findings(checkout)["hook"]["what"]
+    checkout.write(file, ours)
     assert findings(checkout).keys() == {"stash"}
 
 
@@ -235,6 +244,9 @@ def test_a_folder_on_a_read_only_file_system_is_found(checkout: Checkout) -> Non
         pytest.skip("no mount namespaces to be had here")
     done = checkout.run(*unshare, mount + f"'{BUILDGUARD}' doctor", agent=AGENT)
     assert (done.status, "database: " in done.out, str(folder) in done.out) == (1, True, True)
+    setting = f'sandbox_workspace_write.writable_roots = ["{checkout.path / ".git"}"]'
+    under_codex = checkout.run(*unshare, mount + f"'{BUILDGUARD}' doctor", agent=AGENT, CODEX_CI="1")
+    assert (setting in done.out, setting in under_codex.out) == (False, True)
 
 
 def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
@@ -246,7 +258,7 @@ def test_nobody_to_be_identified_is_found(checkout: Checkout) -> None:
     assert done.out.splitlines()[-1].startswith("next: buildguard status --agent ")
 
 
-@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CODEX_THREAD_ID", "0")])
+@pytest.mark.parametrize(("agent", "expected"), [("CLAUDECODE", "100"), ("CURSOR_AGENT", "10")])
 def test_a_wait_longer_than_the_shell_lasts_is_found_and_mended(
     checkout: Checkout, agent: str, expected: str
 ) -> None:

@@ -108,3 +108,26 @@ def test_processes_that_cannot_be_seen_are_told_of(checkout: Checkout) -> None:
         True,
         f"next: {ALL}",
     )
+
+
+def test_an_old_lock_that_no_git_holds_is_removed_when_asked(checkout: Checkout) -> None:
+    lock = old_lock(checkout)
+    done = checkout.buildguard("doctor", "--mend", agent=AGENT)
+    assert (done.status, lock.exists()) == (0, False)
+    assert f"removed {lock}: it stood since 60 min, and no git works here" in done.out
+
+
+def test_a_lock_that_a_git_may_hold_is_not_removed(checkout: Checkout) -> None:
+    lock = old_lock(checkout)
+    words = ["git", "hash-object", "--stdin"]
+    with subprocess.Popen(words, cwd=checkout.path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as working:
+        checkout.buildguard("doctor", "--mend", agent=AGENT)
+        assert lock.exists()
+        working.communicate()
+
+
+def test_a_young_lock_is_not_removed(checkout: Checkout) -> None:
+    lock = old_lock(checkout)
+    os.utime(lock, (time.time() - 120, time.time() - 120))
+    assert "index.lock" in checkout.buildguard("doctor", "--mend", agent=AGENT).out
+    assert lock.exists()

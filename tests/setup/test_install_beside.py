@@ -71,6 +71,7 @@ def test_the_entries_are_those_that_the_documentation_shows() -> None:
         "lefthook.yaml": documented("entry: lefthook"),
         "lefthook.toml": documented("entry: lefthook.toml"),
         "lefthook.json": documented("entry: lefthook.json"),
+        "hk.pkl": documented("entry: hk.pkl"),
         "husky": documented("entry: husky"),
     }
     entries = {path.name: path.read_text() for path in folder.iterdir() if path.name != "hook"}
@@ -85,6 +86,12 @@ def test_the_block_for_lefthook_works(project: Checkout, name: str) -> None:
     path.write_text(f"{{{text}}}" if name.endswith("json") else text)
     assert project.run(str(next(node_modules().glob("lefthook-*/bin/lefthook"))), "install").status == 0
     assert runs_us(project)
+
+
+def test_the_block_for_hk_is_for_its_hooks_and_hk_is_to_write_hook_files(project: Checkout) -> None:
+    project.write("hk.pkl", 'amends "package://hk@1#/Config.pkl"\nhooks {\n}\n')
+    assert '["pre-commit"]' in block(project, "hk.pkl")
+    assert "hk install --legacy" in project.buildguard("install").out
 
 
 def test_the_line_for_husky_works(project: Checkout) -> None:

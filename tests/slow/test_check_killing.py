@@ -33,12 +33,12 @@ AT_MOST = 60.0
 
 RUNNER = """
 import contextlib, json, os, signal, sys
-from buildguard.checks.runner import Command, run
+from buildguard.checks.runner import Command, Order, run
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
 with contextlib.suppress(OSError):  # closed, in one test
     os.write(1, b"begins\\n")
-result = run(Command.from_shell(sys.argv[1]), environment=os.environ, cwd=".")
+result = run(Order(Command.from_shell(sys.argv[1]), os.environ, "."))
 with open(sys.argv[2], "w") as report:
     json.dump([result.verdict.name, result.why, result.status], report)
 """

@@ -21,10 +21,10 @@ REPORT = "BUILDGUARD_TEST_REPORT"
 PROBE = f"""
 import json, os, subprocess, sys
 from pathlib import Path
-from buildguard.agents.hookrunner import stash
+from buildguard.agents.hookrunner import hiding
 git_dir = subprocess.run(["git", "rev-parse", "--absolute-git-dir"], capture_output=True, text=True).stdout.strip()
-found = stash(os.environ, Path(git_dir))
-Path(os.environ["{REPORT}"]).write_text(json.dumps(found and found.framework))
+found = hiding(os.environ, Path(git_dir))
+Path(os.environ["{REPORT}"]).write_text(json.dumps(found))
 sys.exit(1)
 """
 Repositories = Callable[[Tool], Checkout]

@@ -104,7 +104,14 @@ def test_the_wheel_tells_what_it_needs_to_run_and_no_more(wheel: Path) -> None:
         metadata = next(name for name in archive.namelist() if name.endswith("METADATA"))
         found = message_from_string(archive.read(metadata).decode())
     needed = [need for need in found.get_all("Requires-Dist", []) if "extra ==" not in need]
-    assert sorted(re.split(r"[^a-z]", need)[0] for need in needed) == ["click", "psutil", "rich", "tomlkit"]
+    assert sorted(re.split(r"[^a-z]", need)[0] for need in needed) == [
+        "click",
+        "psutil",
+        "rich",
+        "tomlkit",
+        "tree",
+        "tree",
+    ]
     assert found["Requires-Python"] == ">=3.11"
 
 

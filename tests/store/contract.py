@@ -21,6 +21,7 @@ from store.values import (
     PROOFS,
     STATES,
     THERE,
+    WAITER,
     Clock,
     writing,
 )
@@ -256,6 +257,28 @@ class StoreContract:
         assert not store.wait_for_change("default", after.last_event, 0.06)
 
     # History
+
+    # Who waits
+
+    def test_who_waits_is_told_longest_first_until_it_waits_no_more(self, store: Store) -> None:
+        bob, cat = WAITER._replace(agent="bob", since=20.0), WAITER._replace(agent="cat", since=10.0)
+        assert store.waiters("default") == []
+        for one in (bob, cat):
+            store.keep_waiter("default", one)
+        assert (store.waiters("default"), store.waiters("other")) == ([cat, bob], [])
+        store.drop_waiter("default", cat._replace(seen_at=99.0))
+        assert store.waiters("default") == [bob]
+
+    def test_a_waiter_s_sign_of_life_takes_the_place_of_the_one_before(self, store: Store) -> None:
+        again = WAITER._replace(seen_at=70.0, other="dan")
+        store.keep_waiter("default", WAITER)
+        store.keep_waiter("default", again)
+        assert store.waiters("default") == [again]
+
+    def test_a_waiter_wakes_nobody_and_is_in_no_snapshot(self, store: Store, clock: Clock) -> None:
+        store.keep_waiter("default", WAITER)
+        assert store.read("default") == Snapshot(now=clock.now)
+        assert not store.wait_for_change("default", 0, 0.0)
 
     def test_the_history_is_the_newest_events_oldest_first(self, store: Store, clock: Clock) -> None:
         began = clock.now

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from store.contract import Engine, StoreContract
-from store.values import BREAKAGE, CLAIM, CLAIMED, FIXED, FIXING, HERE, PROOF, THERE, Clock, writing
+from store.values import BREAKAGE, CLAIM, CLAIMED, FIXED, FIXING, HERE, PROOF, THERE, WAITER, Clock, writing
 from testing.support import PATIENCE
 
 import buildguard.store.sqlite
 from buildguard.claims.model import Outcome, Snapshot, State, Status, Step
 from buildguard.errors import Unavailable
 from buildguard.store import open_store
-from buildguard.store.sqlite import APPLICATION, EVENTS_KEPT, MONTH, VERSION, YEAR, SqliteStore
+from buildguard.store.sqlite import APPLICATION, EVENTS_KEPT, MONTH, VERSION, WAITERS_KEPT, YEAR, SqliteStore
 
 ODD_NAME = os.fsdecode(b"caf\xe9 # ?mode=ro %41")
 
@@ -393,6 +393,29 @@ def test_old_proofs_and_all_but_the_newest_are_deleted(
     clock.now += MONTH
     store.update("default", writing(proofs=(PROOF,)))
     assert db.execute(count).fetchall() == [("default", 1), ("other", 1)]
+
+
+def test_the_newest_waiters_are_kept_and_of_no_other_build_is_one_lost(store: SqliteStore) -> None:
+    store.keep_waiter("other", WAITER)
+    for number in range(WAITERS_KEPT + 5):
+        store.keep_waiter("default", WAITER._replace(agent=f"agent {number}", since=float(number)))
+    names = [one.agent for one in store.waiters("default")]
+    assert (len(names), names[0], names[-1]) == (WAITERS_KEPT, "agent 5", f"agent {WAITERS_KEPT + 4}")
+    assert store.waiters("other") == [WAITER]
+
+
+def test_in_a_file_in_which_nobody_has_waited_yet_nobody_waits(store: SqliteStore) -> None:
+    store.update("default", writing(FIXING))
+    store.drop_waiter("default", WAITER)
+    assert store.waiters("default") == []
+
+
+def test_a_waiter_that_buildguard_did_not_write_is_not_believed(store: SqliteStore, path: Path) -> None:
+    store.keep_waiter("default", WAITER)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("""UPDATE waiter SET value = '{"agent": "a\u001b[2J"}'""")
+    with pytest.raises(Unavailable):
+        store.waiters("default")
 
 
 def test_a_new_state_takes_the_place_of_those_that_have_passed_for_a_month(

@@ -19,6 +19,7 @@ from buildguard.claims.model import (
     State,
     Status,
     Step,
+    Waiter,
 )
 
 HERE, THERE = "checkout:here", "checkout:there"
@@ -30,6 +31,7 @@ FIXING = State(HERE, 1, 0, 995.0, 3, BREAKAGE)
 CLAIMED = Event(Kind.CLAIMED, HERE, 1, "ann", before=Status.PASSING, after=Status.FIXING)
 FIXED = Event(Kind.FIXED, HERE, 1, "ann", before=Status.FIXING, after=Status.PASSING)
 PROOF = Proof("pytest", True, FILES, HERE, "ann")
+WAITER = Waiter("bob", THERE, HERE, "ann", 10.0, 10.0)
 
 
 @dataclass

@@ -277,9 +277,9 @@ def test_a_wait_that_runs_out_says_so_once(checkout: Checkout) -> None:
 def test_a_short_agent_shell_is_not_waited_in(checkout: Checkout) -> None:
     broken(checkout)
     checkout.git("commit", "-m", "x", agent="ann")
-    done = checkout.git("commit", "-m", "x", agent="bob", CODEX_THREAD_ID="thread")
+    done = checkout.git("commit", "-m", "x", agent="bob", CLAUDECODE="1", BASH_DEFAULT_TIMEOUT_MS="9000")
     assert done.status == 1
-    assert "not waiting in the hook: Codex" in done.err
+    assert "not waiting in the hook: Claude Code" in done.err
     assert "waiting: ann" not in done.err
 
 

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from buildguard.claims.model import Event, Proof, Snapshot, State, Step
+from buildguard.claims.model import Event, Proof, Snapshot, State, Step, Waiter
 from buildguard.claims.store import Transition
 
 
@@ -22,6 +22,7 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._proofs: dict[str, list[Proof]] = defaultdict(list)
         self._highest: dict[str, int] = defaultdict(int)
+        self._waiters: dict[str, dict[tuple[str, str], Waiter]] = defaultdict(dict)
         self._ids = 0
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
@@ -48,6 +49,18 @@ class MemoryStore:
         """The newest events, oldest first."""
         with self._changed:
             return self._events[build][-limit:]
+
+    def waiters(self, build: str) -> list[Waiter]:
+        """Who waits, longest first."""
+        return sorted(self._waiters[build].values(), key=lambda one: one.since)
+
+    def keep_waiter(self, build: str, waiter: Waiter) -> None:
+        """It waits."""
+        self._waiters[build][waiter.agent, waiter.checkout] = waiter
+
+    def drop_waiter(self, build: str, waiter: Waiter) -> None:
+        """It waits no more."""
+        self._waiters[build].pop((waiter.agent, waiter.checkout), None)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -88,6 +88,7 @@ def test_a_shell_that_runs_something_is_no_agent(shell: str) -> None:
         "node /repo/node_modules/husky/bin.js",
         "node /repo/node_modules/lefthook/bin/index.js run pre-commit",
         "lefthook run pre-commit",
+        "hk run pre-commit --from-hook",
         "ruby /usr/bin/overcommit",
         "node /usr/lib/node_modules/npm/bin/npm-cli.js run commit",
         "node --require ./trace.js /usr/bin/npx commit",

@@ -19,6 +19,7 @@ from buildguard.checks.output import TAIL_BYTES
 from buildguard.checks.runner import (
     ACTIVE_VARIABLE,
     Command,
+    Order,
     Result,
     Verdict,
     active,
@@ -44,13 +45,19 @@ def shell(tmp_path: Path) -> Iterator[Run]:
         def run_line(line: str, **options: Any) -> Result:
             defaults = {"stdout": nowhere.fileno(), "stderr": nowhere.fileno(), "timeout": AT_MOST}
             where = {"environment": os.environ, "cwd": tmp_path}
-            return run(Command.from_shell(line), **{**defaults, **where, **options})
+            return ordered(Command.from_shell(line), **{**defaults, **where, **options})
 
         yield run_line
 
 
+def ordered(command: Command, **options: Any) -> Result:
+    """Run it with those options that belong to the order, and those that belong to the run."""
+    rest = {name: options.pop(name) for name in list(options) if name not in Order._fields}
+    return run(Order(command, **options), **rest)
+
+
 def words(*argv: str, **options: Any) -> Result:
-    return run(Command.from_words(argv), environment=os.environ, cwd=options.pop("cwd", "."), **options)
+    return ordered(Command.from_words(argv), environment=os.environ, cwd=options.pop("cwd", "."), **options)
 
 
 # What the end of a check means
@@ -455,14 +462,14 @@ def test_a_run_is_not_nested_in_another_check_nor_in_another_repository() -> Non
 
 HOOK = """
 import os, sys
-from buildguard.checks.runner import ACTIVE_VARIABLE, Command, active, nested_in, run
+from buildguard.checks.runner import ACTIVE_VARIABLE, Command, Order, active, nested_in, run
 check, common_dir = "git commit --allow-empty -qm inner", os.path.realpath(os.environ["GIT_DIR"])
 nested = nested_in(os.environ, common_dir, check)
 with open("../said", "a") as said:
     print("nested" if nested else "checks", file=said)
 if not nested:
     environment = {**os.environ, ACTIVE_VARIABLE: active(os.environ, common_dir, check)}
-    sys.exit(run(Command.from_shell(check), environment=environment, cwd=".").status)
+    sys.exit(run(Order(Command.from_shell(check), environment, ".")).status)
 """
 
 
@@ -534,7 +541,7 @@ def test_importing_the_module_does_not_import_what_only_killing_needs() -> None:
     heavy = "{'psutil', 'pathlib', 'json', 'tempfile', 'asyncio', 'shlex', 'buildguard.agents.processes'}"
     code = f"import sys, buildguard.checks.runner; raise SystemExit(sorted({heavy} & set(sys.modules)) or 0)"
     environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
-    result = run(
+    result = ordered(
         Command.from_shell(f"{shlex.quote(sys.executable)} -S -c {shlex.quote(code)}"),
         environment=environment,
         cwd=".",

@@ -12,6 +12,7 @@ from buildguard import settings
 from buildguard.claims.model import Event, Kind, Outcome, Snapshot, Status
 from buildguard.cli import cli
 from buildguard.errors import Exit
+from buildguard.setup.agents import text_for_agents
 from buildguard.ui.keys import Head, event_facts, facts, head_facts
 from buildguard.ui.reports import Report
 from buildguard.ui.voice import Voice
@@ -82,7 +83,8 @@ def test_every_command_that_is_named_exists_with_its_options() -> None:
 
 def _options(command: click.Command) -> set[str]:
     found = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    return found | {"--help"}
+    within = command.commands.values() if isinstance(command, click.Group) else ()
+    return found.union({"--help"}, *map(_options, within))
 
 
 ALL_OPTIONS = {option for command in cli.commands.values() for option in _options(command)}
@@ -176,11 +178,11 @@ def test_it_warns_of_the_other_package_of_that_name() -> None:
 
 
 def test_the_text_for_agents_names_every_exit_code_that_a_commit_can_end_with() -> None:
-    (block,) = [block for block in blocks(README) if block.language == "markdown"]
-    explained = {int(code) for line in re.findall(r"(?m)^  - ([\d, ]+):", block.text) for code in line.split(",")}
+    text = text_for_agents()
+    explained = {int(code) for line in re.findall(r"(?m)^  - ([\d, ]+):", text) for code in line.split(",")}
     assert explained == {0, 1, 2, 4, 69, 70, 75}
     for rule in ("--agent NAME", "`buildguard commit ", "git add", "--no-verify", "index.lock", "`next: ...`"):
-        assert rule in block.text
+        assert rule in text
 
 
 def test_no_document_names_a_host_that_packages_come_from() -> None:

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildguard.checks import recognisers
-from buildguard.checks.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, failure_ids
+from buildguard.checks.failures import MAX_ID_LENGTH, MAX_IDS, MAX_OUTPUT, MAX_REPORT, failure_ids, rows
 from buildguard.checks.recognisers import RECOGNISERS, Recogniser
 
 OUTPUTS = Path(__file__).parents[1] / "outputs"
@@ -384,7 +384,30 @@ def test_every_group_of_a_recogniser_has_a_place_in_its_ids(kind: Recogniser) ->
         if text
         for name in re.compile(text).groupindex
     }
-    assert groups <= set(re.findall(r"{(\w+)}", "".join(kind.ids)))
+    assert groups <= {*re.findall(r"{(\w+)}", "".join(kind.ids)), "row"}
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "row"),
+    [
+        ("mypy", "app/models.py call-arg:", 8),
+        ("ruff", "app/models.py F401: `sys`", 2),
+        ("tsc", "app/cart.ts TS2345:", 6),
+        ("eslint", "eslint/app/cart.js no-undef:", 2),
+        ("gcc", "cart.c: ‘missing’ undeclared", 19),
+        ("go-build", "stock/stock.go:", 3),
+        ("cargo-build", "src/main.rs E0308:", 5),
+        ("pytest", "py/tests/test_import.py", 0),
+    ],
+)
+def test_a_failure_is_told_with_the_line_that_its_tool_names(name: str, failure: str, row: int) -> None:
+    found = rows((OUTPUTS / f"{name}.txt").read_bytes(), ROOT)
+    assert next(at for one, at in found.items() if one.startswith(failure)) == row
+
+
+def test_of_one_failure_in_several_lines_the_first_is_told() -> None:
+    for said in (b"E1 no", b"error: no  [E1]"):
+        assert set(rows(b"a.py:7:1: %b\na.py:9:1: %b\n" % (said, said)).values()) == {7}
 
 
 def test_no_pattern_needs_what_python_3_11_2_matches_wrongly() -> None:

@@ -8,7 +8,7 @@ import pytest
 from testing.heart import HEAD, HERE, LATER, MAIN, NOTE, THERE, THIRD, breakage, held, of
 from testing.memory import MemoryStore
 
-from buildguard.claims.guard import Guard, Moment, Terms
+from buildguard.claims.guard import WAITER_STALE, Guard, Moment, Terms
 from buildguard.claims.model import (
     LANDING,
     REPO,
@@ -24,6 +24,7 @@ from buildguard.claims.model import (
     State,
     Status,
     Step,
+    Waiter,
 )
 from buildguard.claims.store import Store, Transition
 from buildguard.errors import Fault, Unavailable, Unidentified
@@ -737,3 +738,27 @@ def test_the_history_is_the_newest_events(store: MemoryStore) -> None:
         one.note(Event(Kind.WAITED, HERE, number, ""))
     assert [event.number for event in one.history(2)] == [208, 209]
     assert len(one.history()) == 200
+
+
+def test_a_waiter_without_a_sign_of_life_counts_as_gone_like_a_silent_fixer(
+    store: MemoryStore, clock: Clock
+) -> None:
+    waiter = Waiter("bob", HERE, HERE, "me", clock.now, clock.now)
+    guard(store).waits(waiter)
+    clock.now += WAITER_STALE - 1
+    assert guard(store).status(store.read(BUILD)).snapshot.waiters == (waiter,)
+    clock.now += 1
+    assert guard(store).status(store.read(BUILD)).snapshot.waiters == ()
+
+
+def test_a_waiter_of_the_future_is_not_believed(store: MemoryStore, clock: Clock) -> None:
+    guard(store).waits(Waiter("bob", HERE, HERE, "me", clock.now, clock.now + 1000))
+    assert guard(store).status(store.read(BUILD)).snapshot.waiters == ()
+
+
+def test_a_pass_does_not_ask_who_waits(clock: Clock) -> None:
+    class Deaf(MemoryStore):
+        def waiters(self, build: str) -> list[Waiter]:
+            raise AssertionError("asked")
+
+    assert guard(Deaf(clock)).passed(fixed(Deaf(clock)), None).outcome is Outcome.PASSED

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildguard.agents.hookrunner import private_prefix, stash
+from buildguard.agents.hookrunner import hiding, private_prefix
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,9 +27,9 @@ subprocess.run([sys.executable, "-c", ask])
 ASK = """
 import json, sys
 from pathlib import Path
-from buildguard.agents.hookrunner import stash
-found = stash({{}}, Path({git_dir!r}))
-print(json.dumps(found and [found.framework, str(found.patch)]))
+from buildguard.agents.hookrunner import hiding
+found = hiding({{}}, Path({git_dir!r}))
+print(json.dumps(found))
 """
 
 
@@ -67,14 +67,12 @@ def linked_git_dir(git_dir: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "framework"), [("patch17-{}", "pre-commit"), ("17-{}.patch", "prek")])
 def test_a_patch_with_the_pid_of_an_ancestor_is_a_stash(tmp_path: Path, name: str, framework: str) -> None:
-    found = stash(patch_of(tmp_path, name.format(os.getppid())), tmp_path)
-    assert found is not None
-    assert found.framework == framework
+    assert hiding(patch_of(tmp_path, name.format(os.getppid())), tmp_path) == framework
 
 
 @pytest.mark.parametrize("name", ["patch17-{}", "17-{}.patch"])
 def test_a_patch_of_another_process_is_no_stash(tmp_path: Path, name: str) -> None:
-    assert stash(patch_of(tmp_path, name.format(os.getpid())), tmp_path) is None
+    assert hiding(patch_of(tmp_path, name.format(os.getpid())), tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["patch17-{}", "17-{}.patch"])
@@ -83,12 +81,12 @@ def test_a_patch_older_than_the_process_with_its_pid_is_no_stash(tmp_path: Path,
     long_ago = time.time() - 10 * 365 * 86400
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         os.utime(path, (long_ago, long_ago))
-    assert stash(variables, tmp_path) is None
+    assert hiding(variables, tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["patch17-{}x", "xpatch17-{}", "17-{}.patch.old", "patch-{}", "patch17-"])
 def test_other_files_beside_the_patches_are_none(tmp_path: Path, name: str) -> None:
-    assert stash(patch_of(tmp_path, name.format(os.getppid())), tmp_path) is None
+    assert hiding(patch_of(tmp_path, name.format(os.getppid())), tmp_path) is None
 
 
 @pytest.mark.parametrize("script", ["node_modules/.bin/lint-staged", "node_modules/lint-staged/bin/lint-staged.js"])
@@ -97,7 +95,7 @@ def test_lint_staged_above_us_hides_what_its_patch_holds(
     tmp_path: Path, git_dir: Path, script: str, name: str
 ) -> None:
     patch = git_dir / name
-    assert seen_below(tmp_path / script, git_dir, patch) == ["lint-staged", str(patch)]
+    assert seen_below(tmp_path / script, git_dir, patch) == "lint-staged"
 
 
 def test_lint_staged_without_partly_staged_files_hides_nothing(tmp_path: Path, git_dir: Path) -> None:
@@ -115,13 +113,13 @@ def test_lint_staged_in_a_linked_work_tree_hides_nothing_of_another(
     tmp_path: Path, git_dir: Path, linked_git_dir: Path
 ) -> None:
     patch = linked_git_dir / "lint-staged_unstaged.patch"
-    assert seen_below(tmp_path / "lint-staged", linked_git_dir, patch) == ["lint-staged", str(patch)]
+    assert seen_below(tmp_path / "lint-staged", linked_git_dir, patch) == "lint-staged"
     assert seen_below(tmp_path / "lint-staged", git_dir, patch) is None
 
 
 def test_lefthook_above_us_hides_what_its_patch_holds(tmp_path: Path, git_dir: Path) -> None:
     patch = git_dir / "info" / "lefthook-unstaged.patch"
-    assert seen_below(tmp_path / "lefthook", git_dir, patch) == ["lefthook", str(patch)]
+    assert seen_below(tmp_path / "lefthook", git_dir, patch) == "lefthook"
 
 
 @pytest.mark.parametrize("name", ["lefthook-unstaged.linked.patch", "lefthook-unstaged.patch"])
@@ -129,13 +127,22 @@ def test_lefthook_keeps_the_patch_of_a_linked_work_tree_where_all_share_it(
     tmp_path: Path, git_dir: Path, linked_git_dir: Path, name: str
 ) -> None:
     patch = git_dir / "info" / name
-    assert seen_below(tmp_path / "lefthook", linked_git_dir, patch) == ["lefthook", str(patch)]
+    assert seen_below(tmp_path / "lefthook", linked_git_dir, patch) == "lefthook"
 
 
-@pytest.mark.parametrize("name", ["info/lefthook-unstaged.patch", "lint-staged_unstaged.patch"])
+@pytest.mark.parametrize("ref", ["refs/hk/stash/1a2b3c", "refs/stash"])
+def test_hk_above_us_hides_what_it_has_stashed(
+    tmp_path: Path, git_dir: Path, linked_git_dir: Path, ref: str
+) -> None:
+    assert seen_below(tmp_path / "hk", git_dir, None) is None
+    assert seen_below(tmp_path / "hk", linked_git_dir, git_dir / ref) == "hk"
+
+
+@pytest.mark.parametrize("name", ["info/lefthook-unstaged.patch", "lint-staged_unstaged.patch", "refs/stash"])
 def test_what_a_killed_runner_left_hides_nothing_any_more(git_dir: Path, name: str) -> None:
+    (git_dir / name).parent.mkdir(exist_ok=True)
     (git_dir / name).touch()
-    assert stash({}, git_dir) is None
+    assert hiding({}, git_dir) is None
 
 
 def test_only_an_environment_that_a_framework_made_is_private(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ CLAUDE = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "c1"}
         (None, {"COPILOT_AGENT_SESSION_ID": "s"}, ("copilot-cli:s@tree", "COPILOT_AGENT_SESSION_ID")),
         (None, {"CURSOR_CONVERSATION_ID": "s"}, ("cursor:s@tree", "CURSOR_CONVERSATION_ID")),
         (None, {"AGENT": "amp", "AMP_CURRENT_THREAD_ID": "T-1"}, ("amp:T-1@tree", "AMP_CURRENT_THREAD_ID")),
+        (None, {"GOOSE_TERMINAL": "1", "AGENT_SESSION_ID": "s"}, ("goose:s@tree", "AGENT_SESSION_ID")),
+        (None, {"CODEX_SESSION_ID": "r", "CODEX_THREAD_ID": "t"}, ("codex:t@tree", "CODEX_THREAD_ID")),
         (None, GITHUB, ("github:77/2/test", "GITHUB_RUN_ID")),
         (None, GITHUB | {"RUNNER_NAME": "r 1"}, ("github:77/2/test/r 1", "GITHUB_RUN_ID")),
         (None, {"CI_JOB_ID": "5"}, ("gitlab:5", "CI_JOB_ID")),
@@ -103,7 +105,7 @@ def test_the_first_that_tells_who_calls_is_believed(
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"OPENCODE": "1", "OPENCODE_PID": "5"}, {"GEMINI_CLI": "1"}, {"AGENT": "amp"}, {"BUILD_TAG": "v1.2"}],
+    [{}, {"OPENCODE": "1", "OPENCODE_PID": "5"}, {"GEMINI_CLI": "1"}, {"AGENT": "amp"}, {"AGENT_SESSION_ID": "s"}],
 )
 def test_what_names_no_session_leaves_it_to_the_process(environment: dict[str, str]) -> None:
     assert identify_cheaply(None, environment, "tree") is None
@@ -177,14 +179,27 @@ def test_sessions_with_odd_ids_stay_distinct(odd: str) -> None:
         ({"CLAUDECODE": "1", "BASH_DEFAULT_TIMEOUT_MS": "300500"}, "Claude Code", ("Claude Code", 300.5)),
         ({"CLAUDECODE": "1", "BASH_DEFAULT_TIMEOUT_MS": "soon"}, "Claude Code", ("Claude Code", 120)),
         ({"BASH_DEFAULT_TIMEOUT_MS": "300000"}, None, None),
-        ({"CODEX_THREAD_ID": "x"}, "Codex", ("Codex", 10)),
+        ({"CODEX_THREAD_ID": "x"}, "Codex", None),
+        ({"CODEX_CI": "1"}, "Codex", None),
+        ({"CODEX_SESSION_ID": "root"}, None, None),
         ({"COPILOT_CLI": "1"}, "Copilot CLI", None),
         ({"CURSOR_AGENT": "1"}, "Cursor", ("Cursor", 30)),
         ({"AGENT": "amp"}, "Amp", None),
-        ({"AGENT": "goose"}, None, None),
-        ({"GEMINI_CLI": "1"}, "Gemini CLI", ("Gemini CLI", 300)),
+        ({"AGENT": "goose"}, "Goose", None),
+        ({"AGENT_SESSION_ID": "s"}, None, None),
+        ({"QWEN_CODE": "1"}, "Qwen Code", ("Qwen Code", 120)),
+        ({"CRUSH": "1", "AGENT": "crush"}, "Crush", None),
+        ({"PI_CODING_AGENT": "true"}, "pi", None),
+        ({"GEMINI_CLI": "1"}, "Gemini CLI", None),
         ({"OPENCODE": "1"}, "OpenCode", ("OpenCode", 120)),
-        ({"CLAUDECODE": "1", "CODEX_THREAD_ID": "x"}, "Claude Code", ("Codex", 10)),
+        (
+            {"OPENCODE": "1", "OPENCODE_EXPERIMENTAL_BASH_DEFAULT_TIMEOUT_MS": "60000"},
+            "OpenCode",
+            ("OpenCode", 60),
+        ),
+        ({"KILO_PID": "5", "OPENCODE": "1"}, "Kilo", ("Kilo", 120)),
+        ({"CLAUDECODE": "1", "CODEX_THREAD_ID": "x"}, "Claude Code", ("Claude Code", 120)),
+        ({"CLAUDECODE": "1", "CURSOR_AGENT": "1"}, "Claude Code", ("Cursor", 30)),
     ],
 )
 def test_the_shell_of_a_coding_agent_is_known(
@@ -197,7 +212,8 @@ def test_the_shell_of_a_coding_agent_is_known(
 
 def test_the_time_left_to_wait_leaves_the_shell_its_margin() -> None:
     assert time_left({"CLAUDECODE": "1"}, 30) == 120 - 30 - SHELL_MARGIN
-    assert time_left({"CODEX_THREAD_ID": "x"}, 5) == 10 - 5 - SHELL_MARGIN
+    assert time_left({"CURSOR_AGENT": "1"}, 25) == 30 - 25 - SHELL_MARGIN
+    assert time_left({"CODEX_THREAD_ID": "x"}, 10_000) is None
     assert time_left({}, 10_000) is None
 
 
@@ -222,13 +238,13 @@ def test_ci_is_recognised(environment: dict[str, str], expected: bool) -> None:
 # The program that a real agent runs, at whatever depth: it writes its caller's id into a named pipe.
 WHO = """
 import os, sys
-from buildguard.agents import lineage
+from buildguard.agents import ancestry, lineage
 from buildguard.errors import Unidentified
 kept = {name: os.environ[name] for name in ("GIT_INDEX_FILE", "CLAUDE_CODE_SESSION_ID") if name in os.environ}
 match sys.argv[1:]:
     case ["above", agent, token]:
         found = lineage.above_us(agent, token or None)
-        answer = f"{found.process.pid} {found.shell_with_terminal}" if found else "nobody"
+        answer = f"{found.pid} {ancestry.is_typed_into(found)}" if found else "nobody"
     case ["parent"]:
         answer = lineage.parent_token(kept)
     case _:

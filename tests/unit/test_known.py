@@ -13,8 +13,19 @@ VARIABLE = r"[A-Z][A-Z0-9_]*"
 def test_a_coding_agent_is_told_by_variables_and_its_limit_is_in_seconds(row: CodingAgent) -> None:
     assert row.markers
     assert all(re.fullmatch(f"{VARIABLE}(=[a-z0-9]+)?", marker) for marker in row.markers)
-    assert all(re.fullmatch(VARIABLE, name) for name in (row.session, row.milliseconds_variable) if name)
-    assert row.seconds is None or 1 <= row.seconds <= 3600
+    variable = row.limit.milliseconds_variable if row.limit else ""
+    assert all(re.fullmatch(VARIABLE, name) for name in (row.session, variable) if name)
+    assert row.limit is None or 1 <= row.limit.seconds <= 3600
+
+
+@pytest.mark.parametrize("row", CODING_AGENTS, ids=lambda row: row.name)
+def test_a_coding_agent_has_a_source_that_names_a_place_or_a_version(row: CodingAgent) -> None:
+    assert re.search(r"(npm|PyPI) \S+ \d+\.\d+|github\.com/|not verified", row.source)
+
+
+def test_an_agent_that_sets_the_mark_of_another_comes_before_it() -> None:
+    names = [row.name for row in CODING_AGENTS]
+    assert names.index("Kilo") < names.index("OpenCode")
 
 
 @pytest.mark.parametrize("row", CI_SYSTEMS, ids=lambda row: row.name)

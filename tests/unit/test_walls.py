@@ -31,6 +31,8 @@ OWNERS = {
     "sqlite3": {"store"},
     "psycopg": {"store"},
     "psutil": {"agents.processes"},
+    "tree_sitter": {"agents.shell"},
+    "tree_sitter_bash": {"agents.shell"},
     "subprocess": {"checks", "git", "runs", "commands.demo"},
 }
 """Which rooms, or modules, may import what is dear or dangerous. The demo starts agents of its own."""

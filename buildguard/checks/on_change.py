@@ -1,0 +1,72 @@
+"""The user's own `on-change` command: told what happened after it was written, never waited for, one at a time."""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Final
+
+from buildguard.checks.runner import Command
+from buildguard.git import private
+
+LONGEST_QUEUE_SECONDS: Final = 60.0
+"""How long a command waits for the one before it; then what it was to be told is lost."""
+
+
+def tell(command: Command, content: bytes, environment: Mapping[str, str], notes: Path) -> str:
+    """Start it with that on its stdin. `notes` is a file of ours for the lock; the failure of an earlier one is
+    kept beside it and comes back here, once, in words. Raises `OSError`."""
+    failed = notes.with_suffix(".failed")
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(content)
+        stdin.seek(0)
+        child = os.fork()
+        if child == 0:
+            _apart(command, stdin.fileno(), {**environment}, notes, failed)
+        os.waitpid(child, 0)
+    with suppress(FileNotFoundError):
+        said, _ = private.read(failed)
+        failed.unlink()
+        return said
+    return ""
+
+
+def _apart(command: Command, stdin: int, environment: dict[str, str], notes: Path, failed: Path) -> None:
+    """In a forked process: leave it to another one, which nobody has to reap and who holds nothing of ours."""
+    try:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        for standard in range(3):
+            os.dup2(os.open(os.devnull, os.O_RDWR), standard)
+        # Whoever reads what the caller prints must not wait for us.
+        for other in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, stdin}:  # noqa: PTH208
+            with suppress(OSError):
+                os.close(other)
+        lock = os.open(notes, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        why = "the one before it takes too long"
+        if _taken(lock):
+            try:
+                process = Popen(command.argv, stdin=stdin, stdout=DEVNULL, stderr=DEVNULL, env=environment)
+                status = process.wait()
+                why = f"exit status {status}" if status else ""
+            except OSError as error:
+                why = str(error.strerror)
+        if why:
+            private.write(failed, f"{why}: {command.text[:200]}".encode(errors="replace"))
+    finally:
+        os._exit(0)
+
+
+def _taken(lock: int) -> bool:
+    deadline = time.monotonic() + LONGEST_QUEUE_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,94 @@
+"""Help: groups, examples, topics, completion, and the settings in force."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import click
+import pytest
+from testing.documents import REFERENCE, rows, section
+from testing.screen import Screen
+from testing.support import BUILDGUARD, Checkout
+
+from buildguard.cli import cli
+from buildguard.cli.helping import EXAMPLES, EXITS, SECTIONS
+
+
+def test_every_command_stands_under_a_heading_and_has_an_example() -> None:
+    text = cli.get_help(click.Context(cli, info_name="buildguard"))
+    assert re.findall(r"(?m)^(\w[\w ]*):$", text) == ["Options", *dict.fromkeys(SECTIONS.values())]
+    assert EXAMPLES.keys() == cli.commands.keys()
+    for name, command in cli.commands.items():
+        assert f"\n  {name} " in text
+        assert f"Example: buildguard {name}" in command.get_help(click.Context(command, info_name=name))
+
+
+def test_the_exit_codes_in_help_are_those_of_the_reference() -> None:
+    told = {int(row[0]): row[1].replace("`", "") for row in rows(section(REFERENCE, "Exit codes"))}
+    assert {int(code): text for code, text in EXITS.items()} == told
+
+
+@pytest.mark.parametrize(("words", "hint"), [(("stauts",), "status"), (("status", "--jsno"), "--json")])
+def test_a_mistyped_word_gets_the_nearest_one(checkout: Checkout, words: tuple[str, ...], hint: str) -> None:
+    done = checkout.buildguard(*words)
+    assert done.status == 2
+    assert re.search(rf"Did you mean\b.*'{hint}'", done.both)
+
+
+def test_help_explains_a_command_and_the_topics(checkout: Checkout) -> None:
+    assert checkout.buildguard("help", "wait").out == checkout.buildguard("wait", "--help").out
+    topics = checkout.buildguard("help", "topics").out
+    assert re.search(r"(?m)^  75 +busy: somebody else is fixing", topics)
+    assert re.search(r"(?m)^  stale-after +BUILDGUARD_STALE_AFTER \[900 s\]$", topics)
+    assert checkout.buildguard("help", "nonsense").status == 2
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_help_fits_the_terminal_and_breaks_no_word(checkout: Checkout, columns: int) -> None:
+    words = set(re.findall(r"\S+", checkout.buildguard("status", "--help", COLUMNS="100").out))
+    with Screen(checkout, columns, BUILDGUARD, "status", "--help") as screen:
+        assert screen.ends() == 0
+        lines = screen.raw.replace("\r", "").splitlines()
+        assert max(map(len, lines)) <= columns
+        assert set(" ".join(lines).split()) == words
+
+
+def test_the_version_is_told_by_a_letter_too(checkout: Checkout) -> None:
+    assert checkout.buildguard("-V").out == checkout.buildguard("--version").out != ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(checkout: Checkout, shell: str) -> None:
+    done = checkout.buildguard("completion", shell)
+    assert (done.status, "_BUILDGUARD_COMPLETE" in done.out) == (0, True)
+
+
+def test_bash_completes_a_command_and_an_option(checkout: Checkout) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here: its completion was not tried")
+    script = 'eval "$(buildguard completion bash)"; COMP_WORDS=(buildguard {}); COMP_CWORD={}; '
+    script += 'complete -p buildguard >/dev/null && _buildguard_completion buildguard; echo "${{COMPREPLY[*]}}"'
+    for words, place, found in (("sta", 1, "status"), ("log --ht", 2, "--html")):
+        argv = (bash, "-c", script.format(words, place))
+        done = subprocess.run(argv, env=checkout.env(), cwd=checkout.path, capture_output=True, text=True)
+        assert done.stdout.split() == [found], done
+
+
+def test_config_tells_each_setting_and_where_it_comes_from(checkout: Checkout) -> None:
+    own = checkout.home / ".config" / "buildguard" / "config.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text("slots = 2\n")
+    done = checkout.buildguard("config", "--build", "lint", BUILDGUARD_WAIT="2m")
+    lines = done.out.splitlines()
+    for line in (
+        f"buildguard: check: ! grep -q BROKEN app.txt ({checkout.path}/.buildguard.toml: check)",
+        "buildguard: build: lint (--build)",
+        "buildguard: wait: 120 s (BUILDGUARD_WAIT)",
+        "buildguard: stale-after: 900 s (default)",
+        f"buildguard: slots: 2 ({own}: slots)",
+    ):
+        assert line in lines
+    settings = json.loads(checkout.buildguard("config", "--json").out)["settings"]
+    assert {"name": "reuse", "value": "120 s", "source": "default"} in settings
