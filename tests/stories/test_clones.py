@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from testing.breakage import status
-from testing.clones import REF, WHERE, Silence, followed, remote_with
-from testing.support import Checkout, Following, eventually
+from testing.clones import REF, WHERE, Silence, clone, followed, remote_with
+from testing.documents import blocks
+from testing.support import PROJECT, Checkout, Following, eventually
 
 
 @pytest.fixture
@@ -159,6 +160,17 @@ def test_install_probes_the_engine_before_it_writes_it_down(tmp_path: Path) -> N
     assert "engine" not in settings.read_text()
     done = one.buildguard("install", "--engine", "git:origin")
     assert (done.status, settings.read_text()) == (0, before), done
+
+
+def test_the_commands_in_the_document_set_it_up_for_all(tmp_path: Path) -> None:
+    (one,) = remote_with(tmp_path, "one", broken=False)
+    one.write(".buildguard.toml", 'check = "sh check.sh"\n')
+    one.ok("commit", "-qam", "no engine", agent="ann")
+    (block,) = [block for block in blocks(PROJECT / "docs/engines.md") if block.language == "sh"]
+    done = one.run("sh", "-ec", block.text, agent="ann")
+    assert done.status == 0, done
+    two = clone(tmp_path, "two", one)
+    assert json.loads(two.buildguard("status", "--json", agent="bob").out)["engine"] == WHERE
 
 
 def test_a_release_is_refused_by_another_clone_s_claim(clones: list[Checkout]) -> None:
