@@ -61,6 +61,9 @@ def call(
         try:
             _await_end(process, within)
         except subprocess.TimeoutExpired as error:
+            if alone:
+                # Its helpers, too. Not by KILL: that would leave a lock in a remote that is a path.
+                os.killpg(process.pid, signal.SIGTERM)
             raise GitFault(f"git {_verb(words)} did not answer within {within:g} s") from error
         finally:
             if within is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.git import private
-from buildguard.store import codec
+from buildguard.store import codec, document
 from buildguard.store.register import Unreachable
 
 _ENGINE = "engine"
@@ -42,8 +42,9 @@ class Clone:
         """The copy of the document; an empty one where there is none, or what lies there is none."""
         try:
             head, _, data = private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0].partition("\n")
+            document.decoded(data)
             return codec.decode(Sighting, head)._replace(data=data)
-        except (OSError, codec.Garbage):
+        except (OSError, codec.Garbage, document.Newer):
             return Sighting()
 
     def keep(self, key: str, copy: Sighting) -> None:

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from buildguard.claims.guard import SEARCHED
-from buildguard.claims.model import Event, Outcome, Snapshot, State, Step, Waiter
+from buildguard.claims.model import Event, Outcome, Snapshot, State, Step
 from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
 from buildguard.store.clone import Clone, Sighting
-from buildguard.store.concern import NOTES, ends, for_others, nearby, put_to_engine, unmarked, untold
+from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
@@ -56,10 +56,13 @@ class SharedStore:
         self.where = register.where
         self.register = register
         self._near = near
+        # Who waits, and what has happened, a clone knows by itself.
+        self.history, self.waiters = near.history, near.waiters
+        self.keep_waiter, self.drop_waiter = near.keep_waiter, near.drop_waiter
         self._clone = Clone(git_dir)
         self._tell = tell
         self._clock = clock
-        self._looked_at = -JUST_NOW
+        self._looked_at: dict[str, float] = {}
         self._waits_since = 0.0
         self._pace = 0.75 + os.urandom(1)[0] / 510
 
@@ -71,9 +74,9 @@ class SharedStore:
 
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to what this clone knows, and where it decides for others, too, to the engine."""
-        with suppress(_Far):
-            return self._keep(build, transition, asked=False)
         try:
+            with suppress(_Far):
+                return self._keep(build, transition, asked=False)
             with self._clone.turn():
                 return self._elect(build, transition)
         except (Unreachable, Denied) as error:
@@ -91,7 +94,7 @@ class SharedStore:
             if left <= 0:
                 return False
             copy = self._clone.copy(_key(build))
-            due = time.monotonic() - self._looked_at >= every and not self._clone.away
+            due = began - self._looked_at.get(build, 0.0) >= every and not self._clone.away
             if (due and self._clone.due(_key(build), every)) or self.register.changed(
                 _key(build), Kept(copy.token, copy.data), min(left, LOOKS_EVERY)
             ):
@@ -100,22 +103,6 @@ class SharedStore:
                 left = max(0.0, began + timeout - time.monotonic())
                 self._near.wait_for_change(build, since_event, min(left, LOOKS_EVERY))
         return True
-
-    def history(self, build: str, limit: int) -> list[Event]:
-        """The newest events, as this clone knows them."""
-        return self._near.history(build, limit)
-
-    def waiters(self, build: str) -> list[Waiter]:
-        """Those of this clone who wait."""
-        return self._near.waiters(build)
-
-    def keep_waiter(self, build: str, waiter: Waiter) -> None:
-        """Keep a waiter of this clone."""
-        self._near.keep_waiter(build, waiter)
-
-    def drop_waiter(self, build: str, waiter: Waiter) -> None:
-        """Forget a waiter of this clone."""
-        self._near.drop_waiter(build, waiter)
 
     def reach(self, build: str) -> Reach:
         """Whether the engine answered when it was asked last, and how old is what it said."""
@@ -157,55 +144,75 @@ class SharedStore:
             step = put_to_engine(transition, before)
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
-            states, events = for_others(step, before, known)
+            news = for_others(step, before, known)
             opened = {state.scope for state in step.states if state.breakage}
             ended = [row for row in untold(near) if row.scope not in opened]
-            told = ends(ended, self._near.history(build, SEARCHED)) if ended else []
-            if not (states or events or ended):
+            if any(news) or ended:
+                with suppress(Lost):
+                    return self._tell_all(build, copy, before, step, *news, ended)
+                self._looked_at.clear()
+            else:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
-                continue
-            skew = copy.skew or 0.0
-            far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
-            dated = [event._replace(at=self._clock() + skew) for event in events]
-            nonce = os.urandom(8).hex()
-            after = document.applied(known, [*ended, *far], [*told, *dated], nonce)
-            data = self._encoded(after, step)
-            try:
-                kept = self._swapped(build, copy, data, nonce, step)
-            except Lost:
-                self._looked_at = -JUST_NOW
-                continue
-            # How something ended here stands in the history already.
-            news = [event for event in after.events if event not in known.events][: len(told)]
-            old = known._replace(events=(*known.events, *news))
-            return self._remember(build, old, kept, step, ended, mine=kept.data == data)
         raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
-    def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> Kept:
-        """Write the document; a lost answer is settled before anything is said. Raises as a register does."""
+    def _tell_all(
+        self,
+        build: str,
+        copy: Sighting,
+        before: Snapshot,
+        step: Step,
+        states: Sequence[State],
+        events: Sequence[Event],
+        ended: Sequence[State],
+    ) -> tuple[Step, Snapshot]:
+        """Write these states and events of the step to the document, what has `ended` near before them; and then
+        all of the step near. Raises as a register does."""
+        known, skew = _document(copy.data), copy.skew or 0.0
+        endings = ends(ended, self.history(build, SEARCHED)) if ended else []
+        far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
+        dated = [event._replace(at=self._clock() + skew) for event in events]
+        nonce = os.urandom(8).hex()
+        after = document.applied(known, [*ended, *far], [*endings, *dated], nonce)
+        kept, mine = self._swapped(build, copy, self._encoded(after, step), nonce, step)
+        # How something ended here stands in the history already.
+        news = [event for event in after.events if event not in known.events][: len(endings)]
+        told = {state.scope for state in states}
+        rows = [
+            row._replace(near=row.near and row.breakage is not None and row.scope not in told)
+            for row in (*ended, *step.states)
+        ]
+        own = step._replace(
+            states=tuple(rows) if mine else (), events=tuple(one for one in step.events if one not in events)
+        )
+        done, snapshot = self._remember(build, known._replace(events=(*known.events, *news)), kept, own)
+        return step._replace(events=done.events[len(done.events) - len(step.events) :]), snapshot
+
+    def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> tuple[Kept, bool]:
+        """Write the document; a lost answer is settled before anything is said. Also whether it is still the one
+        that stands there. Raises as a register does."""
         about = step.events[-1].kind.value if step.events else step.outcome.value
         expected = Kept(copy.token, copy.data)
         try:
-            return self.register.swap(_key(build), expected, data, about)
+            return self.register.swap(_key(build), expected, data, about), True
         except Unreachable as error:
             if error.sent:
                 kept = self.register.load(_key(build), expected)
                 if nonce in _document(kept.data).writes:
-                    return kept
+                    return kept, kept.data == data
             raise
 
     def _asked(self, build: str) -> Sighting:
         """The document as the engine has it now, written near. Raises `Unreachable`, also while it counts as away,
         and `Denied`."""
         copy = self._clone.copy(_key(build))
-        if time.monotonic() - self._looked_at < JUST_NOW:
+        if time.monotonic() - self._looked_at.get(build, -JUST_NOW) < JUST_NOW:
             return copy
         if away := self._clone.away:
             raise Unreachable(away)
         kept = self.register.load(_key(build), Kept(copy.token, copy.data))
         self._remember(build, _document(copy.data), kept, Step(Outcome.NOTED, ""))
-        self._looked_at = time.monotonic()
+        self._looked_at[build] = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 
     def _look(self, build: str) -> None:
@@ -214,30 +221,24 @@ class SharedStore:
             with self._clone.turn():
                 self._asked(build)
         except (Unreachable, Denied) as error:
-            self._looked_at = time.monotonic() - JUST_NOW
+            self._looked_at[build] = time.monotonic() - JUST_NOW
             self._say(error)
 
-    def _remember(
-        self, build: str, old: Document, kept: Kept, own: Step, ended: Sequence[State] = (), mine: bool = False
-    ) -> tuple[Step, Snapshot]:
-        """Write the document near, which had it as `old`, and then a new copy. `own` is the step that has led to
-        it; its rows count where the document is still `mine`. What `ended` is known by now."""
+    def _remember(self, build: str, old: Document, kept: Kept, own: Step) -> tuple[Step, Snapshot]:
+        """Write near what is new in the document since it was `old`, with all of `own`; and then a new copy."""
         skew = None if kept.now is None else kept.now - self._clock()
         new = _document(kept.data)
 
         def transition(near: Snapshot) -> Step:
             step = mirrored(old, new, near, skew, self.where)
-            rows = {state.scope: state for state in step.states}
-            if mine:
-                states = (*(row._replace(near=False) for row in ended), *own.states)
-                rows |= {one.scope: one._replace(revision=near.state(one.scope).revision) for one in states}
-            notes = [event._replace(at=near.now) for event in own.events if event.kind in NOTES]
-            events = (*step.events, *notes)
-            return step._replace(states=tuple(rows.values()), events=events, proofs=own.proofs)
+            rows = {state.scope: state for state in (*step.states, *own.states)}
+            states = (row._replace(revision=near.state(row.scope).revision) for row in rows.values())
+            notes = (event._replace(at=near.now) for event in own.events)
+            return step._replace(states=tuple(states), events=(*step.events, *notes), proofs=own.proofs)
 
         done, after = self._near.update(build, transition)
         self._clone.keep(_key(build), Sighting(kept.token, kept.data, time.time(), skew))
-        return own._replace(events=done.events[len(done.events) - len(own.events) :]), after
+        return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
         """The document as text. Raises `Unavailable` for what may not be kept, near or far."""

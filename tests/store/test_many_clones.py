@@ -67,7 +67,7 @@ class Machine:
 
     def asks_again(self) -> None:
         """As the next process does, which knows nothing of what this one has just seen."""
-        self.store._looked_at = -10.0
+        self.store._looked_at.clear()
 
     def status(self) -> Snapshot:
         self.asks_again()
@@ -369,6 +369,27 @@ def test_the_user_s_repository_stays_as_it_is(a: Machine, b: Machine) -> None:
     a.passes("ann")
     b.status()
     assert [theirs(machine.clone) for machine in (a, b)] == before
+
+
+def test_one_pass_ends_what_is_known_here_alone_and_what_all_know(a: Machine, b: Machine) -> None:
+    a.fails("ann", good=True)
+    b.fails("bob", failures=("b",))
+    a.asks_again()
+    a.guard("ann").failed(a.run(failures=("b",)))
+    b.guard("bob").release(None, True, "too hard")
+    a.status()
+    answer = a.passes("ann")
+    assert answer.outcome is Outcome.FIXED
+    assert not any(state.breakage or state.near for state in a.store.read("default").states.values())
+    assert not any(state.breakage for state in b.status().states.values())
+
+
+def test_a_copy_that_is_damaged_is_had_again(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    b.status()
+    (b.clone / ".git/buildguard/engine/copy-default").write_text("{}\nnonsense")
+    assert b.fails("bob").outcome is Outcome.BUSY
+    assert b.told == []
 
 
 def test_what_was_loaded_is_thrown_away_in_time(a: Machine, b: Machine) -> None:
