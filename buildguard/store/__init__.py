@@ -35,8 +35,5 @@ def reach_of(store: Store, build: str) -> Reach | None:
 
 def probed(store: Store) -> str:
     """What keeps the engine of a store from electing, in one line; empty if nothing does, or there is none."""
-    if (register := getattr(store, "register", None)) is None:
-        return ""
-    from buildguard.store.probing import probe
-
-    return probe(register)
+    found: str = getattr(store, "probed", str)()
+    return found

@@ -9,13 +9,11 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from buildguard.errors import GitFault
 from buildguard.git import private
 from buildguard.git.process import Done, call, utf8
-from buildguard.git.repository import EMPTY_TREES
 from buildguard.store import codec
 from buildguard.store.register import Denied, Kept, Lost, Unreachable
 
@@ -23,8 +21,6 @@ NAMESPACE = "refs/buildguard/1"
 """The major number is that of the document: old and new never fight over one."""
 GIT_LOOK_SECONDS, GIT_PUSH_SECONDS = 6.0, 15.0
 """How long the remote may take to answer; a forge's own hooks may take most of the latter."""
-MOST_FOLDERS = 100
-"""How many folders of loaded objects there may be: then all of them go, and what is needed comes again."""
 _REFUSED = re.compile(
     r"\b40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
 )
@@ -70,7 +66,7 @@ class GitRef:
             if not token:
                 return Kept()
             if not (size := self._size(token)):
-                self._tidy()
+                self._emptied()
                 self._asked(*_FETCH, "--", self._remote, ref)
                 size = self._size(token)
             if size > codec.LARGEST:
@@ -115,23 +111,21 @@ class GitRef:
     def _made(self, data: str, about: str) -> str:
         """The name of a new commit with that document."""
         by = _BY.format(now=time.time())
-        kind = self._git("rev-parse", "--show-object-format", within=GIT_LOOK_SECONDS).stdout.strip() or "sha1"
+        self._emptied()
+        tree = self._git("hash-object", "-t", "tree", "-w", "--stdin", within=GIT_LOOK_SECONDS).stdout.strip()
         # The nonce: two writers that write the same at the same second made two versions.
         message = f"buildguard: {about} [skip ci]\n\n{os.urandom(8).hex()}\n{data}\n"
-        text = f"tree {EMPTY_TREES[kind]}\nauthor {by}\ncommitter {by}\n\n{message}"
-        self._git("hash-object", "-t", "tree", "-w", "--stdin", within=GIT_LOOK_SECONDS)
+        text = f"tree {tree}\nauthor {by}\ncommitter {by}\n\n{message}"
         done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text, within=GIT_LOOK_SECONDS)
         if done.returncode != 0:
             raise Denied(f"this clone cannot keep what is to be pushed: {_words(done)}")
         return done.stdout.strip()
 
-    def _tidy(self) -> None:
-        """Each version is one more file. Whoever asks is alone in a clone, so nobody needs them now."""
-        with suppress(OSError):
-            if len(list(self._objects.iterdir())) > MOST_FOLDERS:
-                import shutil  # What a passing hook does not need.
+    def _emptied(self) -> None:
+        """Each version is a file. Whoever asks is alone in a clone, and what is read is kept elsewhere."""
+        import shutil  # What a passing hook does not need.
 
-                shutil.rmtree(self._objects)
+        shutil.rmtree(self._objects, ignore_errors=True)
 
     def _size(self, token: str) -> int:
         """How long an object is; 0 if it is not here."""

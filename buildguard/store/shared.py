@@ -109,6 +109,16 @@ class SharedStore:
         at = self._clone.copy(_key(build)).at
         return Reach(self.where, self._clone.away, max(0.0, time.time() - at) if at else None)
 
+    def probed(self) -> str:
+        """What keeps the engine from electing, in one line; empty if nothing does."""
+        from buildguard.store.probing import probe
+
+        try:
+            with self._clone.turn():
+                return probe(self.register)
+        except Unreachable as error:
+            return f"{self.where}: {error}"
+
     def close(self) -> None:
         """Let go of the near store's file, and of the engine."""
         self._near.close()
