@@ -14,6 +14,7 @@ SECTIONS = {
     "coordinating": "Coordinating",
     "observing": "Looking",
     "preparing": "Setting up",
+    "for_agents": "Setting up",
     "explaining": "Setting up",
 }
 """The heading for the commands of each module."""
@@ -31,6 +32,8 @@ EXAMPLES = {
     "install": 'install --check "pytest -q"',
     "uninstall": "uninstall",
     "doctor": "doctor",
+    "agents": "agents install --hooks",
+    "agent-hook": "agent-hook claude stop",
     "config": "config",
     "completion": "completion bash",
     "demo": "demo",

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from buildguard.commands import looking
 from buildguard.errors import report_bug
 from buildguard.session import FAULTS, Session, open_session
 from buildguard.settings import off
+from buildguard.text import quoted
 
 _LONGEST_EVENT = 1 << 20
 """Bytes of an event that are read."""
@@ -35,8 +35,8 @@ def heard(given: Sequence[str]) -> int:
     try:
         row, moment = BY_NAME[given[0]], given[1]
         event = json.loads(sys.stdin.buffer.read(_LONGEST_EVENT))
-        if text := _Event(row, event).answer(moment):
-            print(json.dumps(_shaped(row.dialect, moment, event.get("hook_event_name", ""), text)))
+        if said := _Event(row, event).answer(moment):
+            print(json.dumps(_shaped(row.dialect, moment, event.get("hook_event_name", ""), said)))
     except (*FAULTS, ValueError, LookupError, OSError, RecursionError, ImportError):
         pass  # no event, nothing to coordinate with, or no parser for this machine
     except Exception as error:  # noqa: BLE001  a bug of ours must not stop an agent
@@ -44,25 +44,25 @@ def heard(given: Sequence[str]) -> int:
     return 0
 
 
-def _shaped(dialect: Dialect, moment: str, event: str, text: str) -> dict[str, Any]:
+def _shaped(dialect: Dialect, moment: str, event: str, said: str) -> dict[str, Any]:
     """An answer as the agent reads it."""
-    denied = {"permissionDecision": "deny", "permissionDecisionReason": text}
+    denied = {"permissionDecision": "deny", "permissionDecisionReason": said}
     match dialect, moment:
         case _, "end":
-            return {"systemMessage": text}
+            return {"systemMessage": said}
         case Dialect.CURSOR, "tool":
-            return {"permission": "deny", "user_message": text, "agent_message": text}
+            return {"permission": "deny", "user_message": said, "agent_message": said}
         case Dialect.CURSOR, _:
-            return {"followup_message" if moment == "stop" else "additional_context": text}
+            return {"followup_message" if moment == "stop" else "additional_context": said}
         case Dialect.COPILOT, "start":
-            return {"additionalContext": text}
+            return {"additionalContext": said}
         case Dialect.COPILOT, "tool":
             return denied
         case Dialect.CLAUDE, "tool":
             return {"hookSpecificOutput": {"hookEventName": event, **denied}}
         case _, "tool" | "stop":
-            return {"decision": "deny" if moment == "tool" else "block", "reason": text}
-    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
+            return {"decision": "deny" if moment == "tool" else "block", "reason": said}
+    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": said}}
 
 
 class _Event:
@@ -111,8 +111,10 @@ class _Event:
         sub-agent's is longer by its own id."""
         agent = None
         if self._row.name != _NAMED_BY_US:
-            variables = [one.session for one in CODING_AGENTS if one.name == self._row.program and one.session]
-            published = {**dict.fromkeys(variables, self._run), **session.environment}
+            # Not all that its commands find in their environment is in that of its hooks.
+            rows = [one for one in CODING_AGENTS if one.name == self._row.program and one.session]
+            published = {one.markers[0].partition("=")[0]: "1" for one in rows}
+            published |= {**{one.session: self._run for one in rows}, **session.environment}
             agent = identify_cheaply(None, published, session.checkout.removeprefix("checkout:"))
         if agent is None and not self._run:
             return session.required().me.id
@@ -133,14 +135,9 @@ class _Event:
 
         judge = Judge(session.required_repository(), self._cwd, ("--agent", name), neighbour)
         no = judge.refusal(line)
-        return f"buildguard: refused: {no.why}.\nnext: {no.line}" if no else ""
-
-    def _held(self, session: Session, name: str) -> list[tuple[str, int]]:
-        """The claims that this agent holds here: under which name, and their numbers."""
-        guard = session.required()
-        me = guard.me_if_known
-        claims = [(one.claim.agent, one.number) for one in guard.read().states.values() if one.claim is not None]
-        return [one for one in claims if self._mine(one[0], name) or (me is not None and one[0] == me.id)]
+        # Codex writes the refused command behind our last word, where it would be run, too.
+        end = " #" if self._row.name == "codex" else ""
+        return f"buildguard: refused: {no.why}.\nnext: {no.line}{end}" if no else ""
 
     def _hold(self, session: Session, name: str) -> str:
         """Hold the holder of a claim at the end of its turn, once for each claim: some agents do not say that they
@@ -148,9 +145,12 @@ class _Event:
         if self._event.get("stop_hook_active") or self._event.get("loop_count"):
             return ""
         marker = session.required_repository().git_dir / "buildguard" / "held"
-        for agent, number in self._held(session, name):
-            if agent.startswith(f"{name}/") or (marker.exists() and marker.read_text() == str(number)):
-                continue  # a sub-agent may work on
+        me = session.required().me_if_known
+        for agent, number in _claims(session):
+            # A sub-agent may work on, and need not be held.
+            mine = self._mine(agent, name) and not agent.startswith(f"{name}/")
+            if not (mine or (me and agent == me.id)) or (marker.exists() and marker.read_text() == str(number)):
+                continue
             holder = open_session({"agent": agent}, session.environment, session.cwd)
             report = looking.status(holder, False, False)
             if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
@@ -160,10 +160,12 @@ class _Event:
         return ""
 
     def _give_up(self, session: Session, name: str) -> str:
+        """Give up what the session holds. A claim of a process ends with that, and other sessions may share it."""
         lines: list[str] = []
-        for agent, number in self._held(session, name):
-            holder = open_session({"agent": agent}, session.environment, session.cwd)
-            lines += looking.release(holder, number, True, "the session of its holder ended").lines
+        for agent, number in _claims(session):
+            if self._mine(agent, name):
+                holder = open_session({"agent": agent}, session.environment, session.cwd)
+                lines += looking.release(holder, number, True, "the session of its holder ended").lines
         return "\n".join(lines)
 
 
@@ -172,27 +174,35 @@ def _tail(identifier: str) -> str:
     return re.sub(r"[^0-9A-Za-z]", "", identifier)[-8:]
 
 
+def _claims(session: Session) -> list[tuple[str, int]]:
+    """Who holds the claims of this build, and their numbers."""
+    states = session.required().read().states.values()
+    return [(state.claim.agent, state.number) for state in states if state.claim is not None]
+
+
 def _told(session: Session, name: str) -> str:
     """What an agent is told when it starts."""
     if session.settings.check is None:
         return ""
-    named = open_session({"agent": name}, session.environment, session.cwd)
-    return "\n".join(
-        (
-            f"buildguard guards the build here: {session.settings.check.text}; your name is {name}",
-            f"write --agent {name} into each buildguard command; "
-            f'commit with: buildguard commit --agent {name} --timeout 9m -m "..." -- path/one',
-            *looking.status(named, False, False).lines,
-        )
+    named, option = open_session({"agent": name}, session.environment, session.cwd), f"--agent {quoted(name)}"
+    lines = (
+        f"buildguard guards the build here: {session.settings.check.text}; your name is {name}",
+        f"write {option} into each buildguard command; "
+        f'commit with: buildguard commit {option} --timeout 9m -m "..." -- path/one',
     )
+    return "\n".join((*lines, *looking.status(named, False, False).lines))
 
 
 def _at_work(session: Session) -> list[str]:
     """Who holds a claim that binds here, and who called in this checkout lately, the holder first."""
     guard = session.required()
-    snapshot, since = guard.read(), time.time() - _LATELY
+    snapshot = guard.read()
     here = [view.state.claim for view in snapshot.views() if not view.stale and view.state.had_in(session.checkout)]
     called = [(one.agent, one.checkout, one.at) for one in snapshot.proofs]
     called += [(one.agent, one.checkout, one.at) for one in guard.history()]
-    lately = [agent for agent, checkout, at in called if agent and checkout == session.checkout and at >= since]
+    lately = [
+        agent
+        for agent, checkout, at in called
+        if agent and checkout == session.checkout and at >= snapshot.now - _LATELY
+    ]
     return list(dict.fromkeys((*(claim.agent for claim in here if claim), *lately)))

@@ -22,7 +22,7 @@ from buildguard.runs.sharing import Request, Shared
 from buildguard.session import BEGAN, Session
 from buildguard.text import span
 from buildguard.ui.reports import Report, inconclusive, interrupted, still_running
-from buildguard.ui.voice import SIGN_OF_LIFE
+from buildguard.ui.voice import SIGN_OF_LIFE, Checking
 
 _VERDICTS = (Verdict.PASSED, Verdict.FAILED)
 
@@ -103,7 +103,11 @@ def _shared(
     """A run that others may look on, or have had; None where that cannot be."""
     order = _order(session, command, {}, session.settings.check_timeout)
     alive = partial(_sign_of_life, session, command.text)
-    audience = Audience((order.stdout, order.stderr), lives, alive, _ticks(session), until)
+    seen_by = Checking(session.voice, command.text)
+    sinks = order.stdout, order.stderr
+    audience = Audience(sinks, lives, alive, _ticks(session), until, speaks=seen_by.speaks)
+    # Where it must speak anyway, each tick does.
+    audience = audience if must_speak(session.environment) else audience._replace(silent=seen_by.silent)
     request = Request(session, top, order, at_the_top(session, command), snapshot, audience, reuse, patient)
     return session.coordinate(lambda _: request.share(seen))
 

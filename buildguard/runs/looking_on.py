@@ -30,13 +30,17 @@ _ENDING: Final = 6.0
 
 class Audience(NamedTuple):
     """Who called: where the output goes to, whether anybody still waits, signs of life every so many seconds, and
-    until when (monotonic seconds) we can look on; the run then goes on without us."""
+    until when (monotonic seconds) we can look on; the run then goes on without us. `silent` hears for how many
+    seconds it runs, and for how many it has printed nothing, and whether its last line is open; `speaks` that it
+    prints again."""
 
     sinks: tuple[int, int]
     lives: Callable[[], bool]
     tick: Callable[[], None]
     tick_every: float
     until: float | None = None
+    silent: Callable[[float, float, bool], None] = lambda *_: None
+    speaks: Callable[[], None] = lambda: None
 
 
 class Onlooker:
@@ -82,6 +86,7 @@ class Onlooker:
         try:
             return self._look_on(audience, caught)
         finally:
+            audience.speaks()
             for number, how in before.items():
                 signal.signal(number, how or signal.SIG_DFL)
             self.close()
@@ -91,9 +96,9 @@ class Onlooker:
                     os.waitpid(self.runner, os.WNOHANG)
 
     def _look_on(self, audience: Audience, caught: list[int]) -> Ending | None:
-        began = ticked = looked = time.monotonic()
+        began = ticked = looked = heard = time.monotonic()
         why = ""
-        copy = Copy(self._logs, audience.sinks, lambda: bool(caught))
+        copy = Copy(self._logs, audience.sinks, lambda: bool(caught), audience.speaks)
         while not why:
             ending = found(self.folder)
             over = ending is not None or not self.runs
@@ -105,8 +110,13 @@ class Onlooker:
                     self._end_check()
                 return ending
             now = time.monotonic()
+            if copy.behind:
+                heard = now
+            else:
+                audience.silent(now - began, now - heard, copy.line_open)
             if now - ticked >= audience.tick_every:
                 ticked = now
+                audience.speaks()
                 audience.tick()
             if caught:
                 why = signal.Signals(caught[0]).name

@@ -100,12 +100,15 @@ def last_line(log: int) -> str:
 
 
 class Copy:
-    """Passes on what the logs say."""
+    """Passes on what the logs say; before it does, it calls `speaks`."""
 
-    def __init__(self, logs: list[int], sinks: tuple[int, int], over: Callable[[], bool]) -> None:
+    def __init__(
+        self, logs: list[int], sinks: tuple[int, int], over: Callable[[], bool], speaks: Callable[[], None]
+    ) -> None:
         self._sources = [(Reader(log), number) for number, log in enumerate(logs)]
         self._sinks = list(sinks)
         self._over = over
+        self._speaks = speaks
         self._last = b"\n"
         self.behind = False
 
@@ -114,15 +117,21 @@ class Copy:
         self.behind = False
         for reader, number in self._sources:
             if piece := reader.read():
+                self._speaks()
                 self.behind, self._last = True, piece[-1:]
                 sink = self._sinks[number]
                 if sink >= 0 and not passed_on(piece, sink, self._over):
                     self._sinks[number] = -1
         return self.behind
 
+    @property
+    def line_open(self) -> bool:
+        """Whether the last line has not ended yet."""
+        return self._last != b"\n"
+
     def end(self) -> None:
         """End the last line: else our own next one may begin in its middle."""
-        if self._last != b"\n" and self._sinks[1] >= 0:
+        if self.line_open and self._sinks[1] >= 0:
             passed_on(b"\n", self._sinks[1], lambda: True)
 
 

@@ -172,7 +172,9 @@ def _program(session: Session, repository: Repository) -> Iterator[Finding]:
             found = Path(repository.top or "", words[0]) if "/" in words[0] else None
             there = found.exists() if found else shutil.which(words[0], path=session.environment.get("PATH"))
             if not there:
-                yield Finding("program", f"{words[0]}, which the check runs, is not there (PATH)", None)
+                yield Finding(
+                    "program", f"{words[0]}, which the check runs, is not there (PATH)", "buildguard config"
+                )
 
 
 def _coordination(guard: Guard, repository: Repository, engine: str) -> Iterator[Finding]:

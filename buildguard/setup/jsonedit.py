@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 HOOKS: Final = "hooks"
 _CALL_OF_OURS: Final = "buildguard agent-hook"
 _TOKEN: Final = re.compile(
-    r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*\n|/\*.*?\*/)*[}\]])', re.DOTALL
+    r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?>\s|//[^\n]*\n|/\*.*?\*/)*+[}\]])', re.DOTALL
 )
 """A string, a comment, or a comma before the end."""
 _read: Final = json.JSONDecoder().raw_decode

@@ -7,12 +7,13 @@ characters, no line of its own, and Rich never as markup.
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from buildguard.agents.identity import coding_agent, in_ci
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.model import Event, Status
-from buildguard.text import clock, span
+from buildguard.text import clock, cut, shortened, span
 from buildguard.ui.keys import event_facts, facts, flaky_facts
 from buildguard.ui.phrases import flaky, happened, history_line, place
 from buildguard.ui.reports import Report
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 PREFIX = "buildguard:"
 SIGN_OF_LIFE = 30.0
 """Seconds between two lines of a wait where no person looks."""
+_SPINNER = "|/-\\"
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
@@ -37,6 +39,11 @@ def clean(line: str) -> str:
         char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _HIDDEN else char
         for char in line
     )
+
+
+def fitted(line: str, width: int) -> str:
+    """The line, clean, with words that are longer than `width` cut in their middle: none is broken at the edge."""
+    return " ".join(cut(word, width) for word in clean(line).split(" "))
 
 
 class Voice:
@@ -94,12 +101,11 @@ class Voice:
         from rich.panel import Panel
         from rich.text import Text
 
-        body = Text("\n".join(clean(line) for line in report.lines))
+        console = _console(self.out)
+        body = Text("\n".join(fitted(line, console.width - 4) for line in report.lines))
         status = report.view.state.status if report.view else Status.PASSING
         border = {Status.PASSING: "green", Status.BROKEN: "red", Status.FIXING: "yellow"}[status]
-        _console(self.out).print(
-            Panel(body, title=Text(f"buildguard: {status.value}"), border_style=border, expand=False)
-        )
+        console.print(Panel(body, title=Text(f"buildguard: {status.value}"), border_style=border, expand=False))
         # Below the panel, not in it: nobody can paste a command with a border around it.
         self._next(self.out, report)
 
@@ -124,31 +130,34 @@ class Voice:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None)
+        console = _console(self.out)
+        table, width = Table(box=None), console.width
         for head in ("when", "where", "claim", "what"):
             table.add_column(head, overflow="fold")
         for event in events:
-            number = str(event.number or "")
-            cells = (clock(event.at, now), place(event.scope), number, happened(event, now))
-            table.add_row(*(Text(clean(cell)) for cell in cells))
-        _console(self.out).print(table)
+            where = cut(place(event.scope), width // 3)
+            cells = (clock(event.at, now), where, str(event.number or ""), happened(event, now))
+            table.add_row(*(Text(fitted(cell, width // 3)) for cell in cells))
+        console.print(table)
 
     def _next(self, stream: TextIO, report: Report) -> None:
         if report.next is not None:
             _write(stream, f"next: {clean(report.next)}")
 
     def _line(self, stream: TextIO, line: str) -> None:
-        whole = f"{PREFIX} {clean(line)}"
         if not (self._fancy and _is_terminal(stream)):
-            _write(stream, whole)
+            _write(stream, f"{PREFIX} {clean(line)}")
             return
         from rich.text import Text
 
-        shown = Text(whole)
+        console = _console(stream)
+        shown = Text(f"{PREFIX} {fitted(line, console.width)}")
         shown.stylize("dim", 0, len(PREFIX))
         style = next((style for start, style in _COLOURS.items() if line.startswith(start)), "")
         shown.stylize(style, len(PREFIX) + 1)
-        _console(stream).print(shown, soft_wrap=True)
+        for part in shown.wrap(console, console.width):
+            part.rstrip()
+            console.print(part, soft_wrap=True)
 
     def facts(self, report: Report) -> dict[str, Any]:
         """The documented JSON object of an answer."""
@@ -228,6 +237,45 @@ class Countdown:
             self._status.start()
         else:
             self._status.update(Text(line))
+
+
+class Checking:
+    """A check that runs is seen though it prints nothing: a line with its time for a person, which goes as soon as
+    it prints again; elsewhere a line every 30 seconds."""
+
+    def __init__(self, voice: Voice, check: str) -> None:
+        self._voice = voice
+        self._check = shortened(clean(check))
+        self._shown = False
+        self._said = 0.0
+
+    def silent(self, seconds: float, silence: float, line_open: bool) -> None:
+        """It runs for so many `seconds`, and has printed nothing for that `silence`."""
+        voice = self._voice
+        if silence < 1:
+            self._said = 0.0
+        elif not voice.person:
+            if silence - self._said >= SIGN_OF_LIFE:
+                self._said = silence
+                if line_open:
+                    _write(voice.err, "")
+                voice.say(f"still running: {self._check} ({span(seconds)})")
+        elif not line_open:
+            width = os.get_terminal_size(voice.err.fileno()).columns
+            line = f"{_SPINNER[int(seconds * 4) % 4]} {PREFIX} checking for {seconds:.0f} s: {self._check}"
+            self._draw(line[: width - 1])
+            self._shown = True
+
+    def speaks(self) -> None:
+        """It prints something, or we do: the line goes."""
+        if self._shown:
+            self._shown = False
+            self._draw("")
+
+    def _draw(self, line: str) -> None:
+        with suppress(OSError):
+            self._voice.err.write(f"\r\x1b[2K{line}")
+            self._voice.err.flush()
 
 
 def _console(stream: TextIO) -> "Console":

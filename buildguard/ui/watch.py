@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from buildguard.claims.model import Event, Status, View, stale_in
-from buildguard.text import cut, shortened, span
+from buildguard.text import shortened, span
 from buildguard.ui.phrases import history_line, holder
-from buildguard.ui.voice import clean
+from buildguard.ui.voice import fitted
 
 # Black on a colour can be read on dark and on light backgrounds; yellow letters cannot.
 _STALE, _SOON = "white on red", "black on yellow"
@@ -69,7 +69,7 @@ class Screen:
         told, size = lines(scene), self._console.size
         if (told, size) != self._drawn:
             self._drawn = told, size
-            texts = [Text(_within(line, size.width), style) for line, style in told]
+            texts = [Text(fitted(line, size.width - 2), style) for line, style in told]
             self._live.update(Group(*texts), refresh=True)
 
     @contextmanager
@@ -99,8 +99,3 @@ def gone(seconds: float) -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return bool(poll.poll(seconds * 1000))
-
-
-def _within(line: str, width: int) -> str:
-    """The line with its long words cut in the middle: none is broken at the edge."""
-    return " ".join(cut(word, width - 2) for word in clean(line).split(" "))

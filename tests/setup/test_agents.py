@@ -27,6 +27,7 @@ def texts(event: str) -> dict[str, str]:
         "tabs": '{\n\t"model": "x",\n\t"hooks": {\n\t\t"Other": []\n\t}\n}\n',
         "odd indentation": '{\n   "hooks":\n {\n       "Other": [ ],\n  "More" : {}\n } , "model": "x" }',
         "comments": '// first\n{ // {"hooks": 1}\n  /* "hooks": {}, */\n  "model": "x", // "end"\n  // , ]\n}\n',
+        "commas between comments": '{\n  "a": 1, /* , */\n  "b": {"c": 2} /* , */\n}\n',
         "comments alone": "{\n  // nothing yet\n}\n",
         "last commas": '{\n  "hooks": {\n    "Other": [1, 2,],\n  }, // ,\n}\n',
         "windows": '{\r\n  "model": "x",\r\n  "hooks": {\r\n    "Other": []\r\n  }\r\n}\r\n',

@@ -282,3 +282,18 @@ def test_outside_a_repository_is_found(checkout: Checkout) -> None:
 
 def test_being_switched_off_is_a_note(checkout: Checkout) -> None:
     assert findings(checkout, SKIP="buildguard")["off"]["weight"] == "note"
+
+
+@pytest.mark.parametrize("check", ["no-such-program -q", "./no-such-script"])
+def test_a_check_whose_program_is_not_there_is_found(checkout: Checkout, check: str) -> None:
+    checkout.write(".buildguard.toml", f'check = "{check}"\n')
+    assert (
+        f"{check.split(maxsplit=1)[0]}, which the check runs, is not there" in findings(checkout)["program"]["what"]
+    )
+
+
+@pytest.mark.parametrize("check", ["cd . && true", "! false", "A=b true", "(true)", "sh -c true", "./there"])
+def test_of_a_check_whose_program_is_there_or_not_known_nothing_is_said(checkout: Checkout, check: str) -> None:
+    checkout.write("there", "")
+    checkout.write(".buildguard.toml", f'check = "{check}"\n')
+    assert "program" not in findings(checkout)

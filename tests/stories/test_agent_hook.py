@@ -12,6 +12,7 @@ from testing.pasting import pasted
 from testing.support import BUILDGUARD, Checkout, Done, Worker, new_repository
 
 from buildguard.agents.hookfiles import BY_NAME
+from buildguard.agents.known import CODING_AGENTS
 
 STARTS = [(name, moment) for name, moment in MOMENTS if moment in ("start", "sub")]
 STOPS = [name for name, moment in MOMENTS if moment == "stop"]
@@ -52,6 +53,13 @@ def test_each_agent_is_refused_a_commit_past_the_check_and_told_what_to_run(chec
     assert checkout.ok("log", "-1", "--format=%s") == "a b"
 
 
+def test_what_codex_writes_behind_a_refusal_is_not_run(checkout: Checkout) -> None:
+    reason = asked(checkout, "codex", "git commit -n -m x -- app.txt")
+    checkout.write("app.txt", "fine, too\n")
+    assert pasted(checkout, Done(1, "", f"{reason}. Command: git commit -n -m x -- app.txt")).status == 0
+    assert checkout.ok("log", "-1", "--format=%s %D") == "x HEAD -> main"
+
+
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("command", ["git status", "git commit -m 'no --no-verify'", "ls", "rm build/x"])
 def test_no_agent_is_refused_what_harms_nobody(checkout: Checkout, name: str, command: str) -> None:
@@ -74,10 +82,22 @@ def test_a_sub_agent_is_another_agent(checkout: Checkout, name: str) -> None:
     assert its_name(checkout, name, "sub").startswith(f"{its_name(checkout, name)}/")
 
 
-def test_an_agent_with_a_session_is_told_the_name_that_its_commands_have_by_themselves(checkout: Checkout) -> None:
-    session = str(event("claude", "start", checkout.path)["session_id"])
-    done = checkout.buildguard("status", "--json", CLAUDECODE="1", CLAUDE_CODE_SESSION_ID=session)
-    assert its_name(checkout, "claude") == json.loads(done.out)["agent"]
+@pytest.mark.parametrize("name", [name for name, moment in STARTS if moment == "start"])
+def test_an_agent_with_a_session_is_told_the_name_that_its_commands_have_by_themselves(
+    checkout: Checkout, name: str
+) -> None:
+    (row,) = [row for row in CODING_AGENTS if row.name == BY_NAME[name].program]
+    if row.session:
+        sent = event(name, "start", checkout.path)
+        session = next(sent[key] for key in ("session_id", "sessionId") if key in sent)
+        done = checkout.buildguard("status", "--json", **{row.markers[0]: "1", row.session: session})
+        assert its_name(checkout, name) == json.loads(done.out)["agent"]
+    else:
+        assert its_name(checkout, name).startswith(f"{name}-")
+
+
+def test_every_agent_of_the_hook_files_is_in_the_table_of_agents() -> None:
+    assert {row.program for row in BY_NAME.values()} <= {row.name for row in CODING_AGENTS}
 
 
 def test_the_name_of_an_opencode_session_is_the_one_that_its_plugin_sets(checkout: Checkout) -> None:

@@ -239,7 +239,7 @@ def test_where_git_can_only_be_read_one_still_sees_who_fixes(read_only: Checkout
 def test_without_arguments_it_shows_its_help(checkout: Checkout) -> None:
     done = checkout.buildguard()
     assert done.status == 0
-    assert "Commands:" in done.out
+    assert "Committing:" in done.out
 
 
 def test_a_relative_database_in_the_environment_is_one_file_for_the_whole_work_tree(checkout: Checkout) -> None:

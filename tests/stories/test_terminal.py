@@ -29,7 +29,7 @@ def plain(text: str) -> str:
 class Terminal:
     """A terminal of a size, with a person before it."""
 
-    def __init__(self, checkout: Checkout, rows: int = 24, columns: int = 120) -> None:
+    def __init__(self, checkout: Checkout, rows: int = 24, columns: int = 200) -> None:
         self.checkout = checkout
         self.size = struct.pack("HHHH", rows, columns, 0, 0)
 
@@ -291,15 +291,15 @@ def test_a_hostile_session_is_inert_at_a_terminal(terminal: Terminal) -> None:
         assert re.search(r" [0-9a-f]{32} \(from CLAUDE_CODE_SESSION_ID\)", seen), "its digest stands for it"
 
 
-def test_a_long_reason_is_folded_and_not_cut_in_a_narrow_terminal(checkout: Checkout) -> None:
-    reason = "".join(chr(ord("a") + number % 26) for number in range(150))
+def test_a_long_reason_is_folded_between_words_and_not_cut_in_a_narrow_terminal(checkout: Checkout) -> None:
+    reason = " ".join(f"word{number}" for number in range(25))
     checkout.buildguard("claim", agent="ann")
     checkout.buildguard("release", "--gave-up", "--reason", reason, agent="ann")
     for verb, column in (("status", "│"), ("log", "what")):
-        _, seen = Terminal(checkout, 24, 40).shows(BUILDGUARD, verb)
+        _, seen = Terminal(checkout, 24, 60).shows(BUILDGUARD, verb)
         lines = ESCAPE.sub("", seen).splitlines()
         begins = next(line.index(column) for line in lines if column in line)
-        assert reason in re.sub(r"[\s│]+", "", "".join(line[begins:] for line in lines))
+        assert reason in re.sub(r"[\s│]+", " ", " ".join(line[begins:] for line in lines))
 
 
 def test_the_check_itself_sees_no_terminal_to_ask_at(terminal: Terminal) -> None:

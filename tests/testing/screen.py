@@ -14,6 +14,10 @@ from testing.support import Checkout, eventually
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+def without_escapes(text: str) -> str:
+    return _ESCAPE.sub("", text).replace("\r\n", "\n")
+
+
 class Screen:
     """A command at a terminal. All that it writes is heard while it runs."""
 
@@ -54,12 +58,16 @@ class Screen:
         """The lines that a live screen shows now, without those at its end that are empty."""
         # A frame that is being written is not there yet.
         frames = self.raw.split("\x1b[H")
-        lines = _ESCAPE.sub("", frames[-1]).replace("\r", "").rstrip().split("\n")
+        lines = without_escapes(frames[-1]).replace("\r", "").rstrip().split("\n")
         return [line.rstrip() for line in lines]
 
     def shows(self, words: str) -> None:
         """Return once the live screen shows that."""
         eventually(lambda: any(words in line for line in self.frame), f"{words!r} on the screen")
+
+    def says(self, pattern: str) -> None:
+        """Return once it has written what fits that pattern."""
+        eventually(lambda: re.search(pattern, self.raw) is not None, pattern)
 
     def types(self, keys: str) -> None:
         os.write(self._leader, keys.encode())
