@@ -40,7 +40,7 @@ _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 class Surroundings(NamedTuple):
     """What the guard is told of the world. `given` is the caller's id from an option, `name` that of the checkout;
-    the database is `shared` by several clones.
+    the store is `shared` by several clones.
 
     A passing hook asks for none of it, so it does not load what looks at processes.
     """
@@ -185,7 +185,7 @@ def open_session(
     guard = None
     if repository is not None:
         try:
-            guard = _guard(repository, chosen, agent, str(scope) if scope else None)
+            guard = _guard(repository, chosen, agent, str(scope) if scope else None, voice)
             if chosen.on_change is not None:
                 guard.told = partial(_on_change, repository, chosen, voice)
         except FAULTS as error:
@@ -259,11 +259,13 @@ def _given_id(options: Mapping[str, object], environment: Mapping[str, str]) -> 
         raise SettingsError(str(error)) from error
 
 
-def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None) -> Guard:
+def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: str | None, voice: Voice) -> Guard:
     name = checkouts.name_of(repository)
     checkout = f"checkout:{name}"
-    kept = open_store(chosen.db, repository.common_dir, _origin(repository) if chosen.db else "")
-    world = Surroundings(repository, agent, name, chosen.db is not None)
+    ours = _origin(repository) if chosen.db else ""
+    told = (repository.environment, voice.say_once)
+    kept = open_store(chosen.db, repository.common_dir, ours, chosen.engine, *told)
+    world = Surroundings(repository, agent, name, chosen.db is not None or bool(chosen.engine))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 

@@ -21,6 +21,7 @@ _LARGEST = 1 << 20
 _MOST_PARTS = 100
 """Dots in a key."""
 _DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
+_ENGINES = r"git:[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -30,6 +31,7 @@ class Settings(NamedTuple):
     check: Command | None = None
     build: str = "default"
     db: Path | None = None
+    engine: str = ""
     wait: float = 300.0
     stale_after: float = 900.0
     max_claim: float = 3600.0
@@ -53,6 +55,8 @@ def load(options: Mapping[str, object], environment: Mapping[str, str], root: Pa
         found |= {
             name: root / found[name] for name in ("junit", "db") if name in found and options.get(name) is None
         }
+    if found.get("engine") and found.get("db"):
+        raise SettingsError("db and engine exclude each other: what an engine keeps is for all clones already")
     return Settings(**found)
 
 
@@ -77,7 +81,8 @@ def _in_words(value: object) -> str:
         return " ".join(map(str, sorted(value))) or "none"
     if isinstance(value, float):
         return f"{value:g} s"
-    return value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
+    words = value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
+    return re.sub(r"://[^/]*@", "://…@", words)
 
 
 def _chosen(
@@ -164,6 +169,16 @@ def _path(value: object, where: str) -> Path:
     return Path(value)
 
 
+def _engine(value: object, where: str) -> str:
+    if isinstance(value, str) and re.match(r"[a-z]+://[^/]*:.*@", value) and where != "BUILDGUARD_ENGINE":
+        raise SettingsError(f"{where}: has a password in it, for all to read; set BUILDGUARD_ENGINE instead")
+    if not isinstance(value, str) or not re.fullmatch(_ENGINES, value):
+        # What is no engine may be an address with a password all the same.
+        shown = "that" if "@" in str(value) else repr(value)
+        raise SettingsError(f"{where}: {shown} is no engine; write git:origin, or the name of another remote")
+    return value
+
+
 def _codes(value: object, where: str) -> frozenset[int]:
     whole = isinstance(value, list) and all(isinstance(code, int) and not isinstance(code, bool) for code in value)
     if not whole or not isinstance(value, list) or not all(1 <= code <= 255 for code in value):
@@ -195,6 +210,7 @@ _PARSERS: dict[str, Callable[[object, str], object]] = {
     "check": _command,
     "build": _name,
     "db": _path,
+    "engine": _engine,
     "wait": duration,
     "stale-after": _span,
     "max-claim": _span,

@@ -132,10 +132,10 @@ class Guard:
         """Who is calling, as the rules know it."""
         return Caller(self.me.id, self.checkout, self.me.process, *self.terms)
 
-    def read(self) -> Snapshot:
-        """All scopes as they are now. A time that lies in the future is put right, and a breakage ends that is over
-        by time, where that can be written."""
-        snapshot = self._known(self.store.read(self.build))
+    def read(self, fresh: bool = False) -> Snapshot:
+        """All scopes as they are now (`fresh`), or as this machine last saw them. A time that lies in the future is
+        put right, and a breakage ends that is over by time, where that can be written."""
+        snapshot = self._known(self.store.read(self.build, fresh))
         if any(view.over or self._ahead(view.state, snapshot.now) for view in snapshot.views()):
             # Who may only read goes on with what was read.
             with suppress(Unavailable):
@@ -155,7 +155,8 @@ class Guard:
             placement = scope.place(snapshot, caller, run, self.asked)
             step = rules.failed(snapshot.view(placement.scope), caller, run, claiming)
             step = scope.opened_again(step, history, run)
-            return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why)
+            private = run is not None and run.good
+            return step._replace(proofs=_counted(run, snapshot), why=step.why or placement.why, private=private)
 
         try:
             answer = self._put(transition)
@@ -238,7 +239,7 @@ class Guard:
 
         def transition(now: Snapshot) -> Step:
             renewed = (rules.alive(view, agent) for view in now.views())
-            return Step(Outcome.RENEWED, self.checkout, tuple(state for state in renewed if state is not None))
+            return Step(Outcome.NOTED, self.checkout, tuple(state for state in renewed if state is not None))
 
         self.store.update(self.build, transition)
 

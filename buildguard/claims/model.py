@@ -139,7 +139,8 @@ class Breakage(NamedTuple):
 class State(NamedTuple):
     """One scope of one build. `number` is the fencing token of its last claim: it only grows, over all scopes of
     the build. `changed` is the id of the last event before a breakage was opened or closed here: a run that had
-    begun by then says nothing of what came after. `revision` counts the writes."""
+    begun by then says nothing of what came after. `revision` counts the writes. `near`: only this clone knows of
+    it, though an engine is set."""
 
     scope: str
     number: int = 0
@@ -147,6 +148,7 @@ class State(NamedTuple):
     last_check: float | None = None
     changed: int = -1
     breakage: Breakage | None = None
+    near: bool = False
 
     @property
     def status(self) -> Status:
@@ -381,7 +383,8 @@ class Run(NamedTuple):
 
 class Step(NamedTuple):
     """What a transition decided: the answer, the scope that it is about and why it is that one, and what has to be
-    written."""
+    written. `private`: it is known to be nobody's but this checkout's. `mirrors`: another store gave the events
+    their times."""
 
     outcome: Outcome
     scope: str
@@ -389,6 +392,8 @@ class Step(NamedTuple):
     events: tuple[Event, ...] = ()
     proofs: tuple[Proof, ...] = ()
     why: str = ""
+    private: bool = False
+    mirrors: bool = False
 
     @property
     def writes(self) -> bool:

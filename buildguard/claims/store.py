@@ -1,12 +1,21 @@
 """What the guard asks of a store, whichever engine keeps it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from buildguard.claims.model import Event, Snapshot, Step, Waiter
 
 Transition = Callable[[Snapshot], Step]
 """A pure decision about one build. It may be called several times, also for a step that is then not written."""
+
+
+class Reach(NamedTuple):
+    """How it stands with an engine for many machines: why it cannot be asked (empty: it can), and the age (seconds)
+    of what we know of it, if we know anything."""
+
+    where: str
+    away: str
+    age: float | None
 
 
 class Store(Protocol):

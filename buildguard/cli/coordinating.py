@@ -59,7 +59,7 @@ def reset_command(yes: bool, evict: bool, **options: Any) -> None:
         again = session.answers.next("reset", "--yes", *(["--claim"] if evict else []))
         raise SettingsError("reset asks first, and nobody can answer here", again)
     if not yes:
-        snapshot = guard.read()
+        snapshot = guard.read(fresh=True)
         stake = at_stake(guard.status(snapshot).view, snapshot.now, session.checkout, session.settings.build)
         if not click.confirm(
             f"{PREFIX} {clean(stake)}; {'end the claim' if evict else 'reset it to passing'}?", err=True

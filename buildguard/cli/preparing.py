@@ -10,13 +10,14 @@ from buildguard.cli.parsing import cli, end, opened, whole
 
 @cli.command("install")
 @click.option("--check", metavar="COMMAND", help="Write this check into the settings file.")
+@click.option("--engine", metavar="ENGINE", help="What all clones share, as git:origin; written there, too.")
 @click.option("--json", is_flag=True, help="Answer with one JSON object on stdout.")
 def install_command(**options: Any) -> None:
     """Put the hook where git runs it; a hook that is there is kept and runs first."""
     from buildguard.setup.install import put_in
 
     session = opened(options)
-    report = put_in(session, options["check"])
+    report = put_in(session, options["check"], engine=options["engine"])
     if not session.voice.json:
         # For pasting: without our name before each line.
         click.echo(report.extra.get("block", ""), nl=False)

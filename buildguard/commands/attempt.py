@@ -175,6 +175,10 @@ def settled(
         answer = landed
     brief = asked_for(session.environment)
     report = session.answers.passed(answer, command.text, tried.reused or span(result.seconds), brief)
+    if claimed:
+        from buildguard.commands.landing import lost
+
+        report = report._replace(lines=(*report.lines, *lost(session, answer)))
     if answer is not None and answer.event is not None:
         from buildguard.commands.elsewhere import to_be_pushed
 

@@ -153,6 +153,7 @@ class _Story:
             lines.append("committed, but no buildguard hook ran: nothing was checked")
         told, unchecked = session.coordinate(lambda guard: self._landed(session, guard)) or (None, "")
         more, following = session.answers.committed(told, unchecked)
+        more += landing.lost(session, told)
         extra = {**(_but_next(found) if found else {}), "outcome": "committed"}
         if told is not None:
             fixed = told.outcome is Outcome.FIXED

@@ -1,7 +1,7 @@
 """What becomes of a failure: a fix is handed on, a fixer is elected, the others wait."""
 
 from buildguard.claims.guard import Answer, Moment
-from buildguard.claims.model import Outcome
+from buildguard.claims.model import Kind, Outcome
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.attempt import Attempt
 from buildguard.commands.elsewhere import Known
@@ -11,7 +11,7 @@ from buildguard.commands.waiting import ancestor_holding, await_turn
 from buildguard.session import Session
 from buildguard.text import span
 from buildguard.ui.answers import WON
-from buildguard.ui.phrases import superseded
+from buildguard.ui.phrases import CLAIMS, superseded
 from buildguard.ui.reports import Report
 
 
@@ -23,6 +23,9 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     if tried.snapshot is None:
         return None
     snapshot = tried.snapshot
+    if not tried.run.good:
+        # Of what is known to fail only here nobody elsewhere has to know.
+        session.coordinate(lambda guard: guard.read(fresh=True))
     landing.look_round(session, tried.known)
     history = session.coordinate(lambda guard: guard.history())
     known = Known(history or (), snapshot.now + tried.result.seconds)
@@ -36,8 +39,12 @@ def elected(session: Session, tried: Attempt, turn: Turn) -> Report | Answer | N
     if not turn.lives():
         return turn.gone()
     answer = session.coordinate(lambda guard: guard.failed(found, turn.claiming, known.events))
-    if answer is not None and answer.outcome is Outcome.BUSY:
-        for line in superseded(known.events, answer.agent):
+    if answer is not None and answer.outcome in (Outcome.BUSY, Outcome.CLAIMED):
+        # A new claim is news enough, unless an engine has lost the old one.
+        ends = [
+            one for one in known.events if answer.outcome is Outcome.BUSY or one.kind in (*CLAIMS, Kind.EVICTED)
+        ]
+        for line in superseded(ends, answer.agent):
             session.voice.say_once(line)
     return answer
 

@@ -16,7 +16,11 @@ from buildguard.ui.reports import Report
 
 SENT_TIMES = 2
 SENT_SECONDS = 600.0
-"""How often and for how long an agent is sent for one fix: what it cannot have by then it may claim."""
+"""How often and for how long an agent is sent for one fix: what it cannot have by then it may claim. For a commit
+that is not in this clone, and may still be pushed, it is sent as often as it asks."""
+AWAITED = "not in this clone yet"
+FETCH_SECONDS = 30
+"""After how long one fetches again."""
 
 
 class Known(NamedTuple):
@@ -38,10 +42,16 @@ def handed_on(session: Session, run: Run, known: Known) -> Report | Run:
         sent = [one for one in known.events if (one.kind, one.about, one.agent) == (Kind.SENT, fix.id, guard.me.id)]
         if any(_brought_in(repository, one, fix, run) for one in sent):
             return run._replace(fixed=fix.id)
-        if len(sent) >= SENT_TIMES or (sent and known.now - sent[0].at >= SENT_SECONDS):
+        here = repository.knows(fix.commits[-1])
+        sent = [one for one in sent if not (here and one.reason)]
+        if (here and len(sent) >= SENT_TIMES) or (sent and known.now - sent[0].at >= SENT_SECONDS):
             continue
         following = bringing(session, repository, fix)
+        if sent and not here:
+            # It was fetched, and did not come: to ask at once would only ask again.
+            following = f"sleep {FETCH_SECONDS} && {following}"
         note = Event(Kind.SENT, fix.scope, fix.number, "", fix.agent, head=run.head, about=fix.id)
+        note = note._replace(reason="" if here else AWAITED)
         guard.note(note)
         return _report(fix, run, known.now, following)
     return run

@@ -16,6 +16,7 @@ from buildguard.git.checkouts import git_dir_of
 from buildguard.git.heads import head_and_branch
 from buildguard.git.repository import Repository
 from buildguard.session import Session
+from buildguard.ui.phrases import superseded
 
 LOOKED_AT = 5
 """How many of the last passes are looked at again: each takes a few calls of git."""
@@ -59,6 +60,13 @@ def look_round(session: Session, known: Snapshot | None) -> None:
     is fixing."""
     if known is not None:
         session.coordinate(lambda _: Watch(session).look(known))
+
+
+def lost(session: Session, answer: Answer | None) -> list[str]:
+    """What the holder of a claim has to know that ended while it was at work."""
+    if answer is None or answer.outcome is not Outcome.PASSED:
+        return []
+    return superseded(session.coordinate(lambda guard: guard.history()) or (), answer.agent)
 
 
 def unchecked_commit(session: Session, snapshot: Snapshot) -> str:

@@ -12,8 +12,9 @@ from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
 from buildguard.errors import Exit, SettingsError
 from buildguard.session import FAULTS, Session
+from buildguard.store import reach_of
 from buildguard.ui import phrases
-from buildguard.ui.keys import Head, flaky_facts
+from buildguard.ui.keys import Head, engine_facts, flaky_facts
 from buildguard.ui.reports import Report
 
 
@@ -36,8 +37,10 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
         more, following = session.answers.committed(told if mine else None, unchecked)
         notes += more
     notes += phrases.flaky(found := flakes(snapshot.proofs))
+    reach = reach_of(guard.store, guard.build)
+    notes += [phrases.engine(reach)] if reach else []
     report = session.answers.status(answer, head_of(session, snapshot), notes, following, everything, gate)
-    return report._replace(extra={**report.extra, "flaky": flaky_facts(found)})
+    return report._replace(extra={**report.extra, "flaky": flaky_facts(found), **engine_facts(reach)})
 
 
 def claim(session: Session, again: str | None) -> Report:
@@ -105,7 +108,7 @@ def drawn(session: Session, limit: int, file: Path) -> Report:
 
 def _settled(session: Session, guard: Guard) -> Snapshot:
     """What is read, after a commit that has landed meanwhile was told to all."""
-    snapshot = guard.read()
+    snapshot = guard.read(fresh=True)
     return guard.read() if landing.Watch(session).look(snapshot) else snapshot
 
 

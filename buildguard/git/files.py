@@ -241,7 +241,7 @@ def _tree(repository: Repository, files: Files, before: Mark) -> str:
     # Git writes trees into a folder of ours, and finds all others where they are.
     ours = private.folder(repository.common_dir, "objects")
     real = repository.environment.get("GIT_OBJECT_DIRECTORY") or repository.common_dir / "objects"
-    objects = {"GIT_OBJECT_DIRECTORY": utf8(str(ours)), **_alternates(repository, str(real))}
+    objects = {"GIT_OBJECT_DIRECTORY": utf8(str(ours)), **private.alternates(repository.environment, str(real))}
     with (source or Index(place, b"")).copy(repository) as copy:
         if files.loose:
             # It stores nothing. Where a folder became a link git refuses to look beyond it: then nothing is known.
@@ -252,11 +252,4 @@ def _tree(repository: Repository, files: Files, before: Mark) -> str:
 
 def _ours(repository: Repository) -> dict[str, str]:
     """What makes git find the trees in our folder, too."""
-    return _alternates(repository, str(repository.common_dir / "buildguard" / "objects"))
-
-
-def _alternates(repository: Repository, folder: str) -> dict[str, str]:
-    others = repository.environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
-    if ":" in folder or folder.startswith('"'):
-        folder = '"' + folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{folder}:{others}" if others else folder)}
+    return private.alternates(repository.environment, str(repository.common_dir / "buildguard" / "objects"))

@@ -3,7 +3,10 @@
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+
+from buildguard.git.process import utf8
 
 MOST_KEPT = 4096
 """More than this is no note of ours."""
@@ -51,3 +54,11 @@ def read(path: Path, most: int = MOST_KEPT) -> tuple[str, int]:
     if "\0" in text:
         raise OSError(errno.EINVAL, "no text", str(path))
     return text, found.st_ino
+
+
+def alternates(environment: Mapping[str, str], folder: str) -> dict[str, str]:
+    """What makes git find the objects in that folder, too."""
+    others = environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES")
+    if ":" in folder or folder.startswith('"'):
+        folder = '"' + folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{folder}:{others}" if others else folder)}

@@ -45,8 +45,10 @@ def call(
     cwd: Path,
     stdin: str | None = None,
     within: float | None = ANSWER_SECONDS,
+    alone: bool = False,
 ) -> Done:
-    """One git command, killed if it takes longer than `within` seconds. Raises `GitFault` without git, or then."""
+    """One git command, killed if it takes longer than `within` seconds; `alone`: without a terminal, on which ssh
+    would ask for a password. Raises `GitFault` without git, or then."""
     # No lock, and English; not by LC_ALL=C, which the user's filters would get, too, and then write garbage. And no
     # other meaning of our paths.
     asking = {name: value for name, value in environment.items() if not name.endswith("_PATHSPECS")}
@@ -55,10 +57,13 @@ def call(
     with _scratch() as given, _scratch() as out, _scratch() as err:
         given.write((stdin or "").encode(errors="surrogateescape"))
         given.seek(0)
-        process = _started(["git", *words], asking, cwd, given, out, err)
+        process = _started(["git", *words], asking, cwd, given, out, err, alone)
         try:
             _await_end(process, within)
         except subprocess.TimeoutExpired as error:
+            if alone:
+                # Its helpers, too. Not by KILL: that would leave a lock in a remote that is a path.
+                os.killpg(process.pid, signal.SIGTERM)
             raise GitFault(f"git {_verb(words)} did not answer within {within:g} s") from error
         finally:
             if within is not None:
@@ -110,12 +115,15 @@ def _started(
     stdin: IO[bytes] | None = None,
     stdout: IO[bytes] | int | None = None,
     stderr: IO[bytes] | None = None,
+    alone: bool = False,
 ) -> "subprocess.Popen[bytes]":
     # Where a parent left SIGCHLD ignored, the exit status of a git is lost, and `Popen` takes it for 0.
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        return subprocess.Popen(words, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+        return subprocess.Popen(
+            words, env=environment, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=alone
+        )
     except OSError as error:
         if not cwd.is_dir():
             raise GitFault(f"the folder {cwd} does not exist any more") from error

@@ -26,7 +26,8 @@ from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
-from buildguard.text import command, span
+from buildguard.store import probed
+from buildguard.text import command, quoted, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
 
@@ -97,7 +98,7 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
         yield _no_check(repository.top, place, runner)
     yield from _program(session, repository)
     if session.guard is not None:
-        yield from _coordination(session.guard, repository)
+        yield from _coordination(session.guard, repository, session.settings.engine)
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
     yield from _wait(session)
@@ -176,7 +177,7 @@ def _program(session: Session, repository: Repository) -> Iterator[Finding]:
                 )
 
 
-def _coordination(guard: Guard, repository: Repository) -> Iterator[Finding]:
+def _coordination(guard: Guard, repository: Repository, engine: str) -> Iterator[Finding]:
     def write(snapshot: Snapshot) -> Step:
         # Where nothing is kept yet, only something to be kept shows whether it can be.
         states = () if snapshot.states else (snapshot.state(guard.checkout),)
@@ -190,6 +191,8 @@ def _coordination(guard: Guard, repository: Repository) -> Iterator[Finding]:
             work()
         except (Unavailable, Unidentified) as error:
             yield Finding(name, f"{error}{_sandbox(error, repository)}", unavailable(error).next)
+    if why := probed(guard.store):
+        yield Finding("engine", why, f"git ls-remote {quoted(engine.partition(':')[2])}")
     guard.store.close()
 
 

@@ -5,35 +5,40 @@ import shlex
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from buildguard.errors import Exit, GitFault
+from buildguard.errors import Exit, GitFault, Unavailable
 from buildguard.git.repository import Repository
 from buildguard.session import Session
 from buildguard.setup.hookfile import HookChange, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, set_check
-from buildguard.text import command
+from buildguard.store import probed
+from buildguard.text import command, quoted
 from buildguard.ui.reports import Report
 
 _HELP = "buildguard install --help"
 
 
-def put_in(session: Session, check: str | None, python: str = sys.executable) -> Report:
+def put_in(session: Session, check: str | None, python: str = sys.executable, engine: str | None = None) -> Report:
     """Install the hook, or say what to write into the file of the hook runner that is in use here (in the
-    report's `extra`: `file` and `block`). `check` is what to write into the settings; None leaves them alone.
-    `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed nothing."""
+    report's `extra`: `file` and `block`). `check` and `engine` are what to write into the settings; None leaves
+    them alone. `python` is what the hook falls back to where `buildguard` is not on PATH. A refusal has changed
+    nothing."""
     try:
         repository = _repository(session)
         runner = found(repository.top)
-        with _settings(repository, check) as written:
+        if engine is not None and (why := probed(session.required().store)):
+            raise Refusal(why, f"git ls-remote {quoted(engine.partition(':')[2])}")
+        wanted = {"check": check, "engine": engine}
+        with _settings(repository, {name: value for name, value in wanted.items() if value}) as written:
             changes = [] if runner else _hook(repository, check, python)
-    except (Refusal, GitFault, OSError) as error:
+    except (Refusal, GitFault, OSError, Unavailable) as error:
         return _refused(error)
     changes += written
     lines = tuple(change.line for change in changes)
@@ -78,37 +83,39 @@ def _repository(session: Session) -> Repository:
 
 
 @contextmanager
-def _settings(repository: Repository, check: str | None) -> Iterator[list[HookChange]]:
-    """Write the check into the settings, if there is one, once all else has gone well."""
-    if check is None:
+def _settings(repository: Repository, values: Mapping[str, str]) -> Iterator[list[HookChange]]:
+    """Write these into the settings, if there are any, once all else has gone well."""
+    if not values:
         yield []
         return
     if repository.top is None:
-        raise Refusal("the check cannot be written: this is no work tree", "git worktree list")
-    path, wanted = with_check(repository.top, check)
+        raise Refusal("the settings cannot be written: this is no work tree", "git worktree list")
+    path, wanted = with_settings(repository.top, values)
+    what = " and ".join(f"the {name}" for name in values)
     if wanted is None:
-        yield [HookChange(f"the check stands in {path} already")]
+        yield [HookChange(f"{what} stand{'s' * (len(values) == 1)} in {path} already")]
         return
     with draft(path, wanted, 0o666) as new:
         if path.exists():
             shutil.copymode(path, new)
-        yield [HookChange(f"wrote the check into {path}", new=True)]
+        yield [HookChange(f"wrote {what} into {path}", new=True)]
         new.replace(path)
 
 
-def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
-    """The settings file for the check (`.buildguard.toml`, or `pyproject.toml` where that has our table), and what
-    it has to say; None where it says that already. Raises `Refusal` and OSError."""
+def with_settings(top: Path, values: Mapping[str, str]) -> tuple[Path, bytes | None]:
+    """The settings file for these values (`.buildguard.toml`, or `pyproject.toml` where that has our table), and
+    what it has to say; None where it says that already. Raises `Refusal` and OSError."""
     # Resolved: a link stays one, and the file that it leads to is written.
     path, project = ((top / name).resolve() for name in (".buildguard.toml", "pyproject.toml"))
     document = table = _parsed(path)
     if not path.exists() and "buildguard" in (settings := _parsed(project)).get("tool", {}):
         path, document, table = project, settings, settings["tool"]["buildguard"]
-    if table.get("check") == check:
+    if all(table.get(name) == value for name, value in values.items()):
         return path, None
     before = tomlkit.dumps(document)
     try:
-        table["check"] = check
+        for name, value in values.items():
+            table[name] = value
         wanted = tomlkit.dumps(document)
         if tomllib.loads(wanted) != document.unwrap():
             raise ValueError("it would not say that afterwards")
@@ -116,7 +123,7 @@ def with_check(top: Path, check: str) -> tuple[Path, bytes | None]:
             wanted = wanted.replace("\r\n", "\n").replace("\n", "\r\n")
         return path, wanted.encode()
     except ValueError as error:
-        raise Refusal(f"{path}: the check cannot be written into it ({error})", _edit(path)) from error
+        raise Refusal(f"{path}: it cannot be written there ({error})", _edit(path)) from error
 
 
 def _parsed(path: Path) -> Any:
@@ -156,10 +163,10 @@ def _for_runner(runner: Runner, lines: tuple[str, ...]) -> Report:
     return Report("runner", Exit.FAILED, (*lines, line, then), do, extra=extra)
 
 
-def _refused(error: Refusal | GitFault | OSError) -> Report:
+def _refused(error: Refusal | GitFault | OSError | Unavailable) -> Report:
     if isinstance(error, Refusal):
         return Report("refused", Exit.FAILED, (f"refused: {error}",), error.next_command)
-    mend = error.next_command if isinstance(error, GitFault) else None
+    mend = error.next_command if isinstance(error, GitFault | Unavailable) else None
     if isinstance(error, OSError):
         mend = command(["ls", "-ld", str(error.filename)]) if error.filename else "df -h ."
     return Report("refused", Exit.FAILED, (f"error: {error}",), mend or _HELP)

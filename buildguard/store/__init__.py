@@ -1,12 +1,39 @@
 """Where states, history and proofs are kept."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from buildguard.claims.store import Store
+from buildguard.claims.store import Reach, Store
 from buildguard.store.sqlite import SqliteStore
 
 
-def open_store(db: Path | None, common_dir: Path, repository: str = "") -> Store:
-    """The store of one clone: the file `db`, in which `repository` has its own part, or else the clone's own.
-    Opens nothing yet."""
-    return SqliteStore(db, repository) if db else SqliteStore(common_dir / "buildguard" / "state.db")
+def open_store(
+    db: Path | None,
+    common_dir: Path,
+    repository: str = "",
+    engine: str = "",
+    environment: Mapping[str, str] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Store:
+    """The store of one clone: the file `db`, in which `repository` has its own part, or else the clone's own; with
+    an `engine` (`git:REMOTE`) beneath it what all clones share. Opens nothing yet."""
+    near = SqliteStore(db, repository) if db else SqliteStore(common_dir / "buildguard" / "state.db")
+    if not engine:
+        return near
+    from buildguard.store.gitref import GitRef
+    from buildguard.store.shared import SharedStore
+
+    register = GitRef(engine.partition(":")[2], common_dir, environment or {})
+    return SharedStore(near, register, common_dir, tell)
+
+
+def reach_of(store: Store, build: str) -> Reach | None:
+    """How it stands with the engine of a store; None where there is none."""
+    found: Reach | None = getattr(store, "reach", lambda _: None)(build)
+    return found
+
+
+def probed(store: Store) -> str:
+    """What keeps the engine of a store from electing, in one line; empty if nothing does, or there is none."""
+    found: str = getattr(store, "probed", str)()
+    return found

@@ -193,7 +193,8 @@ class SqliteStore:
             # Checkouts come and go: without this, a build would keep a row of each.
             statement = "DELETE FROM build_state WHERE build = ? AND status = 'passing' AND updated_at <= ?"
             db.execute(statement, (key, before.now - MONTH))
-        events = tuple(_write_event(db, key, event._replace(at=before.now)) for event in step.events)
+        dated = step.events if step.mirrors else (event._replace(at=before.now) for event in step.events)
+        events = tuple(_write_event(db, key, event) for event in dated)
         for proof in step.proofs:
             _write_proof(db, key, proof._replace(at=before.now))
         return step._replace(events=events), self._load(db, key)

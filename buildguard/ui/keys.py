@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from buildguard.claims.flakiness import Flake
 from buildguard.claims.guard import Identity
 from buildguard.claims.model import Event, View, Waiter, stale_in
+from buildguard.claims.store import Reach
 from buildguard.text import iso
 
 
@@ -71,6 +72,14 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
         "failures": list(breakage.failures) if breakage else [],
         "not_committed": list(breakage.landed.loose) if breakage and breakage.landed else [],
     }
+
+
+def engine_facts(reach: Reach | None) -> dict[str, Any]:
+    """The engine that all clones share, if there is one: whether it answers, and how old is what we know of it."""
+    if reach is None:
+        return {"engine": None, "reach": None, "copy_age_s": None}
+    age = None if reach.age is None else round(reach.age, 1)
+    return {"engine": reach.where, "reach": "away" if reach.away else "reached", "copy_age_s": age}
 
 
 def waiter_facts(waiter: Waiter) -> dict[str, Any]:

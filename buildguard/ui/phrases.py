@@ -18,8 +18,10 @@ from buildguard.claims.model import (
     Waiter,
     stale_in,
 )
+from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
+CLAIMS = (Kind.CLAIMED, Kind.TAKEN_OVER)
 SHOWN_IDS = 3
 """How many failure ids a message names, one a line."""
 
@@ -150,7 +152,7 @@ def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:
     if agent is None:
         return []
     for event in reversed(events):
-        if event.agent == agent.id and event.kind in (Kind.CLAIMED, Kind.TAKEN_OVER):
+        if event.agent == agent.id and event.kind in CLAIMS:
             return []
         if event.other != agent.id:
             continue
@@ -179,6 +181,12 @@ def status(view: View, now: float, checkout: str, build: str, checked: bool = Fa
     return tuple(lines)
 
 
+def engine(reach: Reach) -> str:
+    """How it stands with the engine that all clones share."""
+    known = f"seen {span(reach.age)} ago" if reach.age is not None else "never seen"
+    return f"engine {reach.where}: {f'away ({reach.away}), ' if reach.away else ''}{known}"
+
+
 def history_line(event: Event, now: float, checkout: str = "") -> str:
     """One event as a line of `buildguard log`."""
     number = f"claim {event.number}: " if event.number else ""
@@ -203,7 +211,7 @@ def happened(event: Event, now: float) -> str:
         Kind.RELEASED: f"{agent} released it as fixed{ended}, by word{because}",
         Kind.GAVE_UP: f"{agent} gave up{tries}{because}",
         Kind.RESET: f"{agent} reset it{ended}",
-        Kind.EVICTED: f"{agent} ended the claim of {event.other}",
+        Kind.EVICTED: f"{agent} ended the claim of {event.other}{because}",
         Kind.SENT: f"{agent} was told to bring in the fix of {event.other}",
         Kind.WAITED: f"{agent} waited {event.reason} for {event.other}",
     }[event.kind]

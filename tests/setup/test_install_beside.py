@@ -13,7 +13,7 @@ from testing.tools import documented, named, need, node_modules
 
 from buildguard.setup import runners
 from buildguard.setup.hookfile import Refusal
-from buildguard.setup.install import with_check
+from buildguard.setup.install import with_settings
 
 
 @pytest.fixture
@@ -201,9 +201,9 @@ OWN, PROJECT_FILE = ".buildguard.toml", "pyproject.toml"
 def test_only_the_one_value_changes(tmp_path: Path, name: str, before: str, after: str) -> None:
     path = tmp_path / name
     path.write_bytes(before.encode())
-    assert with_check(tmp_path, "new") == (path, after.encode())
+    assert with_settings(tmp_path, {"check": "new"}) == (path, after.encode())
     path.write_bytes(after.encode())
-    assert with_check(tmp_path, "new") == (path, None)
+    assert with_settings(tmp_path, {"check": "new"}) == (path, None)
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,12 @@ def test_only_the_one_value_changes(tmp_path: Path, name: str, before: str, afte
 def test_what_is_no_toml_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Refusal, match=rf"^[^\n]*{name}: is not TOML[^\n]*$"):
-        with_check(tmp_path, "new")
+        with_settings(tmp_path, {"check": "new"})
 
 
 def test_a_project_file_without_the_table_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / PROJECT_FILE).write_text("[project]\nname = 'x'\n[tool.x]\n")
-    assert with_check(tmp_path, "new") == (tmp_path / OWN, b'check = "new"\n')
+    assert with_settings(tmp_path, {"check": "new"}) == (tmp_path / OWN, b'check = "new"\n')
 
 
 @given(st.text(min_size=1))
@@ -233,11 +233,11 @@ def test_any_command_is_written_so_that_it_reads_the_same(
     folder = tmp_path_factory.getbasetemp() / "any"
     folder.mkdir(exist_ok=True)
     (folder / OWN).write_text("wait = 1 # one\n")
-    _, content = with_check(folder, value)
+    _, content = with_settings(folder, {"check": value})
     assert content is not None
     assert tomllib.loads(content.decode()) == {"wait": 1, "check": value}
 
 
 def test_a_command_that_is_not_valid_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be written"):
-        with_check(tmp_path, "caf\udce9")
+        with_settings(tmp_path, {"check": "caf\udce9"})

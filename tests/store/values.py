@@ -117,6 +117,7 @@ STATES = st.builds(
     last_check=st.none() | SECONDS,
     changed=COUNT,
     breakage=st.none() | BREAKAGES,
+    near=st.just(False),
 )
 EVENTS = st.builds(
     Event,

@@ -68,7 +68,8 @@ TIMES = {
 
 def later(checkout: Checkout, seconds: float) -> None:
     """Let all that has happened lie further back."""
-    with closing(sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db")) as db, db:
+    path = checkout.variables.get("BUILDGUARD_DB") or checkout.path / ".git" / "buildguard" / "state.db"
+    with closing(sqlite3.connect(path)) as db, db:
         for table, places in TIMES.items():
             for place in places:
                 moved = f"UPDATE {table} SET value = json_set(value, ?, json_extract(value, ?) - ?)"

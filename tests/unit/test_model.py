@@ -249,7 +249,7 @@ def test_the_words_that_others_read_stay(outcome: str, word: str) -> None:
             Breakage,
             {"began": (), "failures": (), "reason": "", "seen": {}, "landed": None, "claim": None},
         ),
-        (State, {"number": 0, "revision": 0, "last_check": None, "changed": -1, "breakage": None}),
+        (State, {"number": 0, "revision": 0, "last_check": None, "changed": -1, "breakage": None, "near": False}),
         (
             Event,
             {

@@ -408,3 +408,29 @@ def test_a_key_may_have_a_hundred_dots(tmp_path: Path) -> None:
     (tmp_path / ".buildguard.toml").write_text(".".join(["a"] * 101) + " = 1")
     with pytest.raises(SettingsError, match="unknown key 'a'"):
         load({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["git:origin", "git:up/stream_2"])
+def test_an_engine_is_set_for_everybody_or_by_the_environment(tmp_path: Path, engine: str) -> None:
+    assert settings(tmp_path, own=f'engine = "{engine}"\n').engine == engine
+    assert settings(tmp_path, BUILDGUARD_ENGINE=engine).engine == engine
+
+
+@pytest.mark.parametrize(
+    "engine", ["origin", "git:", "git:-x", "git:a b", "git:o\n", "s3://bucket", "redis://u:p@h"]
+)
+def test_what_is_no_engine_is_refused(tmp_path: Path, engine: str) -> None:
+    with pytest.raises(SettingsError, match="is no engine") as refused:
+        settings(tmp_path, BUILDGUARD_ENGINE=engine)
+    assert "u:p" not in str(refused.value)
+
+
+def test_a_password_belongs_into_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="BUILDGUARD_ENGINE") as refused:
+        settings(tmp_path, own='engine = "postgresql://ann:secret@host/db"\n')
+    assert "secret" not in str(refused.value)
+
+
+def test_a_database_and_an_engine_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="exclude each other"):
+        settings(tmp_path, own='engine = "git:origin"\n', BUILDGUARD_DB="/elsewhere/state.db")

@@ -1,0 +1,112 @@
+"""What a clone remembers of an engine, in a folder of its own in git's: what it last saw there, since when it does
+not answer, and whose turn it is to ask."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from buildguard.git import private
+from buildguard.store import codec, document
+from buildguard.store.register import Unreachable
+
+_ENGINE = "engine"
+AWAY_SECONDS = 30.0
+"""For how long nobody in this clone asks an engine again that did not answer."""
+TURN_SECONDS = 25.0
+"""How long others of this clone may ask before us."""
+_TURN_POLL = 0.01
+
+
+class Sighting(NamedTuple):
+    """The engine's document as this clone last saw it, `at` by the system's clock. `skew`: by how much the engine's
+    own clock was ahead of ours, if it has one."""
+
+    token: str = ""
+    data: str = ""
+    at: float = 0.0
+    skew: float | None = None
+
+
+class Clone:
+    """The clone whose git folder that is. Where nothing can be written, nothing is remembered."""
+
+    def __init__(self, git_dir: Path) -> None:
+        self._git_dir = git_dir
+        self._folder = git_dir / "buildguard" / _ENGINE
+
+    def copy(self, key: str) -> Sighting:
+        """The copy of the document; an empty one where there is none, or what lies there is none."""
+        try:
+            head, _, data = private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0].partition("\n")
+            document.decoded(data)
+            return codec.decode(Sighting, head)._replace(data=data)
+        except (OSError, codec.Garbage, document.Newer):
+            return Sighting()
+
+    def keep(self, key: str, copy: Sighting) -> None:
+        """Keep that copy. The engine has answered."""
+        self._write(f"copy-{key}", f"{codec.encode(copy._replace(data=''))}\n{copy.data}".encode())
+        with suppress(OSError):
+            (self._folder / "away").unlink(missing_ok=True)
+
+    @property
+    def away(self) -> str:
+        """Why the engine counts as away; empty while it does not."""
+        try:
+            since = time.time() - (self._folder / "away").lstat().st_mtime
+            return private.read(self._folder / "away")[0] if 0 <= since < AWAY_SECONDS else ""
+        except OSError:
+            return ""
+
+    def mark_away(self, why: str) -> None:
+        """Ask no more for a while."""
+        if not self.away:
+            self._write("away", why[:200].encode(errors="replace") or b"no answer")
+
+    def due(self, key: str, every: float) -> bool:
+        """Whether nobody of this clone has asked for that many seconds. Then it is the caller who asks."""
+        path = self._folder / f"copy-{key}"
+        try:
+            if abs(time.time() - path.stat().st_mtime) < every:
+                return False
+            os.utime(path)
+        except OSError:
+            return not path.exists()
+        return True
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let one process of a clone ask at a time: so what it is told is never older than the copy. Raises
+        `Unreachable` where others take too long."""
+        try:
+            folder = os.open(private.folder(self._git_dir, _ENGINE), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            yield  # nothing can be kept here, so nothing can be mixed up
+            return
+        try:
+            _lock(folder, time.monotonic() + TURN_SECONDS)
+            yield
+        finally:
+            os.close(folder)
+
+    def _write(self, name: str, content: bytes) -> None:
+        with suppress(OSError):
+            private.folder(self._git_dir, _ENGINE)
+            private.write(self._folder / name, content)
+
+
+def _lock(folder: int, deadline: float) -> None:
+    # Not a lock that blocks: its holder may have been stopped with Ctrl-Z.
+    while True:
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise Unreachable("another process of this clone has been asking for too long") from None
+        except OSError:  # a file system without locks
+            return None
+        time.sleep(_TURN_POLL)

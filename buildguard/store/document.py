@@ -1,0 +1,73 @@
+"""The document that an engine keeps of one build: open breakages, the newest events, and the highest number ever.
+
+Its times are of the engine's clock where it has one, else each is of the clock of the machine that wrote it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from buildguard.claims.model import Event, State
+from buildguard.claims.scope import FIXES
+from buildguard.store import codec
+from buildguard.store.codec import Garbage
+
+FORMAT = 1
+NEWEST_EVENTS, NEWEST_FIXES, NEWEST_WRITES, MOST_OPEN = 25, 25, 64, 200
+"""How many of the newest events travel, how many fixes beside them, of how many writes the nonces, and how many
+breakages: clones that are thrown away leave theirs behind."""
+MOST_NAMED = 100
+"""How many failures and paths an event has that travels."""
+
+
+class Document(NamedTuple):
+    """What travels of a build. `writes` are the nonces of the newest writes: a writer that lost the answer to one
+    finds it here. Proofs, last checks and notes of waiters do not travel."""
+
+    format: int = FORMAT
+    states: Mapping[str, State] = {}
+    events: tuple[Event, ...] = ()
+    last_event: int = 0
+    highest: int = 0
+    writes: tuple[str, ...] = ()
+
+
+class Newer(Exception):
+    """A newer buildguard wrote it."""
+
+
+def decoded(data: str) -> Document:
+    """The document; an empty one of nothing. Raises `Garbage` and `Newer`."""
+    if not data:
+        return Document()
+    found = codec.decode(Document, data)
+    if found.format > FORMAT:
+        raise Newer
+    if any(state.scope != name for name, state in found.states.items()):
+        raise Garbage("a state stands under another scope")
+    return found
+
+
+def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:
+    """The document with these states, without those that are closed, and with these events under new ids."""
+    known = {**before.states, **{state.scope: state for state in states}}
+    highest = max((before.highest, *(state.number for state in known.values())))
+    still_open = sorted((state for state in known.values() if state.breakage), key=lambda state: state.number)
+    news = [_short(event)._replace(id=number) for number, event in enumerate(events, before.last_event + 1)]
+    kept = _kept((*before.events, *news))
+    writes = (*before.writes, nonce)[-NEWEST_WRITES:]
+    travelling = {
+        state.scope: state._replace(revision=0, changed=-1, last_check=None) for state in still_open[-MOST_OPEN:]
+    }
+    return Document(FORMAT, travelling, kept, before.last_event + len(news), highest, writes)
+
+
+def _short(event: Event) -> Event:
+    """The event without what would make the document long: a fix of many paths is found by its commits."""
+    contents = event.contents if len(event.contents) <= MOST_NAMED else ()
+    return event._replace(failures=event.failures[:MOST_NAMED], contents=contents)
+
+
+def _kept(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The newest events, and the newest fixes, which others may not have brought in yet."""
+    fixes = [event for event in events[:-NEWEST_EVENTS] if event.kind in FIXES]
+    return (*fixes[-NEWEST_FIXES:], *events[-NEWEST_EVENTS:])

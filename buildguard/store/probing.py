@@ -1,0 +1,38 @@
+"""Whether an engine keeps its word here: it can be read and written, and it refuses a write with a wrong
+expectation."""
+
+import os
+
+from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
+
+KEY = "probe"
+"""Is never deleted: some servers let nobody delete."""
+_TIMES = 3
+
+
+def probe(register: Register) -> str:
+    """What stands in the way, in one line; empty if nothing does. Writes one document of a few bytes."""
+    for _ in range(_TIMES):
+        try:
+            before = register.load(KEY)
+        except (Unreachable, Denied) as error:
+            return f"{register.where} cannot be read: {error}"
+        try:
+            register.swap(KEY, before, os.urandom(8).hex(), "probe")
+        except Lost:
+            continue  # somebody else probes
+        except (Unreachable, Denied) as error:
+            return f"{register.where} can be read, but not written ({error}): nobody would see what is claimed here"
+        return _compared(register, before)
+    return f"{register.where}: others write there all the time"
+
+
+def _compared(register: Register, outdated: Kept) -> str:
+    """The same for a write that expects what stands there no more."""
+    try:
+        register.swap(KEY, outdated, os.urandom(8).hex(), "probe")
+    except Lost:
+        return ""
+    except (Unreachable, Denied) as error:
+        return f"{register.where} could be written once only: {error}"
+    return f"{register.where} does not compare before it writes: two agents could win the same claim"

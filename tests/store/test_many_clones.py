@@ -1,0 +1,401 @@
+"""Clones whose store is a ref on a git remote that they share, each on a machine with a clock of its own."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from store.values import FILES, HEAD, Clock
+
+from buildguard.claims.guard import Answer, Guard, Identity, Terms
+from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot
+from buildguard.git.process import Done
+from buildguard.store.gitref import GitRef
+from buildguard.store.register import Kept, Unreachable
+from buildguard.store.shared import SharedStore
+from buildguard.store.sqlite import SqliteStore
+from buildguard.ui.phrases import superseded
+
+REF = "refs/buildguard/1/default"
+YEAR = 365 * 24 * 3600.0
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.rstrip("\n")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """A bare repository, and beside it clones `a` and `b`."""
+    git(tmp_path, "init", "-q", "--bare", "hub.git")
+    for name in ("a", "b"):
+        git(tmp_path, "clone", "-q", "hub.git", name)
+    return tmp_path / "hub.git"
+
+
+class Machine:
+    """A clone with a clock of its own, and what it was told."""
+
+    def __init__(self, clone: Path, clock: Clock) -> None:
+        self.clock = clock
+        self.told: list[str] = []
+        near = SqliteStore(clone / ".git/buildguard/state.db", clock=clock)
+        self.register = Counted("origin", clone / ".git", dict(os.environ))
+        self.store = SharedStore(near, self.register, clone / ".git", self.told.append, clock)
+        self.checkout = f"checkout:{clone.name}"
+        self.clone = clone
+
+    def guard(self, agent: str, head: str = HEAD) -> Guard:
+        return Guard(self.store, "default", self.checkout, Alone(agent), Terms(900.0, 3600.0, head))
+
+    def fails(self, agent: str, good: bool = False, failures: tuple[str, ...] = ("a",)) -> Answer:
+        self.asks_again()
+        return self.guard(agent).failed(self.run(failures=failures, good=good))
+
+    def passes(self, agent: str) -> Answer:
+        self.asks_again()
+        landing = Landing(FILES, (Content("a", "100644", HEAD),), (), (HEAD,))
+        follows = frozenset({HEAD})
+        return self.guard(agent).passed(self.run(landings=(landing,), follows=follows), agent)
+
+    def run(self, **more: Any) -> Run:
+        return Run("pytest", self.store.read("default").last_event, self.checkout, HEAD, files=FILES)._replace(
+            **more
+        )
+
+    def asks_again(self) -> None:
+        """As the next process does, which knows nothing of what this one has just seen."""
+        self.store._looked_at.clear()
+
+    def status(self) -> Snapshot:
+        self.asks_again()
+        return self.store.read("default", fresh=True)
+
+
+class Counted(GitRef):
+    """Counts what goes over the network."""
+
+    asked = 0
+
+    def _called(self, *words: str, within: float, sent: bool = False) -> Done:
+        self.asked += 1
+        return super()._called(*words, within=within, sent=sent)
+
+
+class Alone(NamedTuple):
+    """A world in which everybody lives."""
+
+    id: str
+    process: str | None = None
+
+    def identify(self) -> Identity:
+        return self
+
+    def dead(self, agent: str, process: str) -> bool:
+        return False
+
+    def gone(self, checkout: str) -> bool:
+        return False
+
+
+@pytest.fixture
+def a(hub: Path) -> Machine:
+    return Machine(hub.with_name("a"), Clock())
+
+
+@pytest.fixture
+def b(hub: Path) -> Machine:
+    return Machine(hub.with_name("b"), Clock(Clock().now - YEAR))
+
+
+def deleted(hub: Path) -> None:
+    git(hub, "update-ref", "-d", REF)
+
+
+def set_back(hub: Path, token: str) -> None:
+    git(hub, "update-ref", REF, token)
+
+
+def holder(machine: Machine) -> str | None:
+    claims = [state.claim for state in machine.store.read("default").states.values() if state.claim]
+    return claims[0].agent if claims else None
+
+
+def test_of_two_clones_one_fixes_and_the_other_is_busy(a: Machine, b: Machine) -> None:
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    answer = b.fails("bob")
+    assert (answer.outcome, holder(b)) == (Outcome.BUSY, "ann")
+    assert answer.view.state.scope == a.checkout
+    assert a.passes("ann").outcome is Outcome.FIXED
+    assert not any(state.breakage for state in b.status().states.values())
+    assert [event.kind for event in b.store.history("default", 9)] == [Kind.CLAIMED, Kind.SHARED, Kind.FIXED]
+    assert a.told == b.told == []
+
+
+def test_silence_is_as_long_as_this_clone_has_seen_no_new_sign(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    assert b.fails("bob").outcome is Outcome.BUSY
+    b.clock.now += 899
+    assert b.fails("bob").outcome is Outcome.BUSY
+    a.clock.now += 200
+    a.guard("ann").alive()
+    b.status()
+    b.clock.now += 899
+    assert b.fails("bob").outcome is Outcome.BUSY
+    b.clock.now += 1
+    answer = b.fails("bob")
+    assert (answer.outcome, answer.view.state.number) == (Outcome.TAKEN_OVER, 2)
+    a.status()
+    assert superseded(a.store.history("default", 9), Alone("ann")) == [
+        "your claim was taken over by bob: look at their fix before you push yours"
+    ]
+
+
+def test_whoever_joins_gives_the_holder_no_sign_of_life(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    b.status()
+    b.clock.now += 800
+    b.fails("bob")
+    a.status()
+    a.clock.now += 900
+    b.clock.now += 100
+    assert b.fails("bob").outcome is Outcome.TAKEN_OVER
+
+
+def test_what_a_clone_has_held_for_too_long_is_told_by_the_holder_s_clock(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    for _ in range(8):
+        a.clock.now += 500
+        a.guard("ann").alive()
+    assert b.fails("bob").outcome is Outcome.TAKEN_OVER
+
+
+def test_signs_of_life_travel_every_150_seconds(a: Machine) -> None:
+    a.fails("ann")
+    before = a.register.asked
+    for _ in range(14):
+        a.clock.now += 10
+        a.guard("ann").alive()
+    assert a.register.asked == before
+    assert a.store.read("default").state(a.checkout).claim == Claim(
+        "ann", a.checkout, a.clock.now - 140, a.clock.now, 900.0, 3600.0
+    )
+    a.clock.now += 10
+    a.guard("ann").alive()
+    assert a.register.asked > before
+
+
+def test_a_pass_asks_nobody(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    b.status()
+    before = b.register.asked
+    answer = b.guard("bob").passed(b.run(), "bob")
+    assert (answer.outcome, b.register.asked) == (Outcome.PASSED, before)
+    assert b.store.read("default").state(b.checkout).last_check == b.clock.now
+
+
+def test_a_failure_known_to_be_private_pushes_nothing(a: Machine, b: Machine, hub: Path) -> None:
+    answer = a.fails("ann", good=True)
+    assert (answer.outcome, a.register.asked) == (Outcome.CLAIMED, 0)
+    assert a.fails("carl", good=True).outcome is Outcome.BUSY, "the clone's own work trees are bound by it"
+    assert a.passes("ann").outcome is Outcome.FIXED
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    assert a.register.asked == 0
+    assert git(hub, "for-each-ref", "refs/buildguard") == ""
+    assert a.fails("ann").view.state.number == 2
+    assert b.fails("bob").outcome is Outcome.BUSY
+
+
+def test_a_private_claim_is_put_to_the_engine_once_the_failure_is_everybody_s(a: Machine, b: Machine) -> None:
+    a.fails("ann", good=True)
+    b.fails("bob")
+    assert a.fails("ann").outcome is Outcome.BUSY
+    assert holder(a) == "bob"
+    assert a.store.read("default").state(a.checkout).claim is None
+
+
+def test_a_clone_that_cannot_reach_the_engine_elects_alone_and_says_it(a: Machine, b: Machine, hub: Path) -> None:
+    hub.rename(hub.with_name("elsewhere"))
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("carl").outcome is Outcome.BUSY
+    line = f"{a.store.where} cannot be asked ("
+    assert len(a.told) == 2
+    assert all(told.startswith(line) and told.endswith("): only this clone is coordinated") for told in a.told)
+    asked = a.register.asked
+    assert a.fails("carl").outcome is Outcome.BUSY
+    assert a.register.asked == asked, "nobody asks again so soon"
+    assert a.store.reach("default").away
+    hub.with_name("elsewhere").rename(hub)
+    assert b.fails("bob").outcome is Outcome.CLAIMED
+    (a.clone / ".git/buildguard/engine/away").unlink()
+    assert a.fails("ann").outcome is Outcome.BUSY
+    assert holder(a) == "bob"
+
+
+def test_a_claim_made_meanwhile_binds_its_clone_until_it_is_put_to_the_engine(
+    a: Machine, b: Machine, hub: Path
+) -> None:
+    hub.rename(hub.with_name("elsewhere"))
+    a.fails("ann")
+    hub.with_name("elsewhere").rename(hub)
+    (a.clone / ".git/buildguard/engine/away").unlink()
+    assert a.fails("carl").outcome is Outcome.BUSY
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert b.fails("bob").outcome is Outcome.BUSY
+    assert holder(b) == "ann"
+
+
+def test_an_end_that_could_not_be_told_is_told_once_the_engine_answers(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.fails("bob")
+    hub.rename(hub.with_name("elsewhere"))
+    assert a.passes("ann").outcome is Outcome.FIXED
+    hub.with_name("elsewhere").rename(hub)
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    assert holder(b) == "ann"
+    b.status()
+    assert holder(b) == "ann", "it counts as away"
+    (a.clone / ".git/buildguard/engine/away").unlink()
+    a.status()
+    assert holder(a) is None, "what has ended here does not come back"
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    b.status()
+    assert holder(b) is None
+    assert [event.kind for event in b.store.history("default", 9)][-1] is Kind.FIXED
+    assert [event.kind for event in a.store.history("default", 9)].count(Kind.FIXED) == 1
+    before = a.register.asked
+    a.guard("ann").passed(a.run(), "ann")
+    assert a.register.asked == before
+
+
+def test_of_many_clones_that_join_only_the_first_is_told_to_all(a: Machine, b: Machine, hub: Path) -> None:
+    git(hub.parent, "clone", "-q", "hub.git", "c")
+    c = Machine(hub.with_name("c"), Clock())
+    a.fails("ann")
+    b.fails("bob")
+    before = git(hub, "rev-parse", REF)
+    assert c.fails("carl").outcome is Outcome.BUSY
+    assert git(hub, "rev-parse", REF) == before
+    assert set(c.store.read("default").state(a.checkout).breakage.seen) == {a.checkout, b.checkout, c.checkout}  # type: ignore[union-attr]
+    b.guard("bob").alive()
+    a.clock.now += 200
+    a.guard("ann").alive()
+    assert c.status().state(a.checkout).had_in(c.checkout)
+
+
+def test_others_claims_bind_who_may_only_read(a: Machine, b: Machine, hub: Path) -> None:
+    git(hub, "config", "receive.denyUpdateCurrentBranch", "true")
+    hook = hub / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nprintf 'not for you\\n' >&2; exit 1\n")
+    hook.chmod(0o755)
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.told == [f"{a.store.where}: pre-receive hook declined; nobody elsewhere sees what is claimed here"]
+    hook.unlink()
+    assert b.fails("bob", failures=("b",)).outcome is Outcome.CLAIMED
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert a.fails("carl", failures=("b",)).outcome is Outcome.BUSY
+
+
+def test_a_claim_that_the_engine_has_lost_is_told_to_its_holder_and_numbers_grow(
+    a: Machine, b: Machine, hub: Path
+) -> None:
+    a.fails("ann")
+    deleted(hub)
+    assert a.status().state(a.checkout).claim is None
+    assert superseded(a.store.history("default", 9), Alone("ann")) == [
+        f"your claim has ended: somebody ended the claim of ann: it is not in {a.store.where} any more"
+    ]
+    assert a.fails("ann").view.state.number == 2
+    assert b.fails("bob").outcome is Outcome.BUSY
+
+
+def test_a_failover_that_lost_the_last_write_is_found_out(a: Machine, b: Machine, hub: Path) -> None:
+    b.fails("bob", failures=("b",))
+    before = git(hub, "rev-parse", REF)
+    assert a.fails("ann").view.state.number == 2
+    set_back(hub, before)
+    b.guard("bob").release(None, False, "")
+    assert b.fails("carl", failures=("c",)).view.state.number == 2, "nobody there can know better"
+    answer = a.fails("dora")
+    assert (answer.outcome, answer.view.state.number) == (Outcome.CLAIMED, 3)
+    assert superseded(a.store.history("default", 9), Alone("ann")) == [
+        f"your claim has ended: somebody ended the claim of ann: it is not in {a.store.where} any more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("nothing of ours", "what is there was not written by buildguard"),
+        ('{"format":2}', "what is there was written by a newer buildguard"),
+        ('{"states":{"x":{"scope":"y"}}}', "what is there was not written by buildguard"),
+    ],
+)
+def test_what_buildguard_did_not_write_is_said_and_stays(a: Machine, hub: Path, message: str, told: str) -> None:
+    tree = git(a.clone, "hash-object", "-w", "-t", "tree", "/dev/null")
+    commit = git(a.clone, "commit-tree", "-m", message, tree)
+    git(a.clone, "push", "-q", "origin", f"{commit}:{REF}")
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("bob").outcome is Outcome.BUSY
+    assert a.told
+    assert all(told in line for line in a.told)
+    assert git(hub, "rev-parse", REF) == commit
+
+
+def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
+    swap = a.register.swap
+
+    def silent(*words: Any) -> Kept:
+        swap(*words)
+        raise Unreachable("the line broke", sent=True)
+
+    a.register.swap = silent  # type: ignore[assignment, method-assign]
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.told == []
+    assert b.fails("bob").outcome is Outcome.BUSY
+
+
+def test_the_user_s_repository_stays_as_it_is(a: Machine, b: Machine) -> None:
+    def theirs(clone: Path) -> dict[str, bytes]:
+        files = (path for path in (clone / ".git").rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in files if "buildguard" not in path.parts}
+
+    before = [theirs(machine.clone) for machine in (a, b)]
+    a.fails("ann")
+    b.fails("bob")
+    a.passes("ann")
+    b.status()
+    assert [theirs(machine.clone) for machine in (a, b)] == before
+
+
+def test_one_pass_ends_what_is_known_here_alone_and_what_all_know(a: Machine, b: Machine) -> None:
+    a.fails("ann", good=True)
+    b.fails("bob", failures=("b",))
+    a.asks_again()
+    a.guard("ann").failed(a.run(failures=("b",)))
+    b.guard("bob").release(None, True, "too hard")
+    a.status()
+    answer = a.passes("ann")
+    assert answer.outcome is Outcome.FIXED
+    assert not any(state.breakage or state.near for state in a.store.read("default").states.values())
+    assert not any(state.breakage for state in b.status().states.values())
+
+
+def test_a_copy_that_is_damaged_is_had_again(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    b.status()
+    (b.clone / ".git/buildguard/engine/copy-default").write_text("{}\nnonsense")
+    assert b.fails("bob").outcome is Outcome.BUSY
+    assert b.told == []
+
+
+def test_what_was_loaded_is_thrown_away_in_time(a: Machine, b: Machine) -> None:
+    for _ in range(5):
+        a.fails("ann")
+        b.status()
+    for machine in (a, b):
+        objects = (machine.clone / ".git/buildguard/engine/objects").rglob("*")
+        assert len([path for path in objects if path.is_file()]) <= 3
