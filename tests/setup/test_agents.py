@@ -159,6 +159,13 @@ def test_a_file_that_is_too_large_is_left_alone(checkout: Checkout, name: str) -
     assert path.stat().st_size == (1 << 20) + 3
 
 
+def test_a_file_that_only_its_owner_may_read_stays_so(checkout: Checkout) -> None:
+    path = checkout.write(".claude/settings.json", "{}")
+    path.chmod(0o600)
+    installed(checkout, "--agent", "claude")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_no_hook_of_ours_is_in_is_not_looked_at_when_they_are_taken_out(checkout: Checkout) -> None:
     checkout.write("crush.json", "{ no JSON")
     assert checkout.buildguard("agents", "uninstall").status == 0

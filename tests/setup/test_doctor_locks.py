@@ -131,3 +131,11 @@ def test_a_young_lock_is_not_removed(checkout: Checkout) -> None:
     os.utime(lock, (time.time() - 120, time.time() - 120))
     assert "index.lock" in checkout.buildguard("doctor", "--mend", agent=AGENT).out
     assert lock.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_an_old_lock_of_another_user_is_not_removed(checkout: Checkout) -> None:
+    lock = old_lock(checkout)
+    os.chown(lock, 12345, -1)
+    checkout.buildguard("doctor", "--mend", agent=AGENT)
+    assert lock.exists()

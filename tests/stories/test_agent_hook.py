@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from testing.events import ASKED, MOMENTS, Answer, answer, asked, event, send
 from testing.pasting import pasted
+from testing.screen import Screen
 from testing.support import BUILDGUARD, Checkout, Done, Worker, new_repository
 
 from buildguard.agents.hookfiles import BY_NAME
@@ -150,6 +152,16 @@ def test_a_session_that_ends_gives_up_what_its_sub_agents_hold(checkout: Checkou
     assert "gave up claim" in at(checkout, "claude", "end").shown
 
 
+def test_the_sub_agents_of_a_session_that_was_named_belong_to_it(checkout: Checkout) -> None:
+    sent = event("claude", "sub", checkout.path)
+    told = answer(BY_NAME["claude"], "sub", send(checkout, "claude", "sub", sent, BUILDGUARD_AGENT="me")).told
+    assert "your name is me/f9c2d17e" in told
+    claims(checkout, "me/f9c2d17e")
+    assert asked(checkout, "claude", PLAIN, BUILDGUARD_AGENT="me") == ""
+    end = event("claude", "end", checkout.path)
+    assert "gave up claim" in send(checkout, "claude", "end", end, BUILDGUARD_AGENT="me").out
+
+
 def test_a_session_that_ends_leaves_others_claims_alone(checkout: Checkout) -> None:
     claims(checkout, "somebody-else")
     assert at(checkout, "claude", "end") == Answer()
@@ -166,6 +178,43 @@ def test_a_plain_commit_is_refused_after_another_agent_has_called_here(checkout:
     assert asked(checkout, "claude", PLAIN) == ""
     checkout.buildguard("run", "--agent", "bob")
     assert "bob works in this checkout, too" in asked(checkout, "claude", PLAIN)
+
+
+def age(checkout: Checkout, seconds: int, claim: str = "") -> None:
+    """Put everything that was called here into the past; the claim's sign of life only if that is named."""
+    with sqlite3.connect(checkout.path / ".git" / "buildguard" / "state.db") as database:
+        for table in ("proof", "event"):
+            inner = "json_set(value, '$.at', json_extract(value, '$.at') - ?)"
+            database.execute(f"UPDATE {table} SET at = at - ?, value = {inner}", (seconds, seconds))
+        where = "$.breakage.claim.seen_at"
+        aged = (
+            "UPDATE build_state SET value = json_set(value, ?, json_extract(value, ?) - ?) WHERE fixer_agent_id = ?"
+        )
+        database.execute(aged, (where, where, seconds, claim))
+    database.close()
+
+
+@pytest.mark.parametrize(("minutes", "refused"), [(4, True), (6, False)])
+def test_who_has_called_here_counts_for_five_minutes(checkout: Checkout, minutes: int, refused: bool) -> None:
+    checkout.buildguard("run", "--agent", "bob")
+    age(checkout, 60 * minutes)
+    assert ("bob" in asked(checkout, "claude", PLAIN)) is refused
+
+
+@pytest.mark.parametrize(("silent", "refused"), [("", True), ("bob", False)])
+def test_who_holds_a_claim_counts_until_it_is_stale(checkout: Checkout, silent: str, refused: bool) -> None:
+    claims(checkout, "bob")
+    age(checkout, 1000, silent)
+    assert ("bob" in asked(checkout, "claude", PLAIN)) is refused
+
+
+def test_a_plain_commit_is_let_through_beside_a_person_at_a_terminal(checkout: Checkout) -> None:
+    checkout.write("app.txt", "BROKEN\n")
+    with Screen(checkout, 200, "setsid", "--ctty", "bash", "--norc", "-i", agent="") as person:
+        person.types(f"'{BUILDGUARD}' run\n")
+        person.shows("you are the fixer")
+        assert asked(checkout, "claude", PLAIN) == ""
+        person.types("exit\n")
 
 
 def test_a_plain_commit_is_let_through_beside_ones_own_calls(checkout: Checkout) -> None:
