@@ -28,6 +28,8 @@ _LATELY = 300.0
 """Seconds for which an agent that called counts as at work."""
 _HELD_CLAIM = "held"
 """In our folder: the number of the claim whose holder was held last."""
+_OF_INTEREST = r"commit|hooks|index\.lock|buildguard|husky|lefthook|skip"
+"""What a command line has in it that may be refused: most, as `git status`, need not ask git where they are."""
 _NAMED_BY_US = "opencode"
 """Its plugin gives each session its name, whatever else the environment says."""
 
@@ -82,8 +84,8 @@ class _Event:
 
     def answer(self, moment: str) -> str:
         """What is said at that moment; empty where the agent just goes on."""
-        line = self._command() if moment == "tool" else "git"
-        if not re.search(r"git|index\.lock", line):
+        line = self._command() if moment == "tool" else ""
+        if moment == "tool" and not re.search(_OF_INTEREST, line, re.IGNORECASE):
             return ""
         session = open_session({}, os.environ, self._cwd)
         if session.guard is None or off(session.environment):
