@@ -28,6 +28,13 @@ def test_the_page_tells_of_a_fix_and_of_who_waited(checkout: Checkout, tmp_path:
         assert words in text
 
 
+def test_a_run_whose_verdict_was_taken_again_is_counted_as_avoided(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.buildguard("run", agent="ann")
+    assert "these very files" in checkout.git("commit", "--allow-empty", "-qm", "x", agent="bob").both
+    checkout.buildguard("log", "--html", str(tmp_path / "page"))
+    assert "<dt>runs avoided</dt><dd>1</dd>" in (tmp_path / "page").read_text()
+
+
 def test_a_page_that_cannot_be_written_is_an_error_and_no_bug(checkout: Checkout) -> None:
     checkout.buildguard("claim", agent="ann")
     done = checkout.buildguard("log", "--html", "not/there.html")

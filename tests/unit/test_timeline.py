@@ -81,6 +81,11 @@ def test_the_time_to_green_is_told_by_median_and_worst_and_counts_no_word_of_mou
     assert (told["time to green, median"], told["time to green, worst"]) == ("30 s", "40 s")
 
 
+def test_the_runs_that_were_avoided_are_summed_up() -> None:
+    proofs = [Proof("pytest", True, "", "", avoided=number) for number in (1, 2)]
+    assert dict(figures([], proofs))["runs avoided"] == "3"
+
+
 class Seen(HTMLParser):
     """What a browser makes of the page: its tags and attributes."""
 
