@@ -120,6 +120,13 @@ def test_an_empty_history_is_a_page_too() -> None:
     assert "0 events" in page([], (), AT, "default")
 
 
+def test_times_that_no_clock_tells_are_drawn_all_the_same() -> None:
+    events = [Event(Kind.CLAIMED, f"checkout:{at}", 1, "ann", at=at) for at in (-250e9, 0.0, 250e9)]
+    assert "3 events" in page(events, (), AT, "default")
+    many = [Event(Kind.CLAIMED, f"checkout:{at}", 1, "ann", at=at * 4e9) for at in range(-50, 62)]
+    assert page(many, (), AT, "default").count('<text class="x"') < 1000
+
+
 def test_ten_thousand_events_take_two_seconds_and_five_megabytes_at_most() -> None:
     for pause in (1.0, 300.0, 3000.0):
         events = []
