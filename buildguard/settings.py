@@ -81,8 +81,11 @@ def _in_words(value: object) -> str:
         return " ".join(map(str, sorted(value))) or "none"
     if isinstance(value, float):
         return f"{value:g} s"
+    if isinstance(value, bool):
+        return str(value).lower()
     words = value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
-    return re.sub(r"://[^/]*@", "://…@", words)
+    # An address may hold a password, and what we print may land anywhere.
+    return re.sub(r"(://)[^/]*(?=@)|(\bpassword=)[^&\s]*", r"\1\2…", words)
 
 
 def _chosen(

@@ -25,7 +25,10 @@ def counted(proof: Proof, proofs: Sequence[Proof]) -> Proof:
     times = Counter(before.times if before else {})
     if not proof.passed:
         times.update(dict.fromkeys(proof.failures or ("",), proof.runs))
-    return proof._replace(runs=proof.runs + (before.runs if before else 0), times=dict(times.most_common(MOST_IDS)))
+    runs, avoided = (before.runs, before.avoided) if before else (0, 0)
+    return proof._replace(
+        runs=proof.runs + runs, avoided=proof.avoided + avoided, times=dict(times.most_common(MOST_IDS))
+    )
 
 
 def flakes(proofs: Sequence[Proof]) -> list[Flake]:

@@ -219,7 +219,10 @@ class Guard:
 
     def with_waiters(self, snapshot: Snapshot) -> Snapshot:
         """The same, with those who wait and have given a sign of life lately."""
-        ages = [(snapshot.now - one.seen_at, one) for one in self.store.waiters(self.build)]
+        ages: list[tuple[float, Waiter]] = []
+        # Who waits is good to know: a claim that was made is not lost for it.
+        with suppress(Unavailable):
+            ages = [(snapshot.now - one.seen_at, one) for one in self.store.waiters(self.build)]
         return snapshot._replace(waiters=tuple(one for age, one in ages if -SKEW <= age < WAITER_STALE))
 
     def waits(self, waiter: Waiter, over: bool = False) -> None:

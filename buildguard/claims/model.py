@@ -217,7 +217,8 @@ class Proof(NamedTuple):
     followed was to hold, empty without one. `seen` is the id of the last event before the run began. `changed` are
     the paths that differ from the files that had failed, as they passed; `written` those that the check itself
     writes, `staged` those of the commit in hand. `runs` have shown it, in `times` of which each failure id failed
-    ("" where a run named none). The store gives `at`.
+    ("" where a run named none), and so many others were `avoided`: their callers took the verdict of one of these.
+    The store gives `at`.
     """
 
     check: str
@@ -235,6 +236,7 @@ class Proof(NamedTuple):
     written: tuple[str, ...] = ()
     staged: tuple[str, ...] = ()
     runs: int = 1
+    avoided: int = 0
     times: Mapping[str, int] = _NONE
     at: float = 0.0
 

@@ -85,7 +85,7 @@ def attempt(
         told = session.coordinate(
             lambda _: proved(session, top, showed, result, snapshot, before, committed, shared.watched)
         )
-        showed = _counting(session, top, told or showed, shared.others)
+        showed = _counting(session, top, told or showed, shared.others or bool(shared.reused))
     return Attempt(command, result, showed, snapshot, seen, shared.reused)
 
 
@@ -144,14 +144,14 @@ def _run_of(session: Session, command: Command, shared: Shared, snapshot: Snapsh
 
 
 def _counting(session: Session, repository: Repository, showed: Run, others: bool) -> Run:
-    """The run as it counts: one that `others` began counts once, however many look on. What the check leaves behind
-    is told."""
+    """The run as it counts: one that `others` began or had counts once, however many take its verdict. What the
+    check leaves behind is told."""
     proof = showed.proof
     if proof is not None and proof.written:
         from buildguard.commands.leavings import tell
 
         tell(session, repository, proof)
-    return showed._replace(proof=proof._replace(runs=0)) if proof is not None and others else showed
+    return showed._replace(proof=proof._replace(runs=0, avoided=1)) if proof is not None and others else showed
 
 
 def settled(

@@ -6,9 +6,10 @@ Places along the time axis are percentages, so the same page fits a wide screen 
 import time
 from collections.abc import Iterator, Sequence
 from html import escape
+from math import ceil
 
 from buildguard.claims.model import Event, Proof
-from buildguard.text import clock, cut
+from buildguard.text import cut
 from buildguard.ui.timeline import Bar, Mark, Picture, figures, pictures
 from buildguard.ui.voice import clean
 
@@ -16,7 +17,7 @@ _NAME_WIDTH, LONGEST_TITLE = 36, 400
 """Characters of a lane's name, which a narrow screen still has room for, and of what is told of one thing."""
 _LANE, _NAME, _AXIS = 44, 14, 24
 """Pixels: the height of a lane, of its name in it, and of the axis."""
-_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MOST_TICKS = 5
 _SHAPES = {
     "dot": '<circle r="5"/>',
@@ -99,7 +100,8 @@ def _section(picture: Picture) -> Iterator[str]:
     lanes = [("broken", name) for name in scopes] + [("", name) for name in agents]
     tops = {lane: number * _LANE for number, lane in enumerate(lanes)}
     height = len(lanes) * _LANE
-    last = time.strftime("%H:%M", time.localtime(picture.until))
+    shape = "%H:%M" if picture.until - picture.since < 86400 else "%A %Y-%m-%d %H:%M"
+    last = time.strftime(shape, time.localtime(picture.until))
     yield f"<h2>{time.strftime('%A %Y-%m-%d %H:%M', time.localtime(picture.since))} to {last}</h2>"
     yield f'<svg class="c" height="{height + _AXIS}" role="img">'
     yield from _axis(picture, height)
@@ -119,13 +121,15 @@ def _section(picture: Picture) -> Iterator[str]:
 
 def _axis(picture: Picture, height: int) -> Iterator[str]:
     lasts = picture.until - picture.since
-    step = next((one for one in _TICK_SECONDS if lasts / one <= _MOST_TICKS), _TICK_SECONDS[-1])
+    days = 86400 * ceil(lasts / _MOST_TICKS / 86400)
+    step = next((one for one in _TICK_SECONDS if lasts / one <= _MOST_TICKS), days)
+    shape = "%H:%M:%S" if step < 60 else "%H:%M" if step < 86400 else "%Y-%m-%d"
     # Round times on the wall's clock: zones are not whole hours apart.
     at = picture.since + (-(picture.since + time.localtime(picture.since).tm_gmtoff)) % step
     while at <= picture.until:
         x = _x(picture, at)
-        if 7 <= x <= 93:
-            word = clock(at, at) if step >= 60 else time.strftime("%H:%M:%S", time.localtime(at))
+        if 11 <= x <= 89:
+            word = time.strftime(shape, time.localtime(at))
             yield f'<line x1="{x:.2f}%" x2="{x:.2f}%" y2="{height}"/>'
             yield f'<text class="x" x="{x:.2f}%" y="{height + 16}" text-anchor="middle">{word}</text>'
         at += step

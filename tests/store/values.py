@@ -148,6 +148,7 @@ EVENTS = st.builds(
 PROOFS = st.builds(
     Proof,
     runs=COUNT,
+    avoided=COUNT,
     times=st.dictionaries(TEXT, COUNT, max_size=2),
     check=TEXT,
     passed=st.booleans(),

@@ -312,7 +312,7 @@ def test_log_tells_what_happened_oldest_first(checkout: Checkout) -> None:
     checkout.buildguard("release", agent="bob")
     done = checkout.buildguard("log", agent="ann")
     said = [
-        re.sub(r"^buildguard: \d\d:\d\d checkout \S+| after .* s\b", "", line) for line in done.out.splitlines()
+        re.sub(r"^buildguard: \d\d:\d\d this checkout| after .* s\b", "", line) for line in done.out.splitlines()
     ]
     assert said == [
         " claim 1: ann claimed it",

@@ -13,6 +13,7 @@ from testing.support import BUILDGUARD, Checkout
 
 from buildguard.cli import cli
 from buildguard.cli.helping import EXAMPLES, EXITS, SECTIONS
+from buildguard.settings import in_force
 
 
 def test_every_command_stands_under_a_heading_and_has_an_example() -> None:
@@ -33,7 +34,7 @@ def test_the_exit_codes_in_help_are_those_of_the_reference() -> None:
 def test_a_mistyped_word_gets_the_nearest_one(checkout: Checkout, words: tuple[str, ...], hint: str) -> None:
     done = checkout.buildguard(*words)
     assert done.status == 2
-    assert re.search(rf"Did you mean\b.*'{hint}'", done.both)
+    assert re.search(rf"(Did you mean|Possible options)\b.*{hint}", done.both)
 
 
 def test_help_explains_a_command_and_the_topics(checkout: Checkout) -> None:
@@ -92,3 +93,13 @@ def test_config_tells_each_setting_and_where_it_comes_from(checkout: Checkout) -
         assert line in lines
     settings = json.loads(checkout.buildguard("config", "--json").out)["settings"]
     assert {"name": "reuse", "value": "120 s", "source": "default"} in settings
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("postgres://me:secret@host/db", "postgres://…@host/db"), ("postgres://host/db?password=secret&x=1", "…&x=1")],
+)
+def test_no_password_is_told(address: str, told: str) -> None:
+    found = {name: value for name, value, _ in in_force({"check": f"echo {address}"}, {}, None)}
+    assert found["check"].endswith(told)
+    assert "secret" not in found["check"]

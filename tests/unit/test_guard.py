@@ -762,3 +762,11 @@ def test_a_pass_does_not_ask_who_waits(clock: Clock) -> None:
             raise AssertionError("asked")
 
     assert guard(Deaf(clock)).passed(fixed(Deaf(clock)), None).outcome is Outcome.PASSED
+
+
+def test_a_claim_is_told_though_nobody_knows_who_waits(clock: Clock) -> None:
+    class Mute(MemoryStore):
+        def waiters(self, build: str) -> list[Waiter]:
+            raise Unavailable(Fault.LOCKED, "memory", "locked")
+
+    assert guard(Mute(clock)).failed(None).outcome is Outcome.CLAIMED

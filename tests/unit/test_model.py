@@ -267,6 +267,7 @@ def test_the_words_that_others_read_stay(outcome: str, word: str) -> None:
                 **dict.fromkeys(("failures", "changed", "written", "staged"), ()),
                 "seen": -1,
                 "runs": 1,
+                "avoided": 0,
                 "times": {},
                 "at": 0.0,
             },

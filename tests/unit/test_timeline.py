@@ -81,6 +81,11 @@ def test_the_time_to_green_is_told_by_median_and_worst_and_counts_no_word_of_mou
     assert (told["time to green, median"], told["time to green, worst"]) == ("30 s", "40 s")
 
 
+def test_the_runs_that_were_avoided_are_summed_up() -> None:
+    proofs = [Proof("pytest", True, "", "", avoided=number) for number in (1, 2)]
+    assert dict(figures([], proofs))["runs avoided"] == "3"
+
+
 class Seen(HTMLParser):
     """What a browser makes of the page: its tags and attributes."""
 
@@ -113,6 +118,13 @@ def test_text_from_outside_is_never_markup() -> None:
 
 def test_an_empty_history_is_a_page_too() -> None:
     assert "0 events" in page([], (), AT, "default")
+
+
+def test_times_that_no_clock_tells_are_drawn_all_the_same() -> None:
+    events = [Event(Kind.CLAIMED, f"checkout:{at}", 1, "ann", at=at) for at in (-250e9, 0.0, 250e9)]
+    assert "3 events" in page(events, (), AT, "default")
+    many = [Event(Kind.CLAIMED, f"checkout:{at}", 1, "ann", at=at * 4e9) for at in range(-50, 62)]
+    assert page(many, (), AT, "default").count('<text class="x"') < 1000
 
 
 def test_ten_thousand_events_take_two_seconds_and_five_megabytes_at_most() -> None:
