@@ -2,25 +2,28 @@
 
 import fcntl
 import os
+import signal
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL, run
 from typing import Final
 
 from buildguard.checks.runner import Command
 from buildguard.git import private
 
-LONGEST_QUEUE_SECONDS: Final = 60.0
+LONGEST_QUEUE_SECONDS: Final = 60
 """How long a command waits for the one before it; then what it was to be told is lost."""
 
 
 def tell(command: Command, content: bytes, environment: Mapping[str, str], notes: Path) -> str:
     """Start it with that on its stdin. `notes` is a file of ours for the lock; the failure of an earlier one is
     kept beside it and comes back here, once, in words. Raises `OSError`."""
-    failed = notes.with_suffix(".failed")
+    failed, said = notes.with_suffix(".failed"), ""
+    with suppress(FileNotFoundError):
+        said, _ = private.read(failed)
+        failed.unlink()
     with tempfile.TemporaryFile() as stdin:
         stdin.write(content)
         stdin.seek(0)
@@ -28,11 +31,7 @@ def tell(command: Command, content: bytes, environment: Mapping[str, str], notes
         if child == 0:
             _apart(command, stdin.fileno(), {**environment}, notes, failed)
         os.waitpid(child, 0)
-    with suppress(FileNotFoundError):
-        said, _ = private.read(failed)
-        failed.unlink()
-        return said
-    return ""
+    return said
 
 
 def _apart(command: Command, stdin: int, environment: dict[str, str], notes: Path, failed: Path) -> None:
@@ -48,25 +47,17 @@ def _apart(command: Command, stdin: int, environment: dict[str, str], notes: Pat
             with suppress(OSError):
                 os.close(other)
         lock = os.open(notes, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        why = "the one before it takes too long"
-        if _taken(lock):
-            try:
-                process = Popen(command.argv, stdin=stdin, stdout=DEVNULL, stderr=DEVNULL, env=environment)
-                status = process.wait()
-                why = f"exit status {status}" if status else ""
-            except OSError as error:
-                why = str(error.strerror)
+        # The alarm ends us.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LONGEST_QUEUE_SECONDS)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        signal.alarm(0)
+        try:
+            done = run(command.argv, stdin=stdin, stdout=DEVNULL, stderr=DEVNULL, env=environment, check=False)
+            why = f"exit status {done.returncode}" if done.returncode else ""
+        except OSError as error:
+            why = str(error.strerror)
         if why:
             private.write(failed, f"{why}: {command.text[:200]}".encode(errors="replace"))
     finally:
         os._exit(0)
-
-
-def _taken(lock: int) -> bool:
-    deadline = time.monotonic() + LONGEST_QUEUE_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(0.05)
-    return False

@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 import click
-from click.shell_completion import get_completion_class
 
 from buildguard.cli.helping import topics
 from buildguard.cli.parsing import cli, end, opened, whole
@@ -30,6 +29,8 @@ def help_command(ctx: click.Context, topic: str | None) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> None:
     """Print what completes buildguard's commands in a shell: eval "$(buildguard completion bash)"."""
+    from click.shell_completion import get_completion_class
+
     found = get_completion_class(shell)
     if found is not None:
         click.echo(found(cli, {}, "buildguard", "_BUILDGUARD_COMPLETE").source())

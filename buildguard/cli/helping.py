@@ -1,6 +1,5 @@
 """Help: the commands in groups with an example each, topics, completion, and the settings in force."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,6 +75,8 @@ class Grouped(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            import difflib
+
             near = difflib.get_close_matches(args[0], self.commands, 1)
             if near and "Did you mean" not in error.format_message():
                 raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error

@@ -53,7 +53,7 @@ def log_command(limit: int | None, html: Path | None, **options: Any) -> None:
     _alive(session.required())
     if html is not None:
         end(session, looking.drawn(session, limit or MOST_DRAWN, html))
-    session.voice.history(*looking.history(session, limit or 20))
+    session.voice.history(*looking.history(session, limit or 20), session.checkout)
 
 
 def _alive(guard: Guard) -> None:

@@ -17,6 +17,7 @@ from buildguard.agents.known import CODING_AGENTS
 from buildguard.agents.lineage import beside_us
 from buildguard.commands import looking
 from buildguard.errors import report_bug
+from buildguard.git import private
 from buildguard.session import FAULTS, Session, open_session
 from buildguard.settings import off
 from buildguard.text import quoted
@@ -25,6 +26,8 @@ _LONGEST_EVENT = 1 << 20
 """Bytes of an event that are read."""
 _LATELY = 300.0
 """Seconds for which an agent that called counts as at work."""
+_HELD_CLAIM = "held"
+"""In our folder: the number of the claim whose holder was held last."""
 _NAMED_BY_US = "opencode"
 """Its plugin gives each session its name, whatever else the environment says."""
 
@@ -144,19 +147,20 @@ class _Event:
         were held before."""
         if self._event.get("stop_hook_active") or self._event.get("loop_count"):
             return ""
-        marker = session.required_repository().git_dir / "buildguard" / "held"
+        marker = private.folder(session.required_repository().git_dir) / _HELD_CLAIM
+        told = private.read(marker)[0] if marker.exists() else ""
         me = session.required().me_if_known
         for agent, number in _claims(session):
             # A sub-agent may work on, and need not be held.
             mine = self._mine(agent, name) and not agent.startswith(f"{name}/")
-            if not (mine or (me and agent == me.id)) or (marker.exists() and marker.read_text() == str(number)):
+            if not (mine or (me and agent == me.id)) or told == str(number):
                 continue
             holder = open_session({"agent": agent}, session.environment, session.cwd)
             report = looking.status(holder, False, False)
             if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
-                marker.write_text(str(number))
+                private.write(marker, str(number).encode())
                 then = f"fix it and commit, or give up with: {holder.answers.give_up}"
-                return "\n".join(("buildguard: you hold the claim, and others wait for you", *report.lines, then))
+                return "\n".join(("buildguard: you hold the claim", *report.lines, then))
         return ""
 
     def _give_up(self, session: Session, name: str) -> str:

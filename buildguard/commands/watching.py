@@ -42,7 +42,9 @@ def _look(session: Session, everything: bool, screen: Screen | None) -> None:
         runs = in_progress(repository.common_dir)
         if screen is not None:
             told = session.answers.status(answer, head, (), None, everything, False).lines
-            screen.show(Scene(told, snapshot.views(), snapshot.now, runs, guard.history(LAST_EVENTS)))
+            screen.show(
+                Scene(told, snapshot.views(), snapshot.now, runs, guard.history(LAST_EVENTS), session.checkout)
+            )
         elif known != (known := _facts(snapshot, head)):
             session.voice.answer(status(session, everything, False))
         # The pause comes first: whatever happens, nobody is shown more than two pictures a second.

@@ -283,7 +283,7 @@ class Answers(NamedTuple):
 
     def history_line(self, event: Event, now: float) -> str:
         """One event as a line."""
-        return phrases.history_line(event, now)
+        return phrases.history_line(event, now, self.checkout)
 
     def _held(self, answer: Answer) -> list[str]:
         """What a caller has to know whose pass did not end its claim."""

@@ -187,10 +187,10 @@ def engine(reach: Reach) -> str:
     return f"engine {reach.where}: {f'away ({reach.away}), ' if reach.away else ''}{known}"
 
 
-def history_line(event: Event, now: float) -> str:
+def history_line(event: Event, now: float, checkout: str = "") -> str:
     """One event as a line of `buildguard log`."""
     number = f"claim {event.number}: " if event.number else ""
-    return f"{clock(event.at, now)} {place(event.scope)} {number}{happened(event, now)}"
+    return f"{clock(event.at, now)} {place(event.scope, checkout)} {number}{happened(event, now)}"
 
 
 def happened(event: Event, now: float) -> str:

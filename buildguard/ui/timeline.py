@@ -149,11 +149,11 @@ def _broken(began: Event, end: Event | None, now: float) -> Bar:
 
 
 def _marks(events: Sequence[Event], proofs: Sequence[Proof], now: float) -> list[Mark]:
-    marks = [
-        Mark("passed" if proof.passed else "failed", proof.agent, proof.at, _check(proof, now))
-        for proof in proofs
-        if proof.agent
-    ]
+    marks = []
+    for proof in proofs:
+        word = "passed" if proof.passed else "failed"
+        title = f"{clock(proof.at, now)} {proof.agent}: {proof.check} {word}"
+        marks += [Mark(word, proof.agent, proof.at, title)] if proof.agent else []
     for event in events:
         if event.kind not in (Kind.CLAIMED, Kind.WAITED) and event.agent:
             other = (event.other or "") if event.kind in (Kind.TAKEN_OVER, Kind.SENT) else ""
@@ -161,10 +161,6 @@ def _marks(events: Sequence[Event], proofs: Sequence[Proof], now: float) -> list
             title = f"{clock(event.at, now)} {happened(event, now)}{commits}"
             marks.append(Mark(event.kind.value, event.agent, event.at, title, other))
     return marks
-
-
-def _check(proof: Proof, now: float) -> str:
-    return f"{clock(proof.at, now)} {proof.agent}: {proof.check} {'passed' if proof.passed else 'failed'}"
 
 
 def _seconds(event: Event) -> float:

@@ -109,7 +109,7 @@ class Voice:
         # Below the panel, not in it: nobody can paste a command with a border around it.
         self._next(self.out, report)
 
-    def history(self, events: Sequence[Event], now: float, flakes: Sequence[Flake]) -> None:
+    def history(self, events: Sequence[Event], now: float, flakes: Sequence[Flake], checkout: str) -> None:
         """The history: a table for a person, a line an event elsewhere, or one JSON object. Below it what is
         flaky."""
         if self.json:
@@ -118,14 +118,14 @@ class Voice:
             return
         if not events:
             self._line(self.out, "no events yet")
-        self._events(events, now)
+        self._events(events, now, checkout)
         for line in flaky(flakes):
             self._line(self.out, line)
 
-    def _events(self, events: Sequence[Event], now: float) -> None:
+    def _events(self, events: Sequence[Event], now: float, checkout: str) -> None:
         if not self.screen:
             for event in events:
-                self._line(self.out, history_line(event, now))
+                self._line(self.out, history_line(event, now, checkout))
             return
         from rich.table import Table
         from rich.text import Text
@@ -135,7 +135,7 @@ class Voice:
         for head in ("when", "where", "claim", "what"):
             table.add_column(head, overflow="fold")
         for event in events:
-            where = cut(place(event.scope), width // 3)
+            where = cut(place(event.scope, checkout), width // 3)
             cells = (clock(event.at, now), where, str(event.number or ""), happened(event, now))
             table.add_row(*(Text(fitted(cell, width // 3)) for cell in cells))
         console.print(table)

@@ -9,10 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
-
 from buildguard.claims.model import Event, Status, View, stale_in
 from buildguard.text import shortened, span
 from buildguard.ui.phrases import history_line, holder
@@ -34,6 +30,7 @@ class Scene(NamedTuple):
     now: float
     runs: Sequence[tuple[str, float, str]]
     events: Sequence[Event]
+    checkout: str
 
 
 def lines(scene: Scene) -> list[tuple[str, str]]:
@@ -44,7 +41,7 @@ def lines(scene: Scene) -> list[tuple[str, str]]:
     for agent, began, said in scene.runs:
         told.append((f"check running for {span(max(0.0, now - began))}{f', by {agent}' if agent else ''}", "bold"))
         told += [(f"  {shortened(said)}", "dim")] if said else []
-    happened = [(history_line(event, now), "dim") for event in scene.events[-LAST_EVENTS:]]
+    happened = [(history_line(event, now, scene.checkout), "dim") for event in scene.events[-LAST_EVENTS:]]
     return [*told, ("", ""), *happened, ("", ""), ("q ends this", "dim")]
 
 
@@ -60,12 +57,18 @@ class Screen:
     """The terminal, as long as somebody watches."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
         self._console = Console(file=sys.stdout, highlight=False)
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
         self._drawn: object = None
 
     def show(self, scene: Scene) -> None:
         """Draw it, unless it is drawn already."""
+        from rich.console import Group
+        from rich.text import Text
+
         told, size = lines(scene), self._console.size
         if (told, size) != self._drawn:
             self._drawn = told, size

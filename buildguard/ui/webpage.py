@@ -27,28 +27,18 @@ _SHAPES = {
     "tick": '<path d="M0-8V8" stroke-width="2"/>',
 }
 _LOOKS = {
-    "fixed": ("dot", "good"),
-    "landed": ("dot", "part"),
-    "recovered": ("ring", "good"),
-    "released": ("ring", "part"),
-    "taken_over": ("diamond", "taken"),
-    "sent": ("triangle", "sent"),
-    "gave_up": ("cross", "bad"),
-    "passed": ("tick", "good"),
-    "failed": ("tick", "bad"),
+    "fixed": ("dot", "good", "fix committed"),
+    "landed": ("dot", "part", "in part"),
+    "recovered": ("ring", "good", "recovered"),
+    "released": ("ring", "part", "released by word"),
+    "taken_over": ("diamond", "taken", "taken over"),
+    "sent": ("triangle", "sent", "fix handed over"),
+    "gave_up": ("cross", "bad", "gave up"),
+    "passed": ("tick", "good", "check passed"),
+    "failed": ("tick", "bad", "check failed"),
 }
-_PLAIN_LOOK = ("ring", "plain")
-_WORDS = {
-    "fixed": "fix committed",
-    "landed": "in part",
-    "recovered": "recovered",
-    "released": "released by word",
-    "taken_over": "taken over",
-    "sent": "fix handed over",
-    "gave_up": "gave up",
-    "passed": "check passed",
-    "failed": "check failed",
-}
+"""Of what happened: its shape, its colour, and its word in the legend."""
+_PLAIN_LOOK = ("ring", "plain", "")
 _STYLE = """
 :root{color-scheme:light dark;--back:#fff;--ink:#1c2430;--dim:#566173;--line:#d5dae2;--broken:#d1242f;
 --fixing:#bf8700;--waiting:#8c959f;--good:#1a7f37;--taken:#8250df;--sent:#0969da}
@@ -94,13 +84,9 @@ def page(events: Sequence[Event], proofs: Sequence[Proof], now: float, build: st
 
 
 def _legend() -> str:
-    bars = (("broken", "broken"), ("fixing", "fixing"), ("waiting", "waiting"))
-    parts = [f'<rect class="{kind}" width="16" height="12"/>|{word}' for kind, word in bars]
-    parts += [f"{_symbol(kind, '8', 8)}</use>|{word}" for kind, word in _WORDS.items()]
-    return "".join(
-        f'<span><svg width="16" height="16">{shape}</svg>{word}</span>'
-        for shape, _, word in (part.partition("|") for part in parts)
-    )
+    parts = [(f'<rect class="{kind}" width="16" height="12"/>', kind) for kind in ("broken", "fixing", "waiting")]
+    parts += [(f"{_symbol(kind, '8', 8)}</use>", word) for kind, (_, _, word) in _LOOKS.items()]
+    return "".join(f'<span><svg width="16" height="16">{shape}</svg>{word}</span>' for shape, word in parts)
 
 
 def _section(picture: Picture) -> Iterator[str]:
@@ -164,7 +150,7 @@ def _mark(picture: Picture, mark: Mark, tops: dict[tuple[str, str], int]) -> str
 
 
 def _symbol(kind: str, x: str, y: int) -> str:
-    shape, colour = _LOOKS.get(kind, _PLAIN_LOOK)
+    shape, colour, _ = _LOOKS.get(kind, _PLAIN_LOOK)
     return f'<use href="#{shape}" class="{colour}" x="{x}" y="{y}">'
 
 

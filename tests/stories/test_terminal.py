@@ -120,9 +120,9 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
         "buildguard: nothing to release: you hold no claim on build default, this checkout\n"
     )
     assert told(checkout, BUILDGUARD, "log") == (
-        "buildguard: HH:MM CHECKOUT claim 1: ann claimed it\n"
-        "buildguard: HH:MM CHECKOUT claim 1: bob waited N s for ann\n"
-        "buildguard: HH:MM CHECKOUT claim 1: ann fixed it after N s\n"
+        "buildguard: HH:MM this checkout claim 1: ann claimed it\n"
+        "buildguard: HH:MM this checkout claim 1: bob waited N s for ann\n"
+        "buildguard: HH:MM this checkout claim 1: ann fixed it after N s\n"
     )
 
 
@@ -140,8 +140,8 @@ def test_what_an_agent_reads_while_it_waits_and_is_woken(checkout: Checkout) -> 
         "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, goes stale at HH:MM\n"
         "buildguard: you are bob\n"
         "buildguard: waiting: ann is fixing since HH:MM, claim 1; you are bob (up to 5 min more)\n"
-        "buildguard: HH:MM CHECKOUT claim 1: ann fixed it after N s (by going back to COMMIT)\n"
-        "buildguard: HH:MM CHECKOUT claim 1: bob waited N s for ann\n"
+        "buildguard: HH:MM this checkout claim 1: ann fixed it after N s (by going back to COMMIT)\n"
+        "buildguard: HH:MM this checkout claim 1: bob waited N s for ann\n"
         "buildguard: committing again\n"
         "buildguard: passed: ! grep -q BROKEN app.txt (these very files, N s ago, by ann; --fresh runs it)\n"
     )
@@ -196,8 +196,8 @@ def test_what_a_person_sees_of_the_history(terminal: Terminal) -> None:
     rows = [re.sub(" +", " ", line).strip() for line in plain(seen).splitlines()]
     assert rows == [
         "when where claim what",
-        "HH:MM CHECKOUT 1 ann claimed it",
-        "HH:MM CHECKOUT 1 ann gave up: too hard",
+        "HH:MM this checkout 1 ann claimed it",
+        "HH:MM this checkout 1 ann gave up: too hard",
     ]
 
 

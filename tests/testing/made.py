@@ -57,7 +57,7 @@ def watch_lines() -> list[tuple[str, str]]:
         Event(Kind.CLAIMED, here, 7, "agent-a", failures=ids, at=NOW - 260, after=Status.FIXING),
     ]
     runs = [("agent-a", NOW - 12, "tests/test_cart.py ..........F")]
-    return lines(Scene(told, views, NOW, runs, events))
+    return lines(Scene(told, views, NOW, runs, events, here))
 
 
 def svg(title: str, told: list[tuple[str, str]], width: int) -> str:

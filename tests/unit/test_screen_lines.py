@@ -14,7 +14,7 @@ def styles(silent: float) -> dict[str, str]:
     claim = Claim("ann", HERE, NOW - 1000, NOW - silent, 900.0, 3600.0)
     state = State(HERE, 1, 1, breakage=Breakage("pytest", NOW - 1000, failures=tuple("abcdef"), claim=claim))
     views = Snapshot({HERE: state}, now=NOW).views()
-    return dict(lines(Scene(status(views[0], NOW, HERE, "default"), views, NOW, [], [])))
+    return dict(lines(Scene(status(views[0], NOW, HERE, "default"), views, NOW, [], [], HERE)))
 
 
 def of_the_fixer(silent: float) -> tuple[str, str]:
