@@ -34,7 +34,7 @@ def reach_of(store: Store, build: str) -> Reach | None:
 
 
 def to_look_at(engine: str) -> str:
-    """The command that shows whether an engine can be reached. An address may hold a password: it is not repeated."""
+    """The command that shows whether an engine can be reached. It repeats no address: that may hold a password."""
     kind, _, remote = engine.partition(":")
     return f"git ls-remote {remote}" if kind == "git" else "buildguard status"
 
