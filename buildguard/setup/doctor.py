@@ -26,8 +26,8 @@ from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
-from buildguard.store import probed
-from buildguard.text import command, quoted, span
+from buildguard.store import probed, to_look_at
+from buildguard.text import command, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
 
@@ -192,7 +192,7 @@ def _coordination(guard: Guard, repository: Repository, engine: str) -> Iterator
         except (Unavailable, Unidentified) as error:
             yield Finding(name, f"{error}{_sandbox(error, repository)}", unavailable(error).next)
     if why := probed(guard.store):
-        yield Finding("engine", why, f"git ls-remote {quoted(engine.partition(':')[2])}")
+        yield Finding("engine", why, to_look_at(engine))
     guard.store.close()
 
 

@@ -18,8 +18,8 @@ from buildguard.session import Session
 from buildguard.setup.hookfile import HookChange, Refusal, calls_us, draft, is_ours, put, restore
 from buildguard.setup.hookspath import HOOK, UNSET, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, set_check
-from buildguard.store import probed
-from buildguard.text import command, quoted
+from buildguard.store import probed, to_look_at
+from buildguard.text import command
 from buildguard.ui.reports import Report
 
 _HELP = "buildguard install --help"
@@ -34,7 +34,7 @@ def put_in(session: Session, check: str | None, python: str = sys.executable, en
         repository = _repository(session)
         runner = found(repository.top)
         if engine is not None and (why := probed(session.required().store)):
-            raise Refusal(why, f"git ls-remote {quoted(engine.partition(':')[2])}")
+            raise Refusal(why, to_look_at(engine))
         wanted = {"check": check, "engine": engine}
         with _settings(repository, {name: value for name, value in wanted.items() if value}) as written:
             changes = [] if runner else _hook(repository, check, python)

@@ -33,6 +33,12 @@ def reach_of(store: Store, build: str) -> Reach | None:
     return found
 
 
+def to_look_at(engine: str) -> str:
+    """The command that shows whether an engine can be reached. It repeats no address: that may hold a password."""
+    kind, _, remote = engine.partition(":")
+    return f"git ls-remote {remote}" if kind == "git" else "buildguard status"
+
+
 def probed(store: Store) -> str:
     """What keeps the engine of a store from electing, in one line; empty if nothing does, or there is none."""
     found: str = getattr(store, "probed", str)()

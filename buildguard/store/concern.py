@@ -47,14 +47,16 @@ def nearby(step: Step, before: Snapshot) -> Step:
     return step._replace(states=tuple(state._replace(near=marked(state, row)) for state, row in rows))
 
 
-def for_others(step: Step, before: Snapshot, known: Document) -> tuple[list[State], list[Event]]:
-    """The states and events that others have to know of. `known` is what they know."""
+def for_others(step: Step, before: Snapshot, known: Document, skew: float) -> tuple[list[State], list[Event]]:
+    """The states and events that others have to know of. `known` is what they know, whose clock is `skew` seconds
+    ahead of ours."""
     after = {**before.states, **{state.scope: state for state in step.states}}
     alone = {scope for scope, row in before.states.items() if row.near and after[scope].near}
     states = [
         state
         for state in step.states
-        if state.scope not in alone and not _unsaid(state, before.state(state.scope), known.states.get(state.scope))
+        if state.scope not in alone
+        and not _unsaid(state, before.state(state.scope), known.states.get(state.scope), skew)
     ]
     return states, [event for event in step.events if event.kind not in NOTES and event.scope not in alone]
 
@@ -75,7 +77,7 @@ def put_to_engine(transition: Transition, before: Snapshot) -> Step:
     return again._replace(states=(*again.states, *ended))
 
 
-def _unsaid(state: State, row: State, known: State | None) -> bool:
+def _unsaid(state: State, row: State, known: State | None, skew: float) -> bool:
     """Whether the row says nothing new but the time of a check, one more checkout that has the breakage where
     several do, and a sign of life while the last one that others know of is young."""
     claim, was, breakage = state.claim, row.claim, row.breakage
@@ -90,4 +92,4 @@ def _unsaid(state: State, row: State, known: State | None) -> bool:
     there = known.claim if known else None
     if claim is None or there is None or state.near:
         return True
-    return abs(claim.seen_at - there.seen_at) < min(RENEWED_EVERY, claim.stale_after / 6)
+    return abs(claim.seen_at + skew - there.seen_at) < min(RENEWED_EVERY, claim.stale_after / 6)

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from buildguard.claims.model import Breakage, Claim, Event, Kind, Outcome, Snapshot, State, Status, Step
 from buildguard.store.document import Document
 
+LONGEST_SPAN = 1e9
+"""Seconds of the longest span that is believed."""
+
 
 def mirrored(old: Document, new: Document, near: Snapshot, skew: float | None, where: str) -> Step:
     """What has to be written near, now that the document is `new` and was `old` when we last saw it."""
@@ -76,11 +79,11 @@ def _here(
     claim, landed, since = far.claim, far.landed, far.since
     if claim is not None:
         last = since_then(claim.seen_at)
-        since = last - (claim.seen_at - since)
+        since = last - _span(claim.seen_at - since)
         if known and known.claim and before and _sign(before.claim) == _sign(claim):
             claim = claim._replace(seen_at=known.claim.seen_at, claimed_at=known.claim.claimed_at)
         else:
-            claim = claim._replace(seen_at=last, claimed_at=last - (claim.seen_at - claim.claimed_at))
+            claim = claim._replace(seen_at=last, claimed_at=last - _span(claim.seen_at - claim.claimed_at))
     if landed is not None:
         same = known and known.landed and before and before.landed and before.landed.at == landed.at
         landed = landed._replace(at=known.landed.at if same and known and known.landed else since_then(landed.at))
@@ -89,6 +92,11 @@ def _here(
     # A checkout of this clone that joined when several had it is known here alone.
     seen = {**known.seen, **far.seen} if known else far.seen
     return far._replace(claim=claim, landed=landed, since=since, seen=seen)
+
+
+def _span(seconds: float) -> float:
+    """What may be the span between two times of one clock: no clock is to be believed without a bound."""
+    return min(max(0.0, seconds), LONGEST_SPAN)
 
 
 def _sign(claim: Claim | None) -> tuple[str, float, float] | None:

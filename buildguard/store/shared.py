@@ -135,8 +135,9 @@ class SharedStore:
             if not (step.private and (row.near or row.breakage is None)):
                 # A pass without a breakage need not pay for the document.
                 about = any(state.breakage for state in step.states)
-                known = _document(self._clone.copy(_key(build)).data) if about else Document()
-                if (not asked and step.outcome not in _BY_CONTENT) or any(for_others(step, before, known)):
+                copy = self._clone.copy(_key(build)) if about else Sighting()
+                news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
+                if any(news) or (not asked and step.outcome not in _BY_CONTENT):
                     raise _Far
                 if not asked and untold(now) and not self._clone.away:
                     raise _Far
@@ -154,7 +155,7 @@ class SharedStore:
             step = put_to_engine(transition, before)
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
-            news = for_others(step, before, known)
+            news = for_others(step, before, known, copy.skew or 0.0)
             opened = {state.scope for state in step.states if state.breakage}
             ended = [row for row in untold(near) if row.scope not in opened]
             if any(news) or ended:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -390,6 +391,21 @@ def test_a_copy_that_is_damaged_is_had_again(a: Machine, b: Machine) -> None:
     (b.clone / ".git/buildguard/engine/copy-default").write_text("{}\nnonsense")
     assert b.fails("bob").outcome is Outcome.BUSY
     assert b.told == []
+
+
+def test_one_waiter_of_a_clone_asks_for_all(a: Machine) -> None:
+    a.fails("ann")
+    other = Machine(a.clone, a.clock)
+    known = a.store.read("default").last_event
+    before = a.register.asked
+    assert not a.store.wait_for_change("default", known, 0.3)
+    assert a.register.asked == before, "the engine was asked just now"
+    long_ago = time.time() - 60
+    os.utime(a.clone / ".git/buildguard/engine/copy-default", (long_ago, long_ago))
+    for store in (a.store, other.store, other.store):
+        store._looked_at.clear()
+        assert not store.wait_for_change("default", known, 0.3)
+    assert (a.register.asked, other.register.asked) == (before + 1, 0)
 
 
 def test_what_was_loaded_is_thrown_away_in_time(a: Machine, b: Machine) -> None:
