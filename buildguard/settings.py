@@ -21,7 +21,7 @@ _LARGEST = 1 << 20
 _MOST_PARTS = 100
 """Dots in a key."""
 _DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?"
-_ENGINES = r"git:[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}"
+_ENGINES = r"git:[A-Za-z0-9_][A-Za-z0-9_./-]{0,99}|postgres(ql)?://[!-~]{1,500}"
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -173,12 +173,16 @@ def _path(value: object, where: str) -> Path:
 
 
 def _engine(value: object, where: str) -> str:
-    if isinstance(value, str) and re.match(r"[a-z]+://[^/]*:.*@", value) and where != "BUILDGUARD_ENGINE":
+    if (
+        isinstance(value, str)
+        and re.match(r"[a-z]+://([^/]*:.*@|.*password=)", value)
+        and where != "BUILDGUARD_ENGINE"
+    ):
         raise SettingsError(f"{where}: has a password in it, for all to read; set BUILDGUARD_ENGINE instead")
     if not isinstance(value, str) or not re.fullmatch(_ENGINES, value):
         # What is no engine may be an address with a password all the same.
         shown = "that" if "@" in str(value) else repr(value)
-        raise SettingsError(f"{where}: {shown} is no engine; write git:origin, or the name of another remote")
+        raise SettingsError(f"{where}: {shown} is no engine; write git:origin or postgresql://HOST/DATABASE")
     return value
 
 

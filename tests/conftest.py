@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from testing.servers import PostgresServer, postgres_programs
 from testing.support import Checkout, new_repository
 
 SLOW = Path(__file__).parent / "slow"
@@ -36,3 +38,22 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def checkout(tmp_path: Path) -> Checkout:
     """A repository with one commit, the hook, and a check that fails while app.txt says BROKEN."""
     return new_repository(tmp_path / "repository", tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, one for each worker."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql)")
+    with PostgresServer(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The name of an empty database."""
+    name = f"test_{os.urandom(4).hex()}"
+    postgres.sql(f"CREATE DATABASE {name}")
+    yield name
+    postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from buildguard.claims.store import Reach, Store
+from buildguard.store.register import Register
 from buildguard.store.sqlite import SqliteStore
 
 
@@ -16,15 +17,13 @@ def open_store(
     tell: Callable[[str], object] = lambda _: None,
 ) -> Store:
     """The store of one clone: the file `db`, in which `repository` has its own part, or else the clone's own; with
-    an `engine` (`git:REMOTE`) beneath it what all clones share. Opens nothing yet."""
+    an `engine` (`git:REMOTE` or `postgresql://…`) beneath it what all clones share. Opens nothing yet."""
     near = SqliteStore(db, repository) if db else SqliteStore(common_dir / "buildguard" / "state.db")
     if not engine:
         return near
-    from buildguard.store.gitref import GitRef
     from buildguard.store.shared import SharedStore
 
-    register = GitRef(engine.partition(":")[2], common_dir, environment or {})
-    return SharedStore(near, register, common_dir, tell)
+    return SharedStore(near, _register(engine, common_dir, environment or {}), common_dir, tell)
 
 
 def reach_of(store: Store, build: str) -> Reach | None:
@@ -43,3 +42,15 @@ def probed(store: Store) -> str:
     """What keeps the engine of a store from electing, in one line; empty if nothing does, or there is none."""
     found: str = getattr(store, "probed", str)()
     return found
+
+
+def _register(engine: str, common_dir: Path, environment: Mapping[str, str]) -> Register:
+    """The engine of that setting."""
+    kind, _, remote = engine.partition(":")
+    if kind == "git":
+        from buildguard.store.gitref import GitRef
+
+        return GitRef(remote, common_dir, environment)
+    from buildguard.store.postgres import Postgres
+
+    return Postgres(engine)

@@ -16,6 +16,8 @@ from buildguard.store.register import Unreachable
 _ENGINE = "engine"
 AWAY_SECONDS = 30.0
 """For how long nobody in this clone asks an engine again that did not answer."""
+LISTENER_SECONDS = 2.0
+"""After which a process that listened to the engine, and has not been heard of, is replaced."""
 TURN_SECONDS = 25.0
 """How long others of this clone may ask before us."""
 _TURN_POLL = 0.01
@@ -36,6 +38,7 @@ class Clone:
 
     def __init__(self, git_dir: Path) -> None:
         self._git_dir = git_dir
+        self._own = os.urandom(8).hex()
         self._folder = git_dir / "buildguard" / _ENGINE
 
     def copy(self, key: str) -> Sighting:
@@ -76,6 +79,18 @@ class Clone:
             os.utime(path)
         except OSError:
             return not path.exists()
+        return True
+
+    def listens(self) -> bool:
+        """Whether it is this process that listens to the engine: another one does so as long as it still waits."""
+        path = self._folder / "listener"
+        with suppress(OSError):
+            if private.read(path)[0] == self._own:
+                os.utime(path)
+                return True
+            if abs(time.time() - path.stat().st_mtime) < LISTENER_SECONDS:
+                return False
+        self._write("listener", self._own.encode())
         return True
 
     @contextmanager

@@ -33,6 +33,8 @@ push may hold the lock for a moment. Between two tries lie at most so many secon
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
     *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
+    # For a git that outlives us: we were killed, and its line is dead.
+    *("-c", "http.lowSpeedLimit=1", "-c", f"http.lowSpeedTime={GIT_PUSH_SECONDS:.0f}"),
     *("-c", "credential.interactive=false", "-c", "fetch.writeCommitGraph=false"),
     *("-c", "fetch.recurseSubmodules=no", "-c", "maintenance.auto=false", "-c", "submodule.recurse=false"),
 )
@@ -53,53 +55,44 @@ class GitRef:
         self._common_dir = common_dir
         self._objects = common_dir / "buildguard" / "engine" / "objects"
         self._environment = environment
+        self._until = 0.0
 
     def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
         """The document as it is now: one request if it has not changed, else two."""
-        ref = f"{NAMESPACE}/{key}"
-        for _ in range(LOADS):
-            found = self._asked("ls-remote", "--refs", "--", self._remote, ref).stdout.split("\n")
-            # Git lists each ref that ends so.
-            token = next((line.removesuffix(f"\t{ref}") for line in found if line.endswith(f"\t{ref}")), "")
-            if token == known.token:
-                return known
-            if not token:
-                return Kept()
-            if not (size := self._size(token)):
-                self._emptied()
-                self._asked(*_FETCH, "--", self._remote, ref)
-                size = self._size(token)
-            if size > codec.LARGEST:
-                raise Denied(f"what is there is too long: {size} bytes")
-            said = self._git("cat-file", "commit", token, within=GIT_LOOK_SECONDS)
-            if said.returncode == 0:
-                return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
-        # Each time it was replaced between the two requests; or it is no commit.
-        raise Unreachable(f"{ref} cannot be read: {_words(said)}")
+        self._until = time.monotonic() + GIT_LOOK_SECONDS
+        return self._looked(f"{NAMESPACE}/{key}", known)
 
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
         """Put `data` in the place of the version that is `expected`, in one push."""
-        ref, token = f"{NAMESPACE}/{key}", self._made(data, about)
+        self._until = time.monotonic() + GIT_PUSH_SECONDS
+        ref, token, refused = f"{NAMESPACE}/{key}", self._made(data, about), ""
         lease = f"--force-with-lease={ref}:{expected.token}"
-        for left in reversed(range(REFUSALS)):
-            done = self._called(
-                *_PUSH, lease, "--", self._remote, f"{token}:{ref}", within=GIT_PUSH_SECONDS, sent=True
-            )
-            if done.returncode == 0:
-                return Kept(token, data)
-            refused = next((line for line in done.stdout.split("\n") if line.startswith("!")), None)
-            if refused is None:
-                words = _words(done)
-                raise Denied(words) if _REFUSED.search(done.stderr) else Unreachable(words, sent=True)
-            stands = self.load(key, expected)
+        for _ in range(REFUSALS):
+            time.sleep(PAUSE * os.urandom(1)[0] / 255 if refused else 0)
+            try:
+                done = self._git(*_PUSH, lease, "--", self._remote, f"{token}:{ref}")
+                if done.returncode == 0:
+                    return Kept(token, data)
+                first, refused = (
+                    not refused,
+                    next((line for line in done.stdout.split("\n") if line[:1] == "!"), ""),
+                )
+                if not refused:
+                    words = _words(done)
+                    raise Denied(words) if _REFUSED.search(done.stderr) else Unreachable(words)
+                if first and "(stale info)" in refused:
+                    raise Lost
+                stands = self._looked(ref, expected)
+            except Unreachable as error:
+                # So says only the first request of a push over HTTP, which writes nothing.
+                raise Unreachable(str(error), sent=bool(refused) or "unable to access" not in str(error)) from None
             if stands.token == token:
                 return stands
             if stands.token != expected.token:
                 raise Lost
-            time.sleep(PAUSE * os.urandom(1)[0] / 255)
-            if left == 0:
-                raise Denied(refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()"))
-        raise AssertionError("unreachable")
+        said = (line[7:].strip() for line in done.stderr.split("\n") if line.startswith("remote:"))
+        reason = refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()")
+        raise Denied(": ".join([reason, *filter(None, said)]))
 
     def changed(self, key: str, known: Kept, timeout: float) -> bool:
         """A remote wakes nobody."""
@@ -108,15 +101,41 @@ class GitRef:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
+    def _looked(self, ref: str, known: Kept) -> Kept:
+        for _ in range(LOADS):
+            found = self._git("ls-remote", "--refs", "--", self._remote, ref)
+            if found.returncode != 0:
+                raise Unreachable(_words(found))
+            # Git lists each ref that ends so.
+            lines = found.stdout.split("\n")
+            token = next((line.removesuffix(f"\t{ref}") for line in lines if line.endswith(f"\t{ref}")), "")
+            if token == known.token:
+                return known
+            if not token:
+                return Kept()
+            if not (size := self._size(token)):
+                self._emptied()
+                fetched = self._git(*_FETCH, "--", self._remote, ref)
+                size = self._size(token)
+            if size > codec.LARGEST:
+                raise Denied(f"what is there is too long: {size} bytes")
+            said = self._git("cat-file", "commit", token)
+            if said.returncode == 0:
+                return Kept(token, said.stdout.rstrip("\n").rpartition("\n")[2])
+            if size:
+                raise Denied(f"{ref} is no commit")
+        # Each time it was replaced between the two requests.
+        raise Unreachable(f"{ref} cannot be read: {_words(fetched)}")
+
     def _made(self, data: str, about: str) -> str:
         """The name of a new commit with that document."""
         by = _BY.format(now=time.time())
         self._emptied()
-        tree = self._git("hash-object", "-t", "tree", "-w", "--stdin", within=GIT_LOOK_SECONDS).stdout.strip()
+        tree = self._git("hash-object", "-t", "tree", "-w", "--stdin").stdout.strip()
         # The nonce: two writers that write the same at the same second made two versions.
         message = f"buildguard: {about} [skip ci]\n\n{os.urandom(8).hex()}\n{data}\n"
         text = f"tree {tree}\nauthor {by}\ncommitter {by}\n\n{message}"
-        done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text, within=GIT_LOOK_SECONDS)
+        done = self._git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text)
         if done.returncode != 0:
             raise Denied(f"this clone cannot keep what is to be pushed: {_words(done)}")
         return done.stdout.strip()
@@ -129,23 +148,11 @@ class GitRef:
 
     def _size(self, token: str) -> int:
         """How long an object is; 0 if it is not here."""
-        said = self._git("cat-file", "-s", token, within=GIT_LOOK_SECONDS).stdout.strip()
+        said = self._git("cat-file", "-s", token).stdout.strip()
         return int(said) if said.isdigit() else 0
 
-    def _asked(self, *words: str) -> Done:
-        """A question to the remote, answered."""
-        done = self._called(*words, within=GIT_LOOK_SECONDS)
-        if done.returncode != 0:
-            raise Unreachable(_words(done))
-        return done
-
-    def _called(self, *words: str, within: float, sent: bool = False) -> Done:
-        try:
-            return self._git(*words, within=within)
-        except Unreachable as error:
-            raise Unreachable(str(error), sent) from None
-
-    def _git(self, *words: str, within: float, stdin: str = "") -> Done:
+    def _git(self, *words: str, stdin: str = "") -> Done:
+        within = round(max(0.1, self._until - time.monotonic()), 1)
         settings = ("-c", f"remote.{self._remote}.mirror=false", "-c", f"remote.{self._remote}.prune=false")
         try:
             private.folder(self._common_dir, "engine", "objects")

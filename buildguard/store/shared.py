@@ -93,16 +93,24 @@ class SharedStore:
             left = began + timeout - time.monotonic()
             if left <= 0:
                 return False
-            copy = self._clone.copy(_key(build))
             due = began - self._looked_at.get(build, 0.0) >= every and not self._clone.away
-            if (due and self._clone.due(_key(build), every)) or self.register.changed(
-                _key(build), Kept(copy.token, copy.data), min(left, LOOKS_EVERY)
-            ):
+            if (due and self._clone.due(_key(build), every)) or self._told(build, min(left, LOOKS_EVERY)):
                 self._look(build)
             else:
                 left = max(0.0, began + timeout - time.monotonic())
                 self._near.wait_for_change(build, since_event, min(left, LOOKS_EVERY))
         return True
+
+    def _told(self, build: str, seconds: float) -> bool:
+        """Whether the engine says within that time that there is news. One process of a clone listens for all."""
+        if self._clone.away or not self._clone.listens():
+            self.register.close()  # a server takes only so many
+            return False
+        copy = self._clone.copy(_key(build))
+        news = self.register.changed(_key(build), Kept(copy.token, copy.data), seconds)
+        if news:
+            self._looked_at.pop(build, None)
+        return news
 
     def reach(self, build: str) -> Reach:
         """Whether the engine answered when it was asked last, and how old is what it said."""

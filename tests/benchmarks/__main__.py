@@ -17,9 +17,10 @@ BUSY = ": busy, so milliseconds mean little and only the ratios count"
 def main() -> int:
     """Measure what was named, print the tables; 1 if a target was missed."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from benchmarks import claim, history, passing, sharing, waking
+    from benchmarks import claim, engines, history, passing, sharing, waking
 
     benchmarks = {"passing": passing, "claim": claim, "waking": waking, "history": history, "sharing": sharing}
+    benchmarks["engines"] = engines
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(benchmarks)} [all]")
     parser.add_argument("--smallest", action="store_true", help="only see that they run; the figures mean nothing")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from buildguard.agents.identity import Agent
 from buildguard.claims.guard import Guard, Terms
+from buildguard.claims.store import Store
 from buildguard.store.sqlite import SqliteStore
 
 
@@ -25,4 +26,9 @@ class _Still:
 
 def guard(path: Path, name: str) -> Guard:
     """The guard of this agent, for a build and a checkout that are always the same."""
-    return Guard(SqliteStore(path), "default", "checkout:here", _Still(name), Terms(900.0, 3600.0))
+    return guarded(SqliteStore(path), name)
+
+
+def guarded(store: Store, name: str, build: str = "default") -> Guard:
+    """The same over another store."""
+    return Guard(store, build, "checkout:here", _Still(name), Terms(900.0, 3600.0))

@@ -97,16 +97,16 @@ def _measured(checkout: Checkout) -> Mapping[str, Callable[[], Spent]]:
         return ("git", "-c", f"core.hooksPath={folder / name}", *commit[1:])
 
     return {
-        IMPORTS: _timed(checkout, sys.executable, "-c", "import click, sqlite3"),
-        ONLY_THE_CHECK: _timed(checkout, *hooks("only-the-check")),
-        GUARDED: _timed(checkout, *hooks("guarded")),
-        IN_FRAMEWORK: _timed(checkout, *commit),
-        BARE: _timed(checkout, CHECK),
-        BARE_HOOK: _timed(checkout, BUILDGUARD, "hook", "--", CHECK),
+        IMPORTS: timed(checkout, sys.executable, "-c", "import click, sqlite3"),
+        ONLY_THE_CHECK: timed(checkout, *hooks("only-the-check")),
+        GUARDED: timed(checkout, *hooks("guarded")),
+        IN_FRAMEWORK: timed(checkout, *commit),
+        BARE: timed(checkout, CHECK),
+        BARE_HOOK: timed(checkout, BUILDGUARD, "hook", "--", CHECK),
     }
 
 
-def _timed(checkout: Checkout, *argv: str) -> Callable[[], Spent]:
+def timed(checkout: Checkout, *argv: str) -> Callable[[], Spent]:
     environment = checkout.env()
 
     def run() -> Spent:

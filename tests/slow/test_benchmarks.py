@@ -11,7 +11,7 @@ from testing.support import PROJECT, Checkout
 ROW = re.compile(r"\| .+ \| [0-9]+\.[0-9]{2} \S.* \| [0-9]+\.[0-9]{2} \| .*\|")
 
 
-@pytest.mark.parametrize("name", ["passing", "claim", "waking", "history", "sharing"])
+@pytest.mark.parametrize("name", ["passing", "claim", "waking", "history", "sharing", "engines"])
 def test_each_benchmark_prints_a_table_with_ratios(name: str) -> None:
     argv = [sys.executable, "-m", "tests.benchmarks", "--smallest", name]
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True)

@@ -80,9 +80,9 @@ class Counted(GitRef):
 
     asked = 0
 
-    def _called(self, *words: str, within: float, sent: bool = False) -> Done:
-        self.asked += 1
-        return super()._called(*words, within=within, sent=sent)
+    def _git(self, *words: str, stdin: str = "") -> Done:
+        self.asked += words[0] in ("ls-remote", "fetch", "push")
+        return super()._git(*words, stdin=stdin)
 
 
 class Alone(NamedTuple):
@@ -292,7 +292,8 @@ def test_others_claims_bind_who_may_only_read(a: Machine, b: Machine, hub: Path)
     hook.write_text("#!/bin/sh\nprintf 'not for you\\n' >&2; exit 1\n")
     hook.chmod(0o755)
     assert a.fails("ann").outcome is Outcome.CLAIMED
-    assert a.told == [f"{a.store.where}: pre-receive hook declined; nobody elsewhere sees what is claimed here"]
+    words = "pre-receive hook declined: not for you; nobody elsewhere sees what is claimed here"
+    assert a.told == [f"{a.store.where}: {words}"]
     hook.unlink()
     assert b.fails("bob", failures=("b",)).outcome is Outcome.CLAIMED
     hook.write_text("#!/bin/sh\nexit 1\n")

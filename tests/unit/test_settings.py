@@ -410,7 +410,7 @@ def test_a_key_may_have_a_hundred_dots(tmp_path: Path) -> None:
         load({}, {}, tmp_path)
 
 
-@pytest.mark.parametrize("engine", ["git:origin", "git:up/stream_2"])
+@pytest.mark.parametrize("engine", ["git:origin", "git:up/stream_2", "postgresql://ann@db:5432/a?sslmode=require"])
 def test_an_engine_is_set_for_everybody_or_by_the_environment(tmp_path: Path, engine: str) -> None:
     assert settings(tmp_path, own=f'engine = "{engine}"\n').engine == engine
     assert settings(tmp_path, BUILDGUARD_ENGINE=engine).engine == engine
@@ -425,10 +425,12 @@ def test_what_is_no_engine_is_refused(tmp_path: Path, engine: str) -> None:
     assert "u:p" not in str(refused.value)
 
 
-def test_a_password_belongs_into_the_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["ann:secret@host/db", "host/db?password=secret"])
+def test_a_password_belongs_into_the_environment(tmp_path: Path, address: str) -> None:
     with pytest.raises(SettingsError, match="BUILDGUARD_ENGINE") as refused:
-        settings(tmp_path, own='engine = "postgresql://ann:secret@host/db"\n')
+        settings(tmp_path, own=f'engine = "postgresql://{address}"\n')
     assert "secret" not in str(refused.value)
+    assert settings(tmp_path, BUILDGUARD_ENGINE=f"postgresql://{address}").engine.endswith(address)
 
 
 def test_a_database_and_an_engine_exclude_each_other(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ OWNERS = {
     "click": {"cli"},
     "rich": {"ui"},
     "sqlite3": {"store"},
-    "psycopg": {"store"},
+    "psycopg": {"store.postgres"},
     "psutil": {"agents.processes"},
     "tree_sitter": {"agents.shell"},
     "tree_sitter_bash": {"agents.shell"},
