@@ -74,6 +74,22 @@ def proved(
             follows=follows(repository, snapshot, session.checkout, showed.head),
             landings=_landings(repository, showed, here, left_out, watched.written, tree) if passed else (),
         )
+    return showed._replace(proof=_proof(session, repository, showed, passed, snapshot, before, watched, tree))
+
+
+def _proof(
+    session: Session,
+    repository: Repository,
+    showed: Run,
+    passed: bool,
+    snapshot: Snapshot,
+    before: Files,
+    watched: Watched,
+    tree: str,
+) -> Proof | None:
+    """What is to be kept of the run; nothing if its files are not known. `tree` is that of the commit in hand."""
+    if not showed.files:
+        return None
     proof = Proof(
         showed.check,
         passed,
@@ -88,9 +104,8 @@ def proved(
         written=tuple(sorted(watched.written))[:MOST_CHANGED],
         staged=before.staged[:MOST_CHANGED] if repository.environment.get("GIT_INDEX_FILE") else (),
     )
-    if showed.landings:
-        proof = proof._replace(failed=showed.landings[0].failed, changed=showed.landings[0].changed)
-    return showed._replace(proof=proof if showed.files else None)
+    first = showed.landings[0] if showed.landings else None
+    return proof._replace(failed=first.failed, changed=first.changed) if first else proof
 
 
 def _landings(
