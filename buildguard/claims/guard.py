@@ -225,12 +225,6 @@ class Guard:
             ages = [(snapshot.now - one.seen_at, one) for one in self.store.waiters(self.build)]
         return snapshot._replace(waiters=tuple(one for age, one in ages if -SKEW <= age < WAITER_STALE))
 
-    def waits(self, waiter: Waiter, over: bool = False) -> None:
-        """Let the others know that somebody waits, or waits no more."""
-        # Only a note: a waiter may have no right to write.
-        with suppress(Unavailable):
-            (self.store.drop_waiter if over else self.store.keep_waiter)(self.build, waiter)
-
     def alive(self) -> None:
         """A sign of life for whatever the caller holds; writes only if it holds something."""
         snapshot = self.read()
@@ -249,22 +243,40 @@ class Guard:
     def waiting(self, timeout: float, held_by: str | None = None) -> Iterator[Moment]:
         """Look until nobody else's live claim holds this caller up, or `timeout` seconds have passed; the last
         moment is free or has nothing left. `held_by` is the scope that was found busy, if one was. Holds nothing
-        between two looks."""
+        between two looks; meanwhile the others know of the wait."""
         asked = held_by or self.asked
         agent = self.me.id
         deadline = time.monotonic() + timeout
         snapshot = self.read()
         # Who was found busy though the fix has landed here would else check again and again, without a wait.
         failed_since = held_by is not None and scope.landed_in(snapshot.state(held_by), self.checkout)
-        while True:
-            holder = scope.holding_up(snapshot, agent, self.checkout, asked, failed_since)
-            name = scope.concerning(snapshot, agent, self.checkout, asked)
-            left = max(0.0, deadline - time.monotonic())
-            yield Moment(snapshot, holder, holder or snapshot.view(name), left)
-            if holder is None or left <= 0:
-                return
-            self.store.wait_for_change(self.build, snapshot.last_event, min(left, WAITER_LOOKS_EVERY))
-            snapshot = self.read()
+        said: Waiter | None = None
+        try:
+            while True:
+                holder = scope.holding_up(snapshot, agent, self.checkout, asked, failed_since)
+                name = scope.concerning(snapshot, agent, self.checkout, asked)
+                left = max(0.0, deadline - time.monotonic())
+                yield Moment(snapshot, holder, holder or snapshot.view(name), left)
+                if holder is None or left <= 0:
+                    return
+                said = self._waits(said, holder.state, snapshot.now)
+                self.store.wait_for_change(self.build, snapshot.last_event, min(left, WAITER_LOOKS_EVERY))
+                snapshot = self.read()
+        finally:
+            if said is not None:
+                # Only a note, here and below: a waiter may have no right to write.
+                with suppress(Unavailable):
+                    self.store.drop_waiter(self.build, said)
+
+    def _waits(self, said: Waiter | None, state: State, now: float) -> Waiter:
+        """Let the others know of a wait: at first, when another is waited for, and rarely between."""
+        fixer = state.claim.agent if state.claim else ""
+        waiter = Waiter(self.me.id, self.checkout, state.scope, fixer, said.since if said else now, now)
+        if said is not None and said[:4] == waiter[:4] and 0 <= now - said.seen_at < WAITER_RENEWS:
+            return said
+        with suppress(Unavailable):
+            self.store.keep_waiter(self.build, waiter)
+        return waiter
 
     def note(self, event: Event) -> None:
         """Note in the history what moves no state: who waited, who was sent for a fix."""

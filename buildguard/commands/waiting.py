@@ -3,12 +3,11 @@ time."""
 
 import time
 from collections.abc import Callable
-from typing import Self
 
 from buildguard.agents.lineage import above_us
 from buildguard.agents.processes import Process
-from buildguard.claims.guard import WAITER_RENEWS, Guard, Moment
-from buildguard.claims.model import Event, Kind, View, Waiter
+from buildguard.claims.guard import Guard, Moment
+from buildguard.claims.model import Event, Kind, View
 from buildguard.commands.attempt import always
 from buildguard.commands.landing import Watch
 from buildguard.session import Session
@@ -35,7 +34,7 @@ def watch(
     began = time.monotonic()
     held_up: View | None = None
     heads = Watch(session)
-    with Countdown(session.voice) as countdown, _Known(guard) as known:
+    with Countdown(session.voice) as countdown:
         for moment in guard.waiting(timeout, scope):
             if moment.holder is None or not lives():
                 break
@@ -45,7 +44,6 @@ def watch(
             # A landing that this look notes is the event that ends the wait at the next look.
             heads.look(moment.snapshot)
             if moment.left > 0:
-                known.as_waiting(moment.holder, moment.snapshot.now)
                 line = f"{waiting(moment.holder, moment.snapshot.now)}; you are {who(guard.me)}"
                 countdown.show(line, moment.left, time.monotonic())
     if held_up is not None and held_up.state.claim is not None:
@@ -57,37 +55,6 @@ def watch(
         )
         guard.note(note)
     return moment
-
-
-class _Known:
-    """Lets the others know of a wait, as long as it lasts."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-        self._said: Waiter | None = None
-
-    def as_waiting(self, holder: View, now: float) -> None:
-        """Called at each look. Writes at first, when another is waited for, and rarely between."""
-        said, claim = self._said, holder.state.claim
-        waiter = Waiter(
-            self._guard.me.id,
-            self._guard.checkout,
-            holder.state.scope,
-            claim.agent if claim else "",
-            said.since if said else now,
-            now,
-        )
-        same = said is not None and said[:4] == waiter[:4]
-        if said is None or not same or not 0 <= now - said.seen_at < WAITER_RENEWS:
-            self._said = waiter
-            self._guard.waits(waiter)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._said is not None:
-            self._guard.waits(self._said, over=True)
 
 
 def ancestor_holding(view: View) -> Process | None:

@@ -150,7 +150,7 @@ class Answers(NamedTuple):
             code = Exit.INCONCLUSIVE
             following = following or self.next("run")
         scopes = [facts(one, snapshot.now, answer.agent, self.build) for one in shown]
-        waiters = [waiter_facts(one) for one in snapshot.waiters]
+        waiters = waiter_facts(snapshot.waiters)
         extra = {"scopes": scopes, "head": head_facts(head), "waiters": waiters}
         return _about(answer, code, lines, following or self._after_status(answer), extra)
 

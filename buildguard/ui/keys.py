@@ -82,15 +82,10 @@ def engine_facts(reach: Reach | None) -> dict[str, Any]:
     return {"engine": reach.where, "reach": "away" if reach.away else "reached", "copy_age_s": age}
 
 
-def waiter_facts(waiter: Waiter) -> dict[str, Any]:
-    """Who waits."""
-    return {
-        "agent": waiter.agent,
-        "scope": waiter.scope,
-        "fixer": waiter.other,
-        "since": iso(waiter.since),
-        "seen_at": iso(waiter.seen_at),
-    }
+def waiter_facts(waiters: Sequence[Waiter]) -> list[dict[str, Any]]:
+    """Who waits now."""
+    rows = ((one.agent, one.scope, one.other, iso(one.since), iso(one.seen_at)) for one in waiters)
+    return [dict(zip(("agent", "scope", "fixer", "since", "seen_at"), row, strict=True)) for row in rows]
 
 
 def head_facts(head: Head) -> dict[str, Any]:

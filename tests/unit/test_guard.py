@@ -8,7 +8,7 @@ import pytest
 from testing.heart import HEAD, HERE, LATER, MAIN, NOTE, THERE, THIRD, breakage, held, of
 from testing.memory import MemoryStore
 
-from buildguard.claims.guard import WAITER_STALE, Guard, Moment, Terms
+from buildguard.claims.guard import WAITER_RENEWS, WAITER_STALE, Guard, Moment, Terms
 from buildguard.claims.model import (
     LANDING,
     REPO,
@@ -744,7 +744,7 @@ def test_a_waiter_without_a_sign_of_life_counts_as_gone_like_a_silent_fixer(
     store: MemoryStore, clock: Clock
 ) -> None:
     waiter = Waiter("bob", HERE, HERE, "me", clock.now, clock.now)
-    guard(store).waits(waiter)
+    store.keep_waiter(BUILD, waiter)
     clock.now += WAITER_STALE - 1
     assert guard(store).status(store.read(BUILD)).snapshot.waiters == (waiter,)
     clock.now += 1
@@ -752,7 +752,7 @@ def test_a_waiter_without_a_sign_of_life_counts_as_gone_like_a_silent_fixer(
 
 
 def test_a_waiter_of_the_future_is_not_believed(store: MemoryStore, clock: Clock) -> None:
-    guard(store).waits(Waiter("bob", HERE, HERE, "me", clock.now, clock.now + 1000))
+    store.keep_waiter(BUILD, Waiter("bob", HERE, HERE, "me", clock.now, clock.now + 1000))
     assert guard(store).status(store.read(BUILD)).snapshot.waiters == ()
 
 
@@ -770,3 +770,18 @@ def test_a_claim_is_told_though_nobody_knows_who_waits(clock: Clock) -> None:
             raise Unavailable(Fault.LOCKED, "memory", "locked")
 
     assert guard(Mute(clock)).failed(None).outcome is Outcome.CLAIMED
+
+
+def test_a_wait_is_known_from_its_beginning_to_its_end_and_written_rarely(store: MemoryStore, clock: Clock) -> None:
+    fails(store, "ann", HERE, "test_a")
+    seen: list[list[Waiter]] = []
+
+    def look() -> None:
+        seen.append(store.waiters(BUILD))
+        clock.now += WAITER_RENEWS / 2
+
+    began = clock.now
+    looks(guard(store), PATIENCE, look, look, look, look, releases(store, "ann"))
+    known = [[(one.agent, one.other, one.since - began, one.seen_at - began) for one in row] for row in seen]
+    assert known == [[], [("me", "ann", 0.0, 0.0)], [("me", "ann", 0.0, 0.0)], [("me", "ann", 0.0, 60.0)]]
+    assert store.waiters(BUILD) == []
