@@ -4,11 +4,12 @@ import os
 import random
 import signal
 import subprocess
+import threading
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from testing.clones import REF, clone, remote_with
+from testing.clones import REF, clone, remote_with, words_of
 from testing.racing import RACE_PATIENCE, forked
 from testing.support import BUILDGUARD, PATIENCE, Checkout
 
@@ -102,6 +103,43 @@ def test_kills_lose_no_claim_and_give_no_number_twice(tmp_path: Path) -> None:
     last = [one.buildguard("run", agent=f"last in {one.path.name}") for one in clones]
     assert [done.status for done in last] == [1, 75, 75], last
     assert kept(hub).highest > max(numbers, default=0)
+
+
+def obeys(checkout: Checkout, name: str, fixers: list[str]) -> None:
+    """An agent that commits a file of its own, does what it is told, and mends what is given to it."""
+    checkout.write(f"{name}.txt", "mine\n")
+    checkout.ok("add", f"{name}.txt")
+    line = f"buildguard commit --agent {name} -m {name} -- {name}.txt"
+    for _ in range(20):
+        done = checkout.run("sh", "-c", line.replace("sleep 30", "sleep 1"))
+        if "claimed: you are the fixer" in done.both:
+            fixers.append(name)
+            checkout.write("app.txt", "fine\n")
+            fixed = checkout.buildguard("commit", "--agent", name, "-m", "fix", "--", "app.txt")
+            assert fixed.status == 0, fixed
+            if "next: " in fixed.out:
+                checkout.ok(*words_of(fixed.out)[1:])
+        elif done.status == 0:
+            return
+        else:
+            line = done.both.rpartition("\nnext: ")[2].partition("\n")[0]
+    raise AssertionError(done)
+
+
+def test_a_fleet_of_clones_that_does_what_it_is_told_fixes_once(tmp_path: Path) -> None:
+    clones = remote_with(tmp_path, *(f"clone{number}" for number in range(8)))
+    fixers: list[str] = []
+    agents = [
+        threading.Thread(target=obeys, args=(one, f"agent-{number}", fixers)) for number, one in enumerate(clones)
+    ]
+    for agent in agents:
+        agent.start()
+    for agent in agents:
+        agent.join(RACE_PATIENCE)
+    assert len(fixers) == 1
+    for number, one in enumerate(clones):
+        assert one.ok("log", "-1", "--format=%s") == f"agent-{number}"
+        assert one.run("sh", "check.sh").status == 0
 
 
 SETTINGS = (
