@@ -74,6 +74,14 @@ def test_what_fails_twice_elects(flaky: Checkout) -> None:
     assert "claimed: you are the fixer" in done.both
 
 
+def test_both_runs_of_a_failure_count(flaky: Checkout) -> None:
+    left = '[ "$(cat "$ONCE" 2>/dev/null)" != xx ]'
+    flaky.write("check.sh", f'if {left}; then printf x >> "$ONCE"; exit 1; fi\n')
+    flaky.buildguard("run", agent="ann", BUILDGUARD_CONFIRM="1")
+    assert check(flaky).status == 0
+    assert "failed 2 of 3 times on unchanged files" in flaky.buildguard("status", agent="ann").out
+
+
 def test_what_somebody_fixes_is_waited_for_without_another_run(flaky: Checkout) -> None:
     flaky.write("app.txt", "BROKEN\n")
     check(flaky)
