@@ -85,7 +85,7 @@ def _in_words(value: object) -> str:
         return str(value).lower()
     words = value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
     # An address may hold a password, and what we print may land anywhere.
-    return re.sub(r"(://)[^/]*(?=@)|(\bpassword=)[^&\s]*", r"\1\2…", words)
+    return re.sub(r"(://).*(?=@)|(password=)[^&\s]*", r"\1\2…", words)
 
 
 def _chosen(
