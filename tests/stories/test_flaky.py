@@ -110,6 +110,7 @@ def leaving(checkout: Checkout, *names: str) -> Done:
 
 
 def test_what_it_leaves_is_told_once_a_day_with_the_line_that_ignores_it(flaky: Checkout) -> None:
+    flaky.write(".gitignore", "*.log")
     done = leaving(flaky, *NAMES)
     assert done.status == 0, done
     assert "untracked files changed during python3 " in done.err
@@ -118,6 +119,7 @@ def test_what_it_leaves_is_told_once_a_day_with_the_line_that_ignores_it(flaky: 
     ignored = flaky.ok("status", "--porcelain", "-z")
     # A line of a file of patterns has no newline in it.
     assert [row for row in ignored.split("\0") if row] == ["?? .gitignore", "?? new\nline"]
+    assert (flaky.path / ".gitignore").read_text().startswith("*.log\n/")
     assert "untracked" not in leaving(flaky, "another.dat").both
 
 
