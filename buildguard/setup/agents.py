@@ -25,6 +25,8 @@ _TEXTS = (
     *(".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md"),
 )
 _BEGIN, _END = "<!-- buildguard: begin -->\n", "<!-- buildguard: end -->\n"
+_MARK = re.compile(r"^<!-- buildguard: (begin|end) -->\r?(?:\n|\Z)", re.MULTILINE)
+"""Only a whole line is a mark: text may quote one."""
 _PUT_HERE = "Put here by `buildguard agents install`"
 """Stands in each file that is all ours."""
 _MOST_BYTES = 1 << 20
@@ -128,13 +130,22 @@ def _whole(found: str | None, ours: str, wanted: bool) -> str | None:
 
 
 def _block(found: str | None, wanted: bool) -> str | None:
-    """What becomes of a text with our block at its end. The blank line before that is ours, too."""
+    """What becomes of a text with our block, which goes to its end. The blank line before that is ours, too. Raises
+    ValueError for marks that do not make one block."""
     block = _BEGIN + text_for_agents() + _END
     if found in (None, block):
         return block if wanted else None
-    ours = rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?"
-    kept = re.sub(ours, "", found or "", flags=re.DOTALL)
-    return kept + ("\n" + block).replace("\n", "\r\n" if "\r\n" in kept else "\n") * wanted
+    head, tail = found or "", ""
+    marks = list(_MARK.finditer(head))
+    if marks:
+        if [mark[1] for mark in marks] != ["begin", "end"]:
+            raise ValueError("its lines with the marks of buildguard are not one begin and one end")
+        head, tail = re.sub(r"\r?\n\Z", "", head[: marks[0].start()]), head[marks[1].end() :]
+    newline = "\r\n" if "\r\n" in head + tail else "\n"
+    if wanted:
+        return head + ("\n" + block).replace("\n", newline) + tail
+    apart = newline if head and tail and not (head.endswith("\n") or tail.startswith(newline)) else ""
+    return head + apart + tail
 
 
 def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) -> _Change:

@@ -105,6 +105,53 @@ def test_the_block_goes_into_a_text_and_out_again_byte_for_byte(
     assert path.read_bytes() == before + b"\nMore\n"
 
 
+BEGIN, END = "<!-- buildguard: begin -->", "<!-- buildguard: end -->"
+
+
+def test_text_behind_a_block_without_its_end_is_kept(checkout: Checkout) -> None:
+    path = checkout.write("AGENTS.md", "# Mine\n")
+    installed(checkout)
+    path.write_text(path.read_text().replace(END + "\n", "") + "More\n")
+    before = path.read_text()
+    for done in (installed(checkout), installed(checkout), checkout.buildguard("agents", "uninstall")):
+        assert (done.status, done.last, path.read_text()) == (1, f"next: ls -ld '{path}'", before)
+        assert f"left alone: {path} cannot be changed: its lines with the marks of buildguard" in done.out
+
+
+@pytest.mark.parametrize("more", [f"{BEGIN}\n", f"{END}\n{BEGIN}\n", f"{BEGIN}\n{END}\n{BEGIN}\n{END}\n"])
+def test_marks_that_do_not_make_one_block_are_left_alone(checkout: Checkout, more: str) -> None:
+    path = checkout.write("AGENTS.md", f"# Mine\n{more}text\n")
+    for command in ("install", "uninstall"):
+        assert checkout.buildguard("agents", command).status == 1
+        assert path.read_text() == f"# Mine\n{more}text\n"
+
+
+def test_text_that_only_quotes_our_marks_is_kept(checkout: Checkout) -> None:
+    before = f"It stands between `{BEGIN}`\nand `{END}`.\n"
+    path = checkout.write("AGENTS.md", before)
+    assert installed(checkout).status == 0
+    assert path.read_text().startswith(before)
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert path.read_text() == before
+
+
+def test_lines_before_and_behind_our_block_stay_lines(checkout: Checkout) -> None:
+    path = checkout.write("AGENTS.md", "x")
+    installed(checkout)
+    path.write_text(path.read_text() + "more\n")
+    checkout.buildguard("agents", "uninstall")
+    assert path.read_text() == "x\nmore\n"
+
+
+def test_a_block_of_another_version_is_replaced_where_it_stands(checkout: Checkout) -> None:
+    path = checkout.write("AGENTS.md", f"# Mine\n\n{BEGIN}\nold\n{END}\nMore\n")
+    installed(checkout)
+    text = path.read_text()
+    assert "\nold\n" not in text
+    assert text.startswith(f"# Mine\n\n{BEGIN}\n")
+    assert text.endswith(f"\n{END}\nMore\n")
+
+
 def test_without_a_claude_file_none_is_made(checkout: Checkout) -> None:
     installed(checkout)
     assert not (checkout.path / "CLAUDE.md").exists()
