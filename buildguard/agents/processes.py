@@ -143,8 +143,14 @@ def run_members(session: int) -> list[int]:
     return [pid for pid in found if (life := _life(pid)) and not life[1]]
 
 
+def sees_all() -> bool:
+    """Whether all processes of this machine can be seen from here, those in containers, too: for certain only in
+    the pid namespace that Linux began with, whose number is fixed (PROC_PID_INIT_INO)."""
+    return f"pid:[{0xEFFFFFFC}]" in _here()
+
+
 def gits_in(folders: Sequence[Path]) -> list[int]:
-    """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
+    """The pids of the gits that may work in one of these folders, as far as can be seen; not of a calling `git
     buildguard`, nor of those that live on beside an editor and take no lock."""
     import psutil
 
@@ -152,11 +158,20 @@ def gits_in(folders: Sequence[Path]) -> list[int]:
     for process in psutil.process_iter():
         # What has ended meanwhile, or does not let us look, is not seen.
         with suppress(psutil.Error, OSError):
-            if process.name() == "git" and process.pid != os.getppid() and lasting.isdisjoint(process.cmdline()):
-                place = Path(process.cwd())
-                if any(place.is_relative_to(folder.resolve()) for folder in folders):
-                    found.append(process.pid)
+            if process.name() != "git" or process.pid == os.getppid() or lasting & {*(words := process.cmdline())}:
+                continue
+            # It may have been told the folder; and one in a container has the folder under another name.
+            told = [*words, *(process.environ().get(one, "") for one in ("GIT_DIR", "GIT_WORK_TREE"))]
+            places = [os.path.realpath(Path(process.cwd(), one.rpartition("=")[2])) for one in ("", *told)]
+            near = any(Path(place).is_relative_to(one.resolve()) for place in places for one in folders)
+            if near or _mounts(process.pid) != _mounts(os.getpid()):
+                found.append(process.pid)
     return found
+
+
+def _mounts(pid: int) -> str:
+    """The mount namespace of a process; empty off Linux."""
+    return str(Path(f"/proc/{pid}/ns/mnt").readlink()) if ON_LINUX else ""
 
 
 def _session(pid: int) -> int:
