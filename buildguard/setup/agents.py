@@ -25,7 +25,7 @@ _TEXTS = (
     *(".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md"),
 )
 _BEGIN, _END = "<!-- buildguard: begin -->\n", "<!-- buildguard: end -->\n"
-_MARK = re.compile(r"^<!-- buildguard: (begin|end) -->\r?(?:\n|\Z)", re.MULTILINE)
+_MARK_LINE = re.compile(r"^<!-- buildguard: (begin|end) -->\r?(?:\n|\Z)", re.MULTILINE)
 """Only a whole line is a mark: text may quote one."""
 _PUT_HERE = "Put here by `buildguard agents install`"
 """Stands in each file that is all ours."""
@@ -136,7 +136,7 @@ def _block(found: str | None, wanted: bool) -> str | None:
     if found in (None, block):
         return block if wanted else None
     head, tail = found or "", ""
-    marks = list(_MARK.finditer(head))
+    marks = list(_MARK_LINE.finditer(head))
     if marks:
         if [mark[1] for mark in marks] != ["begin", "end"]:
             raise ValueError("its lines with the marks of buildguard are not one begin and one end")

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 
 HOOKS: Final = "hooks"
 _CALL_OF_OURS: Final = "buildguard agent-hook"
-_TOKEN: Final = re.compile(
-    r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?>\s|//[^\n]*\n|/\*.*?\*/)*+[}\]])', re.DOTALL
-)
-"""A string, a comment, or a comma before the end."""
+_STRING: Final = r'("(?:[^"\\]|\\.)*"'
+_COMMENT: Final = re.compile(_STRING + r")|//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
+_LAST_COMMA: Final = re.compile(_STRING + r"|[{\[]\s*,)|,(?=\s*[}\]])", re.DOTALL)
+"""What is in a group stays. A comma behind nothing is no last comma: no reader takes it."""
 _read: Final = json.JSONDecoder().raw_decode
 
 Hooks = Mapping[str, list[Any]]
@@ -60,7 +60,11 @@ def without_hooks(text: str, hooks: Hooks) -> str:
 
 def plain(text: str) -> str:
     """The text as strict JSON of the same length: comments and last commas are blanks."""
-    return _TOKEN.sub(lambda found: found[0] if found[0][0] == '"' else " " * len(found[0]), text)
+    return _blanked(_LAST_COMMA, _blanked(_COMMENT, text))
+
+
+def _blanked(what: re.Pattern[str], text: str) -> str:
+    return what.sub(lambda found: found[1] or " " * len(found[0]), text)
 
 
 def _top(text: str) -> int:
@@ -103,7 +107,10 @@ def _next(strict: str, at: int) -> int:
 
 
 def _member(text: str, at: int, key: str) -> _Part | None:
-    return next((part for part in _parts(text, at) if part.key == key), None)
+    found = [part for part in _parts(text, at) if part.key == key]
+    if len(found) > 1:
+        raise ValueError(f'it has "{key}" twice')
+    return found[0] if found else None
 
 
 def _as_written(text: str, at: int, key: str, value: object) -> tuple[str, str]:
@@ -120,7 +127,7 @@ def _put(text: str, at: int, key: str, value: object) -> str:
     """Put a part first into the object or array that begins there."""
     first = next(_parts(text, at), None)
     shown, lead = _as_written(text, first.start if first else 0, key, value)
-    return text[: at + 1] + lead + shown + "," * bool(first) + text[at + 1 :]
+    return _checked(text[: at + 1] + lead + shown + "," * bool(first) + text[at + 1 :])
 
 
 def _written(text: str, part: _Part, value: object) -> bool:
@@ -130,7 +137,24 @@ def _written(text: str, part: _Part, value: object) -> bool:
 
 
 def _cut(text: str, at: int, part: _Part) -> str:
-    """Take a part out of the object or array that begins there, with what `_put` has put around it."""
+    """Take a part out of the object or array that begins there, with one comma and the blanks in front. Comments
+    around it stay."""
     before = [other.end for other in _parts(text, at) if other.end <= part.start]
-    end = part.end + (not before and text[part.end : part.end + 1] == ",")
-    return text[: before[-1] if before else at + 1] + text[end:]
+    commas = _blanked(_COMMENT, text)
+    if before:
+        comma = _next(commas, before[-1])
+        return _checked(text[:comma] + _comments(text[comma + 1 : part.start]) + text[part.end :])
+    comma = _next(commas, part.end)
+    rest = text[part.end : comma] + text[comma + 1 :] if commas[comma] == "," else text[part.end :]
+    return _checked(text[: at + 1] + _comments(text[at + 1 : part.start]) + rest)
+
+
+def _comments(between: str) -> str:
+    """What lies between two parts, if that is not only blank."""
+    return between if between.strip() else ""
+
+
+def _checked(text: str) -> str:
+    """The text, if it still is a JSON object. Raises ValueError: nothing else may be written."""
+    _top(text)
+    return text

@@ -40,6 +40,14 @@ def texts(event: str) -> dict[str, str]:
 
 
 KINDS = list(texts(""))
+ODD = (
+    "{,}",
+    '{"hooks": {,}}',
+    '{"a": [1,,]}',
+    '{"hooks": {}, "hooks": {}}',
+    '{"hooks": {"Stop": [], "St\\u006fp": []}}',
+)
+"""What no reader takes, or each in its own way."""
 
 
 def installed(checkout: Checkout, *more: str) -> Done:
@@ -165,7 +173,7 @@ def test_a_claude_file_that_leads_to_the_agents_file_needs_no_second_block(check
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"hooks": []}', '{"hooks": {"Stop": 1}}', "{", "hooks: {}", "[" * 5000]
+    "content", ["", "[]", '{"hooks": []}', '{"hooks": {"Stop": 1}}', "{", "hooks: {}", "[" * 5000, *ODD]
 )
 def test_a_file_that_cannot_be_changed_is_left_alone_in_one_line(checkout: Checkout, content: str) -> None:
     path = checkout.write(".claude/settings.json", content)
@@ -247,6 +255,35 @@ def test_what_was_added_beside_our_hooks_stays(checkout: Checkout) -> None:
     )
     assert checkout.buildguard("agents", "uninstall").status == 0
     assert json.loads(path.read_text()) == {"a": 1, "hooks": {"Stop": [json.loads(MINE)]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{"hooks": {"Stop": [OURS // note\n , MINE]}, "a": 1}', '{"hooks": {"Stop": [ // note\n  MINE]}, "a": 1}'),
+        ('{"hooks": {"Stop": [OURS , MINE]}}', '{"hooks": {"Stop": [  MINE]}}'),
+        ('{"hooks": {"Stop": [/* a */ OURS /* b */]}}', '{"hooks": {"Stop": [/* a */  /* b */]}}'),
+        ('{"hooks": {"Stop": [MINE, // mine\n OURS]}}', '{"hooks": {"Stop": [MINE // mine\n ]}}'),
+        ('{"hooks": {"Stop": [MINE // mine\n, OURS, MINE]}}', '{"hooks": {"Stop": [MINE // mine\n, MINE]}}'),
+        ('{"hooks": {"Stop": [MINE, OURS /* , */,]}}', '{"hooks": {"Stop": [MINE /* , */,]}}'),
+    ],
+)
+def test_comments_and_blanks_around_our_hooks_stay_and_the_file_stays_readable(
+    checkout: Checkout, before: str, after: str
+) -> None:
+    ours = json.dumps(BY_NAME["claude"].entry("stop"))
+    path = checkout.write(".claude/settings.json", before.replace("OURS", ours).replace("MINE", MINE))
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert path.read_text() == after.replace("MINE", MINE)
+    json.loads(plain(path.read_text()))
+
+
+def test_a_note_behind_our_hooks_does_not_spoil_the_file(checkout: Checkout) -> None:
+    path = checkout.write(".claude/settings.json", '{\n  "a": 1\n}\n')
+    installed(checkout, "--agent", "claude")
+    path.write_text(path.read_text().replace('},\n  "a"', '} // note\n  , "a"'))
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert path.read_text() == '{ // note\n   "a": 1\n}\n'
 
 
 def test_hooks_that_a_formatter_has_rewritten_are_taken_out_all_the_same(checkout: Checkout) -> None:

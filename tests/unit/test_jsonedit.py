@@ -77,3 +77,31 @@ def test_every_byte_comes_back(row: HookFile) -> None:
         assert {event: held[event][:1] for event in hooks} == hooks, before
         assert with_hooks(after, hooks) == after, before
         assert without_hooks(after, hooks) == before
+
+
+def spread(chance: random.Random, text: str) -> str:
+    """The text with more blanks and comments around its commas and brackets, as by another hand."""
+    strict, found = plain(text), ""
+    inside = False
+    for at, char in enumerate(text):
+        inside ^= strict[at] == '"' and strict[at - 1] != "\\"
+        more = not inside and char == strict[at] and char in ",{}[]" and chance.random() < 0.3
+        found += chance.choice(BLANKS) + char + chance.choice(BLANKS) if more else char
+    return found
+
+
+def settings_of(text: str) -> object:
+    """What the file says, without what is empty in its hooks."""
+    found = json.loads(plain(text).removeprefix("\ufeff"))
+    found["hooks"] = {event: entries for event, entries in found.get("hooks", {}).items() if entries}
+    return found
+
+
+@pytest.mark.parametrize("row", EDITED, ids=lambda row: row.name)
+def test_what_is_not_ours_stays_though_another_hand_has_been_there(row: HookFile) -> None:
+    writer = Writer(len(row.name) + 100)
+    hooks = {event: [row.entry(moment)] for moment, event in row.moments.items()}
+    for _ in range(FILES):
+        before = writer.file(list(hooks))
+        after = spread(writer.chance, with_hooks(before, hooks))
+        assert settings_of(without_hooks(after, hooks)) == settings_of(before), after
