@@ -8,7 +8,7 @@ hook must not pay. On Linux the start of a process comes from `/proc`, in clock 
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -150,28 +150,34 @@ def sees_all() -> bool:
 
 
 def gits_in(folders: Sequence[Path]) -> list[int]:
-    """The pids of the gits that may work in one of these folders, as far as can be seen; not of a calling `git
+    """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
     buildguard`, nor of those that live on beside an editor and take no lock."""
     import psutil
 
     found, lasting = [], {"cat-file", "fsmonitor--daemon"}
+    inodes = {(there.st_dev, there.st_ino) for there in (folder.stat() for folder in folders)}
     for process in psutil.process_iter():
         # What has ended meanwhile, or does not let us look, is not seen.
         with suppress(psutil.Error, OSError):
             if process.name() != "git" or process.pid == os.getppid() or lasting & {*(words := process.cmdline())}:
                 continue
-            # It may have been told the folder; and one in a container has the folder under another name.
-            told = [*words, *(process.environ().get(one, "") for one in ("GIT_DIR", "GIT_WORK_TREE"))]
-            places = [os.path.realpath(Path(process.cwd(), one.rpartition("=")[2])) for one in ("", *told)]
-            near = any(Path(place).is_relative_to(one.resolve()) for place in places for one in folders)
-            if near or _mounts(process.pid) != _mounts(os.getpid()):
+            environment = process.environ()
+            told = ["", *words, environment.get("GIT_DIR", ""), environment.get("GIT_WORK_TREE", "")]
+            # In a container the folders have other names: the links in /proc lead to them all the same.
+            links = f"/proc/{process.pid}/"
+            root, here = (f"{links}root", f"{links}cwd") if ON_LINUX else ("", process.cwd())
+            paths = [one.rpartition("=")[2] for one in told]
+            if any(_lies_in((root if path[:1] == "/" else f"{here}/") + path, inodes) for path in paths):
                 found.append(process.pid)
     return found
 
 
-def _mounts(pid: int) -> str:
-    """The mount namespace of a process; empty off Linux."""
-    return str(Path(f"/proc/{pid}/ns/mnt").readlink()) if ON_LINUX else ""
+def _lies_in(path: str, inodes: Container[tuple[int, int]]) -> bool:
+    """Whether a folder is one of these, or lies at most 40 deep in one, whatever it is called."""
+    with suppress(OSError):
+        seen = (Path(path + "/.." * up).stat() for up in range(40))
+        return any((there.st_dev, there.st_ino) in inodes for there in seen)
+    return False
 
 
 def _session(pid: int) -> int:

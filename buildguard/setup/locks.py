@@ -47,7 +47,7 @@ def holder(lock: Path, repository: Repository) -> tuple[str, str]:
         return "a git of another user may hold it", look
     places = [repository.common_dir, repository.git_dir, repository.top or repository.git_dir]
     if gits := ", ".join(map(str, gits_in(places))):
-        return f"git may work here (process {gits}): wait for it", "sleep 10 && buildguard doctor"
+        return f"git works here (process {gits}) and may hold it: wait for it", "sleep 10 && buildguard doctor"
     old = time.time() - seen.st_mtime >= _LEFT_BEHIND
     return "no git works here", MEND if old and lock == repository.git_dir / "index.lock" else look
 
