@@ -21,6 +21,7 @@ from buildguard.git import private
 from buildguard.session import FAULTS, Session, open_session
 from buildguard.settings import off
 from buildguard.text import quoted
+from buildguard.ui.voice import clean
 
 _LONGEST_EVENT = 1 << 20
 """Bytes of an event that are read."""
@@ -142,7 +143,7 @@ class _Event:
         no = judge.refusal(line)
         # Codex writes the refused command behind our last word, where it would be run, too.
         end = " #" if self._row.name == "codex" else ""
-        return f"buildguard: refused: {no.why}." + f"\nnext: {no.line}{end}" * bool(no.line) if no else ""
+        return f"buildguard: refused: {clean(no.why)}." + f"\nnext: {no.line}{end}" * bool(no.line) if no else ""
 
     def _hold(self, session: Session, name: str) -> str:
         """Hold the holder of a claim at the end of its turn, once for each claim: some agents do not say that they
@@ -162,7 +163,7 @@ class _Event:
             if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
                 private.write(marker, str(number).encode())
                 then = f"fix it and commit, or give up with: {holder.answers.give_up}"
-                return "\n".join(("buildguard: you hold the claim", *report.lines, then))
+                return _lines("buildguard: you hold the claim", *report.lines, then)
         return ""
 
     def _give_up(self, session: Session, name: str) -> str:
@@ -172,7 +173,12 @@ class _Event:
             if self._mine(agent, name):
                 holder = open_session({"agent": agent}, session.environment, session.cwd)
                 lines += looking.release(holder, number, True, "the session of its holder ended").lines
-        return "\n".join(lines)
+        return _lines(*lines)
+
+
+def _lines(*lines: str) -> str:
+    """Lines for an agent to read. What others wrote, as a reason, makes no line of its own there."""
+    return "\n".join(map(clean, lines))
 
 
 def _tail(identifier: str) -> str:
@@ -196,7 +202,7 @@ def _told(session: Session, name: str) -> str:
         f"write {option} into each buildguard command; "
         f'commit with: buildguard commit {option} --timeout 9m -m "..." -- path/one',
     )
-    return "\n".join((*lines, *looking.status(named, False, False).lines))
+    return _lines(*lines, *looking.status(named, False, False).lines)
 
 
 def _at_work(session: Session) -> list[str]:
