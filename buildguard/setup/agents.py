@@ -4,8 +4,10 @@ Every file keeps each byte that is not ours, and `uninstall` gives back the file
 """
 
 import json
+import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -42,12 +44,17 @@ class _Change(NamedTuple):
     fault: str = ""
 
     @property
+    def changes(self) -> bool:
+        """Whether anything is to be done."""
+        return self.after != self.before
+
+    @property
     def told(self) -> str:
         """What is done, as a line; empty where nothing is."""
         if self.fault:
             return f"left alone: {self.path} {self.fault}"
         done = "wrote" if self.before is None else "removed" if self.after is None else "changed"
-        return f"{done} {self.path}" if self.after != self.before else ""
+        return f"{done} {self.path}" if self.changes else ""
 
 
 def text_for_agents() -> str:
@@ -77,11 +84,11 @@ def take_out(session: Session) -> Report:
 def listed(session: Session) -> Report:
     """Which agents are known, which are found here, and whose hooks are installed. Raises `GitFault`."""
     top = session.required_repository().top or session.cwd
-    told = any(change.told for change in _texts(top, False))
+    told = any(change.changes for change in _texts(top, False))
     lines = [f"the text for agents is {'installed' if told else 'not installed'}"]
     for row in HOOK_FILES:
         here = "found here" if row in _rows(session, top, ()) else "not found"
-        stands = "hooks installed" if _hooks(top, row, False).told else here
+        stands = "hooks installed" if _hooks(top, row, False).changes else here
         lines.append(f"{row.name}: {row.program}, {stands} ({row.file})")
     return Report("listed", Exit.OK, tuple(lines))
 
@@ -100,12 +107,19 @@ def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
 def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
     skill = _text("skill.md") + text_for_agents()
     agents, claude, *skills = (top / name for name in _TEXTS)
-    yield _change(agents, wanted, lambda found: _block(found, wanted))
-    # Many link the one to the other.
-    if claude.exists() and claude.resolve() != agents.resolve():
-        yield _change(claude, wanted, lambda found: _block(found, wanted))
-    for path in skills if skills[0].resolve() != skills[1].resolve() else skills[:1]:
+    # Many link the one to the other: the file gets the text.
+    texts = [agents, *([claude] if claude.exists() else [])]
+    if len(texts) == 2 and _same(agents, claude):
+        texts = [claude if agents.is_symlink() else agents]
+    for path in texts:
+        yield _change(path, wanted, lambda found: _block(found, wanted))
+    for path in skills[:1] if _same(*skills) else skills:
         yield _change(path, wanted, lambda found: _whole(found, skill, wanted))
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both lead to the same place, whether there is anything or not."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
@@ -155,7 +169,10 @@ def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) 
             return _Change(path, fault="is a link, or lies behind one" * wanted)
         before = None
         if path.exists():
-            with path.open("rb") as file:
+            # A plain `open` of a pipe waits for a writer.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise ValueError("it is no file")
                 content = file.read(_MOST_BYTES + 1)
             if len(content) > _MOST_BYTES:
                 raise ValueError("it is larger than 1 MiB")

@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
-from testing.support import Checkout, Done
+from testing.support import BUILDGUARD, PATIENCE, Checkout, Done, ended
 
 from buildguard.agents.hookfiles import BY_NAME, HOOK_FILES
 from buildguard.setup.jsonedit import plain
@@ -190,6 +191,35 @@ def test_a_link_is_left_alone(checkout: Checkout, tmp_path: Path) -> None:
     done = installed(checkout, "--agent", "claude")
     assert (done.status, "is a link" in done.out, theirs.read_text()) == (1, True, "{}")
     assert checkout.buildguard("agents", "uninstall").status == 0
+
+
+def test_an_agents_file_that_leads_to_the_claude_file_puts_the_text_there(checkout: Checkout) -> None:
+    path = checkout.write("CLAUDE.md", "# Mine\n")
+    (checkout.path / "AGENTS.md").symlink_to("CLAUDE.md")
+    done = installed(checkout)
+    assert (done.status, "left alone" in done.out) == (0, False)
+    assert path.read_text().count("buildguard: begin") == 1
+    assert (checkout.path / "AGENTS.md").is_symlink()
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert path.read_text() == "# Mine\n"
+
+
+def test_links_that_lead_to_each_other_are_left_alone(checkout: Checkout) -> None:
+    (checkout.path / "AGENTS.md").symlink_to("CLAUDE.md")
+    (checkout.path / "CLAUDE.md").symlink_to("AGENTS.md")
+    done = installed(checkout)
+    assert (done.status, "left alone: " in done.out) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["AGENTS.md", ".claude/settings.json"])
+def test_a_pipe_is_left_alone_and_nobody_waits_for_it(checkout: Checkout, name: str) -> None:
+    path = checkout.path / name
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path)
+    done = ended(checkout.start(BUILDGUARD, "agents", "install", "--agent", "claude"), within=PATIENCE / 2)
+    assert (done.status, f"left alone: {path} cannot be changed: it is no file" in done.out) == (1, True)
+    listed = ended(checkout.start(BUILDGUARD, "agents", "list"), within=PATIENCE / 2)
+    assert (listed.status, "claude: Claude Code, hooks installed" in listed.out) == (0, name == "AGENTS.md")
 
 
 def test_a_folder_of_skills_that_leads_to_the_other_needs_no_second_one(checkout: Checkout) -> None:
