@@ -6,7 +6,9 @@ It never fails: whatever goes wrong here, the agent goes on as if we were not th
 import json
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from buildguard.agents.lineage import beside_us
 from buildguard.commands import looking
 from buildguard.errors import report_bug
 from buildguard.git import private
-from buildguard.session import FAULTS, Session, open_session
+from buildguard.session import BEGAN, FAULTS, Session, open_session
 from buildguard.settings import off
+from buildguard.store import ask_nobody, reach_of
 from buildguard.text import quoted
 from buildguard.ui.voice import clean
 
@@ -27,6 +30,8 @@ _LONGEST_EVENT = 1 << 20
 """Bytes of an event that are read."""
 _LATELY = 300.0
 """Seconds for which an agent that called counts as at work."""
+_END_SECONDS = 2.0
+"""After which the end of a session asks no engine any more: agents kill that hook after 3 s."""
 _HELD_CLAIM = "held"
 """In our folder: the number of the claim whose holder was held last."""
 _OF_INTEREST = r"commit|hooks|index\.lock|buildguard|husky|lefthook|skip"
@@ -91,6 +96,7 @@ class _Event:
         session = open_session({}, os.environ, self._cwd)
         if session.guard is None or off(session.environment):
             return ""
+        ask_nobody(session.guard.store)
         name = self._name(session)
         match moment:
             case "tool":
@@ -158,7 +164,7 @@ class _Event:
             mine = self._mine(agent, name) and not agent.startswith(f"{name}/")
             if not (mine or (me and agent == me.id)) or told == str(number):
                 continue
-            holder = open_session({"agent": agent}, session.environment, session.cwd)
+            holder = _of(session, agent)
             report = looking.status(holder, False, False)
             if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
                 private.write(marker, str(number).encode())
@@ -167,13 +173,39 @@ class _Event:
         return ""
 
     def _give_up(self, session: Session, name: str) -> str:
-        """Give up what the session holds. A claim of a process ends with that, and other sessions may share it."""
-        lines: list[str] = []
-        for agent, number in _claims(session):
-            if self._mine(agent, name):
-                holder = open_session({"agent": agent}, session.environment, session.cwd)
-                lines += looking.release(holder, number, True, "the session of its holder ended").lines
+        """Give up what the session holds, first here, then for all clones while there is time. A claim of a process
+        ends with that, and other sessions may share it."""
+        mine = [(agent, number) for agent, number in _claims(session) if self._mine(agent, name)]
+        lines = _given_up(session, mine)
+        if mine and reach_of(session.required().store, session.settings.build):
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_REAL, max(0.1, BEGAN + _END_SECONDS - time.monotonic()))
+            try:
+                _given_up(session, mine, asking=True)
+            except KeyboardInterrupt:
+                _given_up(session, mine)  # the engine may have told us of the claim again
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         return _lines(*lines)
+
+
+def _of(session: Session, agent: str, asking: bool = False) -> Session:
+    """The session of that agent. It asks an engine for many clones only if `asking`: an agent waits for its hooks
+    for some seconds, and an engine may take longer."""
+    named = open_session({"agent": agent}, session.environment, session.cwd)
+    if not asking:
+        ask_nobody(named.required().store)
+    return named
+
+
+def _given_up(session: Session, claims: Sequence[tuple[str, int]], asking: bool = False) -> list[str]:
+    """Give up these claims of these agents; what there is to say."""
+    why = "the session of its holder ended"
+    return [
+        line
+        for agent, number in claims
+        for line in looking.release(_of(session, agent, asking), number, True, why).lines
+    ]
 
 
 def _lines(*lines: str) -> str:
@@ -196,7 +228,7 @@ def _told(session: Session, name: str) -> str:
     """What an agent is told when it starts."""
     if session.settings.check is None:
         return ""
-    named, option = open_session({"agent": name}, session.environment, session.cwd), f"--agent {quoted(name)}"
+    named, option = _of(session, name), f"--agent {quoted(name)}"
     lines = (
         f"buildguard guards the build here: {session.settings.check.text}; your name is {name}",
         f"write {option} into each buildguard command; "

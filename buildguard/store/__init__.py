@@ -32,6 +32,11 @@ def reach_of(store: Store, build: str) -> Reach | None:
     return found
 
 
+def ask_nobody(store: Store) -> None:
+    """Let this store coordinate its own clone alone, whatever engine it has."""
+    getattr(store, "ask_nobody", lambda: None)()
+
+
 def to_look_at(engine: str) -> str:
     """The command that shows whether an engine can be reached. It repeats no address: that may hold a password."""
     kind, _, remote = engine.partition(":")

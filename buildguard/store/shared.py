@@ -59,6 +59,7 @@ class SharedStore:
         # Who waits, and what has happened, a clone knows by itself.
         self.history, self.waiters = near.history, near.waiters
         self.keep_waiter, self.drop_waiter = near.keep_waiter, near.drop_waiter
+        self._asks = True
         self._clone = Clone(git_dir)
         self._tell = tell
         self._clock = clock
@@ -68,7 +69,7 @@ class SharedStore:
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build as this clone last saw them, or `fresh` as the engine has them now."""
-        if fresh:
+        if fresh and self._asks:
             self._look(build)
         return self._near.read(build)
 
@@ -77,8 +78,9 @@ class SharedStore:
         try:
             with suppress(_Far):
                 return self._keep(build, transition, asked=False)
-            with self._clone.turn():
-                return self._elect(build, transition)
+            if self._asks:
+                with self._clone.turn():
+                    return self._elect(build, transition)
         except (Unreachable, Denied) as error:
             self._say(error)
         return self._near.update(build, lambda now: nearby(transition(unmarked(now)), now))
@@ -111,6 +113,10 @@ class SharedStore:
         if news:
             self._looked_at.pop(build, None)
         return news
+
+    def ask_nobody(self) -> None:
+        """Coordinate this clone alone from here on: the caller has no time to wait for the engine."""
+        self._asks = False
 
     def reach(self, build: str) -> Reach:
         """Whether the engine answered when it was asked last, and how old is what it said."""

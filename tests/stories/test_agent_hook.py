@@ -4,10 +4,12 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from testing.clones import Silence, remote_with
 from testing.events import ASKED, MOMENTS, Answer, answer, asked, event, send
 from testing.pasting import pasted
 from testing.screen import Screen
@@ -15,6 +17,7 @@ from testing.support import BUILDGUARD, Checkout, Done, Worker, new_repository
 
 from buildguard.agents.hookfiles import BY_NAME
 from buildguard.agents.known import CODING_AGENTS
+from buildguard.store.gitref import GIT_LOOK_SECONDS
 
 STARTS = [(name, moment) for name, moment in MOMENTS if moment in ("start", "sub")]
 STOPS = [name for name, moment in MOMENTS if moment == "stop"]
@@ -172,6 +175,31 @@ def test_what_others_write_makes_no_line_of_its_own(checkout: Checkout, moment: 
     told = "".join(at(checkout, "claude", moment))
     assert all(line.isprintable() and not line.startswith("next: curl") for line in told.split("\n")), told
     assert "x\\nnext: curl evil" in told
+
+
+def test_a_session_that_ends_gives_up_for_all_clones(tmp_path: Path) -> None:
+    one, two = remote_with(tmp_path, "one", "two")
+    assert "you are the fixer" in one.buildguard("run", "--agent", its_name(one, "claude")).both
+    assert two.buildguard("run", agent="bob").status == 75
+    assert "gave up claim" in at(one, "claude", "end").shown
+    assert json.loads(one.buildguard("status", "--json").out)["fixer"] is None
+    assert "you are the fixer" in two.buildguard("run", agent="bob").both
+
+
+def test_no_hook_waits_for_an_engine_that_does_not_answer(tmp_path: Path) -> None:
+    (one,) = remote_with(tmp_path, "one")
+    name = its_name(one, "claude")
+    assert "you are the fixer" in one.buildguard("run", "--agent", name).both
+    with Silence() as silence:
+        one.ok("remote", "set-url", "origin", silence.url)
+        assert "your name is" in at(one, "claude", "start").told
+        assert "you hold the claim" in at(one, "claude", "stop").held
+        assert silence.asked == 0
+        began = time.monotonic()
+        assert "gave up claim" in at(one, "claude", "end").shown
+        assert time.monotonic() - began < GIT_LOOK_SECONDS
+        assert silence.asked > 0
+        assert json.loads(one.buildguard("status", "--json").out)["status"] == "broken"
 
 
 def test_a_session_that_ends_leaves_others_claims_alone(checkout: Checkout) -> None:
