@@ -3,6 +3,7 @@
 Every file keeps each byte that is not ours, and `uninstall` gives back the file that was there.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -26,11 +27,14 @@ _TEXTS = (
     *("AGENTS.md", "CLAUDE.md"),
     *(".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md"),
 )
-_BEGIN, _END = "<!-- buildguard: begin -->\n", "<!-- buildguard: end -->\n"
-_MARK_LINE = re.compile(r"^<!-- buildguard: (begin|end) -->\r?(?:\n|\Z)", re.MULTILINE)
+_BEGIN, _END = "<!-- buildguard: begin", "<!-- buildguard: end -->"
+_MARK_LINE = re.compile(r"^<!-- buildguard: (begin|end)\b[^\n]*-->\r?(?:\n|\Z)", re.MULTILINE)
 """Only a whole line is a mark: text may quote one."""
 _PUT_HERE = "Put here by `buildguard agents install`"
 """Stands in each file that is all ours."""
+_SUM = re.compile(r"(?<=\(sum )[0-9a-f]*(?=\))")
+"""In each text that is all ours: a sum of the rest, so that an edit shows, whatever version wrote it."""
+_EDITED = "it is not as buildguard wrote it"
 _MOST_BYTES = 1 << 20
 """Bytes that a file may have that we change."""
 
@@ -105,7 +109,7 @@ def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
 
 
 def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
-    skill = _text("skill.md") + text_for_agents()
+    skill = _sealed(_text("skill.md") + text_for_agents())
     agents, claude, *skills = (top / name for name in _TEXTS)
     # Many link the one to the other: the file gets the text.
     texts = [agents, *([claude] if claude.exists() else [])]
@@ -124,7 +128,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
     if not row.moments:
-        return _change(top / row.file, wanted, lambda found: _whole(found, _text("opencode.js"), wanted))
+        return _change(top / row.file, wanted, lambda found: _whole(found, _sealed(_text("opencode.js")), wanted))
     hooks = {event: [row.entry(moment)] for moment, event in row.moments.items()}
     fresh = json.dumps({**row.frame, HOOKS: hooks}, indent=2) + "\n"
 
@@ -137,29 +141,43 @@ def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
 
 
 def _whole(found: str | None, ours: str, wanted: bool) -> str | None:
-    """What becomes of a file that is all ours, or somebody else's; one of ours may be of another version."""
-    if found not in (None, ours) and (wanted or _PUT_HERE in found) and not (wanted and _PUT_HERE in found):
-        raise ValueError("it is not as buildguard wrote it")
-    return ours if wanted else None if found == ours else found
+    """What becomes of a file that is all ours, of any version, or somebody else's."""
+    unedited = found is not None and _PUT_HERE in found and _is_sealed(found)
+    if found is not None and not unedited and (wanted or _PUT_HERE in found):
+        raise ValueError(_EDITED)
+    return ours if wanted else None if unedited else found
 
 
 def _block(found: str | None, wanted: bool) -> str | None:
-    """What becomes of a text with our block, which goes to its end. The blank line before that is ours, too. Raises
-    ValueError for marks that do not make one block."""
-    block = _BEGIN + text_for_agents() + _END
-    if found in (None, block):
+    """What becomes of a text with our block in it, at its end at first. The blank line before that is ours, too."""
+    block = _sealed(f"{_BEGIN} (sum ) -->\n{text_for_agents()}{_END}") + "\n"
+    if found is None:
         return block if wanted else None
-    head, tail = found or "", ""
-    marks = list(_MARK_LINE.finditer(head))
+    head, tail, marks = found, "", list(_MARK_LINE.finditer(found))
     if marks:
         if [mark[1] for mark in marks] != ["begin", "end"]:
             raise ValueError("its lines with the marks of buildguard are not one begin and one end")
-        head, tail = re.sub(r"\r?\n\Z", "", head[: marks[0].start()]), head[marks[1].end() :]
-    newline = "\r\n" if "\r\n" in head + tail else "\n"
+        head, tail = found[: marks[0].start()], found[marks[1].end() :]
+        if not _is_sealed(found[marks[0].start() : marks[1].end()].rstrip("\r\n")):
+            raise ValueError(_EDITED)
+    newline = "\r\n" if "\r\n" in found else "\n"
     if wanted:
-        return head + ("\n" + block).replace("\n", newline) + tail
+        return head + newline * (not marks) + block.replace("\n", newline) + tail
+    if marks and not head + tail:
+        return None
+    head = re.sub(r"\r?\n\Z", "", head) if marks else head
     apart = newline if head and tail and not (head.endswith("\n") or tail.startswith(newline)) else ""
     return head + apart + tail
+
+
+def _sealed(ours: str) -> str:
+    """A text of ours with a sum of itself; the ends of its lines may change."""
+    plain = _SUM.sub("", ours.replace("\r\n", "\n"), count=1)
+    return _SUM.sub(hashlib.sha256(plain.encode()).hexdigest()[:16], ours, count=1)
+
+
+def _is_sealed(found: str) -> bool:
+    return _SUM.search(found) is not None and _sealed(found) == found
 
 
 def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) -> _Change:
