@@ -24,6 +24,13 @@ _ENDS_WITH: Final = frozenset(("redirected_statement", "list", "negated_command"
 _STARTERS: Final = frozenset(
     ("builtin", "command", "env", "exec", "nice", "nohup", "setsid", "stdbuf", "sudo", "time", "timeout")
 )
+_TAKE_A_VALUE: Final = {
+    "env": ("-u", "--unset"),
+    "sudo": ("-u", "--user", "-g", "--group"),
+    "timeout": ("-s", "--signal"),
+}
+"""Which of a starter's options have a word for their value (a number is taken off anyway)."""
+_MOVE_GIT: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
 _TO_THE_TOP: Final = r'"?\$\(git rev-parse --show-toplevel\)"?'
 _TAKES_A_LINE: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
 
@@ -78,6 +85,9 @@ class _Reader:
     def _walk(self, node: Node) -> None:
         if node.type in ("function_definition", "heredoc_body"):
             return
+        if node.type == "variable_assignment" and node.parent and node.parent.type != "command":
+            # For all that follows: git works somewhere else.
+            self._folder = UNKNOWN if _text(node).startswith(_MOVE_GIT) else self._folder
         folder = self._folder
         for child in node.children:
             self._walk(child)
@@ -109,6 +119,8 @@ class _Reader:
             given = next((option for option in options if not option.startswith("-")), UNKNOWN)
             unknown = name != "cd" or UNKNOWN in folder + given or "-" in options
             self._folder = UNKNOWN if unknown else posixpath.join(folder, given)
+        elif name == "git" and options[:1] in (["init"], ["clone"]):
+            self._folder = UNKNOWN  # a folder may be a repository of its own now
         elif inner := _inner(name, options):
             self.read(inner)
             self._folder = self._folder if name == "eval" else folder
@@ -188,10 +200,14 @@ def _variables(words: list[Word]) -> dict[str, str]:
 
 def _unwrap(words: list[Word]) -> None:
     """Take off a program that only starts another one, with its options and times."""
+    starter = _name(words)
     del words[0]
     while words and re.match(r"-|[\d.]+[smhd]?$", words[0].value):
-        if words.pop(0).value.startswith(("-C", "--chdir", "-D")):
+        option = words.pop(0).value
+        if option.startswith(("-C", "--chdir", "-D")):
             words.clear()  # it runs in some other folder
+        elif option in _TAKE_A_VALUE.get(starter, ()):
+            del words[:1]
 
 
 def _inner(name: str, options: Sequence[str]) -> str:

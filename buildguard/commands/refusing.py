@@ -20,6 +20,7 @@ from buildguard.text import LONGEST_COMMAND, command, quoted
 _RUN_HOOKS = ("commit", "merge", "pull", "push", "rebase", "cherry-pick", "revert", "am")
 _HOOKS_PATH = "core.hookspath"
 _OF_GIT = r'"?\$\(git rev-parse (?:--absolute-git-dir|--git-dir|--git-common-dir)\)"?/index\.lock"?'
+_IN_THIS_FOLDER = r'"?\$(PWD|\{PWD\})/'
 _ELSEWHERE = {"--git-dir", "--work-tree", "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"}
 
 
@@ -54,7 +55,7 @@ class Judge(NamedTuple):
             return None
         # The name of git's folder, where git itself is asked for it.
         of_git = str(self.repository.git_dir / "index.lock")
-        paths = [of_git if re.fullmatch(_OF_GIT, word.source) else word.value for word in call.words[1:]]
+        paths = [of_git if re.fullmatch(_OF_GIT, word.source) else _path(word) for word in call.words[1:]]
         doomed = [path for path in paths if path.endswith("index.lock") and self._is_ours(call.folder, path)]
         if not doomed:
             return None
@@ -145,6 +146,11 @@ class Judge(NamedTuple):
             return " ".join(("git", *kept, name, *written))
         through = ("git", *kept) if kept else ()
         return " ".join((*through, "buildguard commit", *map(quoted, self.aim), *with_hooks(written)))
+
+
+def _path(word: Word) -> str:
+    """A path as `rm` gets it, by the folder in which that runs."""
+    return re.sub(rf"^{UNKNOWN}", ".", word.value) if re.match(_IN_THIS_FOLDER, word.source) else word.value
 
 
 def _sets_hooks(option: str) -> bool:

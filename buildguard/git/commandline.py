@@ -43,8 +43,9 @@ def is_amend(argv: Sequence[str]) -> bool:
 
 
 def skips_hooks(arguments: Sequence[str]) -> bool:
-    """Whether this commit runs no pre-commit hook."""
-    return any(_is_no_verify(option) for option, _ in _options(arguments))
+    """Whether this commit runs no pre-commit hook. Git takes the last word."""
+    said = [one for one, _ in _options(arguments) if _is_no_verify(one) or _shortens(one, "--verify", 6)]
+    return bool(said) and _is_no_verify(said[-1])
 
 
 def with_hooks(arguments: Sequence[str]) -> list[str]:
@@ -53,9 +54,11 @@ def with_hooks(arguments: Sequence[str]) -> list[str]:
 
 
 def only_shows(arguments: Sequence[str]) -> bool:
-    """Whether git would commit nothing and only show what it would."""
+    """Whether git would commit nothing and only show what it would, or its help."""
     given = [option for option, _ in _options(arguments)]
-    return "-z" in given or any(_shortens(one, known, 4) for one in given for known in _ONLY_SHOWS)
+    return not {"-z", "-h", "--help"}.isdisjoint(given) or any(
+        _shortens(one, known, 4) for one in given for known in _ONLY_SHOWS
+    )
 
 
 def only_paths(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -42,8 +42,21 @@ FORBIDDEN = (
     "unlink .git/index.lock",
     "mv .git/index.lock /tmp/old",
     "cd .git && rm index.lock && cd ..",
+    "env -u FOO git commit -n",
+    "timeout -s KILL 5 git commit -n",
+    "sudo -u root git commit -n",
+    "rm -f $PWD/.git/index.lock",
+    'rm -f "${PWD}/.git/index.lock"',
+    "git commit --verify -n",
 )
 HARMLESS = (
+    "git commit -n --help",
+    "git commit -n --verify",
+    "git commit -h -n",
+    "(export GIT_DIR=ELSEWHERE/.git; git commit -n)",
+    "(GIT_DIR=ELSEWHERE/.git; git commit -n)",
+    "(git init -q sub && cd sub && git commit -n)",
+    "rm -f $OLDPWD/.git/index.lock",
     "git status",
     "git stash list -n 3",
     "git log -n 5 --oneline",
@@ -212,6 +225,23 @@ def test_the_line_to_run_instead_does_what_was_meant(checkout: Checkout) -> None
     assert checkout.run("sh", "-c", no.line).status == 0
     assert checkout.ok("log", "-1", "--format=%B", "done").strip() == message
     assert "new.txt" in checkout.ok("ls-files")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["git -c user.name=z commit -n --allow-empty -m x", "GIT_AUTHOR_NAME=z git commit -n --allow-empty -m x"],
+)
+def test_the_line_to_run_instead_commits_by_the_same_name(checkout: Checkout, line: str) -> None:
+    no = judge(checkout).refusal(line)
+    assert no is not None
+    assert checkout.run("sh", "-c", no.line).status == 0
+    assert checkout.ok("log", "-1", "--format=%an %s") == "z x"
+
+
+def test_a_folder_that_becomes_a_repository_is_another_one(checkout: Checkout) -> None:
+    (checkout.path / "sub").mkdir()
+    assert why_not(checkout, "git init sub && cd sub && git commit -n") == ""
+    assert why_not(checkout, "cd sub && git commit -n") != ""
 
 
 def test_a_commit_whose_message_is_piped_into_it_is_told_with_its_pipe(checkout: Checkout) -> None:
