@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -163,8 +164,12 @@ def _no_check(top: Path, place: HooksPlace, runner: Runner | None) -> Finding:
 
 
 def _program(session: Session, repository: Repository) -> Iterator[Finding]:
-    """The check's first word, where it names a program that is not there."""
+    """We, or the check's first word, where that names a program that is not there."""
     check = session.settings.check
+    if shutil.which("buildguard", path=session.environment.get("PATH")) is None:
+        ours = shlex.quote(str(Path(sys.executable).parent))
+        what = "buildguard is not on PATH, and each next: line begins with it"
+        yield Finding("path", what, f"export PATH={ours}:$PATH")
     with suppress(ValueError):
         words = shlex.split(check.text) if check else []
         # Of a word of the shell's own nothing is known here.

@@ -8,6 +8,7 @@ from buildguard.claims.guard import Identity
 from buildguard.claims.model import Event, View, Waiter, stale_in
 from buildguard.claims.store import Reach
 from buildguard.text import iso
+from buildguard.ui.phrases import UNKNOWN_HEAD
 
 
 class Head(NamedTuple):
@@ -17,6 +18,13 @@ class Head(NamedTuple):
     passed: bool | None = None
     agent: str = ""
     at: float = 0.0
+    lacks_fix: bool = False
+    """Whether a breakage was fixed elsewhere, and is not in this tree yet."""
+
+    @property
+    def known(self) -> str:
+        """The word for a build without an open breakage: only of a HEAD that has passed it is `passing`."""
+        return "passing" if self.passed else "fixed elsewhere, not here" if self.lacks_fix else UNKNOWN_HEAD
 
 
 def event_facts(event: Event) -> dict[str, Any]:
