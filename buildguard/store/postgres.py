@@ -20,7 +20,7 @@ from buildguard.store.register import Denied, Kept, Lost, Unreachable
 if TYPE_CHECKING:
     from psycopg import Connection, Error
 
-POSTGRES_LOOK_SECONDS, POSTGRES_WRITE_SECONDS = 5.0, 10.0
+POSTGRES_LOOK_SECONDS, POSTGRES_WRITE_SECONDS = 8.0, 10.0
 """How long the server may take to answer; to connect, 2 s at least."""
 _ADDRESS = re.compile(
     r"postgres(?:ql)?://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
@@ -70,6 +70,7 @@ class Postgres:
         # Without the user's part and the options: a password would come out with every message.
         self.where = f"postgresql://{self._address['place'] if self._address else '…'}"
         self._connection: Connection | None = None
+        self._listens, self._look_at = False, 0.0
 
     def load(self, key: str, known: Kept = Kept()) -> Kept:  # noqa: B008
         """The document as it is now. Needs no right to write."""
@@ -103,21 +104,36 @@ class Postgres:
         """Wait until another version stands there; behind a pooler nobody wakes us, hence a look each `poll`."""
         deadline = time.monotonic() + timeout
         with suppress(Unreachable, Denied):
-            self._answer("LISTEN buildguard_1", {}, _deadline(POSTGRES_LOOK_SECONDS))
-            while self.load(key, known).token == known.token:
-                left = deadline - time.monotonic()
-                if left <= 0 or self._connection is None:
-                    return False
-                with suppress(_driver().Error):  # the next look tells
-                    list(self._connection.notifies(timeout=min(left, self.poll), stop_after=1))
-            return True
+            while True:
+                over = time.monotonic() >= deadline
+                if not self._listens:
+                    self._answer("LISTEN buildguard_1", {}, _deadline(POSTGRES_LOOK_SECONDS))
+                    # What was written before that wakes nobody.
+                    self._listens, self._look_at = True, 0.0
+                if time.monotonic() >= self._look_at:
+                    if self.load(key, known).token != known.token:
+                        return True
+                    self._look_at = time.monotonic() + self.poll
+                if over:
+                    break
+                if self._heard(min(deadline, self._look_at) - time.monotonic()):
+                    self._look_at = 0.0
         return False
 
     def close(self) -> None:
         """Let go of the connection; the next call opens another."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._listens = self._connection, None, False
         if connection is not None:
             connection.close()
+
+    def _heard(self, seconds: float) -> bool:
+        """Whether somebody says within that time that a document was written, or the line breaks."""
+        try:
+            words = self._connection.notifies(timeout=max(0.0, seconds), stop_after=1) if self._connection else ()
+            return any(words)
+        except _driver().Error:
+            self.close()
+            return True
 
     def _answer(
         self, statement: str, values: Mapping[str, str], deadline: float, sent: bool = False
@@ -188,7 +204,7 @@ def _fault(error: "Error", sent: bool) -> Exception:
     code = error.sqlstate or "08000"
     if code == "42P01":
         return _NoTable()
-    if code in ("40001", "40P01", "23505", "42P07"):  # somebody else was first
+    if code in ("40001", "40P01", "23505", "42P07", "42710"):  # somebody else was first
         return Lost()
     away = code[:2] in ("08", "57") or code in ("53300", "55P03")
     # A write that the server says it has ended is undone.

@@ -35,7 +35,7 @@ from buildguard.store.register import Register
 from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 
-ROUNDS = {1: 12, 8: 6, 64: 2}
+ROUNDS = {1: 10, 8: 5, 64: 2}
 BARE = 20
 """How often the bare work is done."""
 LONG = 120.0
@@ -70,6 +70,8 @@ class Spent(NamedTuple):
     release: float
     woken: list[float]
     worked: list[float]
+    alone: int
+    """How many the engine did not answer in time."""
 
 
 def measure(folder: Path, smallest: bool) -> Table:
@@ -161,6 +163,10 @@ def _races(engine: Engine, folder: Path, rounds: Mapping[int, int]) -> Iterator[
             ("wake-up", [took for one in spent for took in one.woken]),
         ):
             yield Row(f"{engine.name}: {what}, {many} at once", median(values), "ms", median(values) / bare)
+        if alone := sum(one.alone for one in spent):
+            yield Row(
+                f"{engine.name}: not answered in time, {many} at once", alone, f"of {many * times}", float(alone)
+            )
 
 
 def _round(engine: Engine, folder: Path, many: int) -> Spent:
@@ -201,6 +207,8 @@ def _waiting(
 
 
 Line = tuple[Connection, BaseProcess]
+Answer = tuple[Outcome | None, float]
+"""What an agent was told, None where the engine did not answer in time; and milliseconds."""
 
 
 def _started(engine: Engine, clones: Sequence[Path], port: int) -> list[Line]:
@@ -219,45 +227,56 @@ def _started(engine: Engine, clones: Sequence[Path], port: int) -> list[Line]:
     return lines
 
 
-def _store(engine: Engine, clone: Path, port: int) -> SharedStore:
+def _store(engine: Engine, clone: Path, port: int, tell: Callable[[str], object]) -> SharedStore:
     git_dir = clone / ".git"
     near = SqliteStore(git_dir / "buildguard" / "state.db")
-    return SharedStore(near, engine.register(clone, port), git_dir)
+    return SharedStore(near, engine.register(clone, port), git_dir, tell)
 
 
-def _all_asked(lines: Sequence[Line]) -> list[tuple[Outcome, float]]:
-    """Let them ask at one moment. What each was told, and how long that took."""
+def _all_asked(lines: Sequence[Line]) -> list[Answer]:
+    """Let them ask at one moment."""
     for line, _ in lines:
         line.send("go")
     return [line.recv() for line, _ in lines]
 
 
-def _released(lines: Sequence[Line], answers: Sequence[tuple[Outcome, float]]) -> Spent:
+def _released(lines: Sequence[Line], answers: Sequence[Answer]) -> Spent:
     """Let the winner release; what all of it took."""
     told = Counter(outcome for outcome, _ in answers)
-    assert told == Counter({Outcome.CLAIMED: 1, Outcome.BUSY: len(lines) - 1}), told
-    (winner,) = (line for (line, _), (outcome, _) in zip(lines, answers, strict=True) if outcome is Outcome.CLAIMED)
+    assert told[Outcome.CLAIMED] == 1, told
+    assert told[Outcome.CLAIMED] + told[Outcome.BUSY] + told[None] == len(lines), told
+    by = {
+        outcome: [line for (line, _), (one, _) in zip(lines, answers, strict=True) if one is outcome]
+        for outcome in told
+    }
+    (winner,) = by[Outcome.CLAIMED]
     winner.send("release")
     release, released = winner.recv()
-    woken, worked = zip(*(line.recv() for line, _ in lines if line is not winner), strict=True)
+    ends = [line.recv() for line in by.get(Outcome.BUSY, [])]
     for _, process in lines:
         process.join()
-    took = {outcome: [ms for told, ms in answers if told is outcome] for outcome in told}
-    late = [max(0.0, at - released) * 1000 for at in woken]
-    return Spent(took[Outcome.CLAIMED][0], took[Outcome.BUSY], release, late, list(worked))
+    took = {outcome: [ms for one, ms in answers if one is outcome] for outcome in told}
+    late = [max(0.0, woken - released) * 1000 for woken, _ in ends]
+    worked = [share for _, share in ends]
+    return Spent(took[Outcome.CLAIMED][0], took.get(Outcome.BUSY, []), release, late, worked, told[None])
 
 
-def _agent(opened: Callable[[], SharedStore], build: str, name: str, line: Connection) -> None:
+def _agent(
+    opened: Callable[[Callable[[str], object]], SharedStore], build: str, name: str, line: Connection
+) -> None:
     """Ask once; then release, or wait until somebody does."""
-    store = opened()
+    told: list[str] = []
+    store = opened(told.append)
     ours = guarded(store, name, build)
     store.read(build)  # a first use of the near store costs more
     line.send("ready")
     line.recv()
     began = time.perf_counter()
     outcome = ours.failed(None).outcome
-    line.send((outcome, (time.perf_counter() - began) * 1000))
-    if outcome is Outcome.CLAIMED:
+    line.send((None if told else outcome, (time.perf_counter() - began) * 1000))
+    if told:
+        pass
+    elif outcome is Outcome.CLAIMED:
         line.recv()
         took = milliseconds(lambda: ours.release(None, gave_up=False, reason=""))
         line.send((took, time.monotonic()))

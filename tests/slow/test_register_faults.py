@@ -21,9 +21,11 @@ from testing.servers import HERE, GitHttpServer, PostgresServer, git_daemon, pos
 from testing.support import PROJECT, eventually
 
 from buildguard.store.gitref import GIT_LOOK_SECONDS, GIT_PUSH_SECONDS, NAMESPACE
-from buildguard.store.postgres import Postgres
+from buildguard.store.postgres import POSTGRES_LOOK_SECONDS, POSTGRES_WRITE_SECONDS, Postgres
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
+LOOK = max(GIT_LOOK_SECONDS, POSTGRES_LOOK_SECONDS)
+WRITE = max(GIT_PUSH_SECONDS, POSTGRES_WRITE_SECONDS)
 SLACK = 4.0
 """Seconds beyond a bound: two slow cores, and the start of git."""
 
@@ -94,9 +96,9 @@ def test_a_refused_connection_is_told_at_once_and_nothing_was_sent(line: Line) -
 def test_a_server_that_swallows_all_is_given_up_in_time(line: Line) -> None:
     known = line.direct.swap("build", Kept(), "one", "claimed")
     line.proxy.silent = True
-    with ends_within(GIT_LOOK_SECONDS):
+    with ends_within(LOOK):
         assert not sent(lambda: line.register.load("build"))
-    with ends_within(GIT_PUSH_SECONDS), pytest.raises(Unreachable):
+    with ends_within(WRITE), pytest.raises(Unreachable):
         line.register.swap("build", known, "two", "claimed")
     assert line.direct.load("build")[:2] == known[:2]
 
@@ -104,7 +106,7 @@ def test_a_server_that_swallows_all_is_given_up_in_time(line: Line) -> None:
 def test_a_connection_that_falls_silent_after_its_use_is_given_up_in_time(line: Line) -> None:
     known = line.register.swap("build", Kept(), "one", "claimed")
     line.proxy.silent = True
-    with ends_within(GIT_LOOK_SECONDS):
+    with ends_within(LOOK):
         assert not sent(lambda: line.register.load("build"))
     line.proxy.heal()
     assert line.register.load("build")[:2] == known[:2]
@@ -113,7 +115,7 @@ def test_a_connection_that_falls_silent_after_its_use_is_given_up_in_time(line: 
 def test_a_write_whose_answer_never_comes_is_given_up_in_time_and_may_stand(line: Line) -> None:
     known = line.register.swap("build", Kept(), "one", "claimed")
     line.proxy.cut_at(line.write, "silence")
-    with ends_within(GIT_PUSH_SECONDS):
+    with ends_within(WRITE):
         assert sent(lambda: line.register.swap("build", known, "two", "claimed"))
     line.proxy.heal()
     assert line.register.load("build").data == "two"
@@ -163,7 +165,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from store.machines import git_register
-from buildguard.store.postgres import Postgres
+from buildguard.store.postgres import POSTGRES_LOOK_SECONDS, POSTGRES_WRITE_SECONDS, Postgres
 from buildguard.store.register import Kept
 register = REGISTER
 known = register.load("build")
@@ -285,7 +287,7 @@ def test_a_lock_that_somebody_left_on_the_remote_is_told(tmp_path: Path) -> None
     hub, register = new_hub(tmp_path), git_register(tmp_path / "a", str(tmp_path / "hub.git"))
     known = register.swap("build", Kept(), "one", "claimed")
     (hub / NAMESPACE / "build.lock").touch()
-    with ends_within(GIT_PUSH_SECONDS), pytest.raises(Denied, match="cannot lock ref"):
+    with ends_within(WRITE), pytest.raises(Denied, match="cannot lock ref"):
         register.swap("build", known, "two", "claimed")
     assert register.load("build")[:2] == known[:2]
 
@@ -326,6 +328,8 @@ def test_a_waiter_outlives_a_restart_of_the_server(own_postgres: PostgresServer)
     waiter, other = Postgres(own_postgres.url()), Postgres(own_postgres.url())
     known = other.swap("build", Kept(), "one", "claimed")
 
+    waiter.poll = 1000.0
+
     def wait() -> None:
         while not waiter.changed("build", known, 60):
             pass
@@ -338,7 +342,7 @@ def test_a_waiter_outlives_a_restart_of_the_server(own_postgres: PostgresServer)
     own_postgres.start()
     assert thread.is_alive()
     other.swap("build", known, "two", "released")
-    thread.join(waiter.poll + SLACK)
+    thread.join(60)
     assert not thread.is_alive()
     waiter.close()
     other.close()
@@ -368,9 +372,9 @@ def test_a_table_that_somebody_locks_is_given_up_and_nothing_comes_late(
     known = register.swap("build", Kept(), "one", "claimed")
     with psycopg.connect(postgres.url(database)) as other:
         other.execute("LOCK TABLE buildguard_1 IN ACCESS EXCLUSIVE MODE")
-        with ends_within(5):
+        with ends_within(POSTGRES_LOOK_SECONDS):
             assert not sent(lambda: register.load("build"))
-        with ends_within(10):
+        with ends_within(POSTGRES_WRITE_SECONDS):
             assert not sent(lambda: register.swap("build", known, "two", "claimed"))
     assert register.load("build")[:2] == known[:2]
     register.close()

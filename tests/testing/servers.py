@@ -56,7 +56,8 @@ class Keeper:
 
     def stop(self) -> None:
         """End the server, and wait for its end."""
-        self._process.communicate(timeout=60)
+        # Not only by the end of the pipe: a process that was forked here may have it, too.
+        self._process.communicate(b"stop\n", timeout=60)
 
 
 def postgres_programs() -> Path | None:
