@@ -287,6 +287,23 @@ def test_an_end_that_could_not_be_told_is_told_once_the_engine_answers(a: Machin
     assert a.register.asked == before
 
 
+def test_an_end_that_may_not_be_told_is_not_pushed_at_every_pass(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.fails("bob")
+    hook = hub / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert a.passes("ann").outcome is Outcome.FIXED
+    before = a.register.asked
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    assert (a.register.asked, holder(a)) == (before, None)
+    hook.unlink()
+    (a.clone / ".git/buildguard/engine/refused").unlink()
+    a.guard("ann").passed(a.run(), "ann")
+    b.status()
+    assert holder(b) is None
+
+
 def test_of_many_clones_that_join_only_the_first_is_told_to_all(a: Machine, b: Machine, hub: Path) -> None:
     git(hub.parent, "clone", "-q", "hub.git", "c")
     c = Machine(hub.with_name("c"), Clock())
