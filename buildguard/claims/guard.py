@@ -170,10 +170,7 @@ class Guard:
             if step.outcome is not Outcome.BUSY:
                 raise
             return Answer(step.outcome, snapshot.view(step.scope), snapshot, self.me, step.why, run)
-        # Who waits is but told: a claim that was won must not be lost over it.
-        with suppress(Unavailable):
-            answer = answer._replace(snapshot=self.with_waiters(answer.snapshot))
-        return answer._replace(run=run)
+        return answer._replace(run=run, snapshot=self.with_waiters(answer.snapshot))
 
     def passed(self, run: Run, agent: str | None) -> Answer:
         """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be
@@ -215,7 +212,7 @@ class Guard:
         return self._put(transition)
 
     def status(self, snapshot: Snapshot) -> Answer:
-        """How it stands for this caller. Read only: renews nothing."""
+        """What this caller has to know of the build. Read only: renews nothing."""
         agent = self.me_if_known
         name = scope.concerning(snapshot, agent.id if agent else None, self.checkout, self.asked)
         return Answer(Outcome.STATUS, snapshot.view(name), self.with_waiters(snapshot), agent)
@@ -315,7 +312,11 @@ class Guard:
 
 
 def _counted(run: Run | None, snapshot: Snapshot) -> tuple[Proof, ...]:
-    return tuple(flakiness.counted(proof, snapshot.proofs) for proof in (run.proofs if run else ()))
+    found: list[Proof] = []
+    for proof in run.proofs if run else ():
+        # Both may show the same: the second is counted on top of the first.
+        found.append(flakiness.counted(proof, (*snapshot.proofs, *found)))
+    return tuple(found)
 
 
 def _put_right(snapshot: Snapshot) -> Step:

@@ -19,7 +19,7 @@ from buildguard.ui.reports import Report
 
 
 def status(session: Session, everything: bool, gate: bool) -> Report:
-    """`buildguard status`: how it stands here, and what is known of HEAD. Raises what keeps the guard away."""
+    """`buildguard status`: the breakages here, and what is known of HEAD. Raises what keeps the guard away."""
     guard = session.required()
     snapshot = _settled(session, guard)
     events = guard.history()

@@ -182,7 +182,7 @@ def status(view: View, now: float, checkout: str, build: str, checked: bool = Fa
 
 
 def engine(reach: Reach) -> str:
-    """How it stands with the engine that all clones share."""
+    """Whether the engine that all clones share answers, and how old is what is known of it."""
     known = f"seen {span(reach.age)} ago" if reach.age is not None else "never seen"
     return f"engine {reach.where}: {f'away ({reach.away}), ' if reach.away else ''}{known}"
 

@@ -97,7 +97,10 @@ def test_config_tells_each_setting_and_where_it_comes_from(checkout: Checkout) -
 
 @pytest.mark.parametrize(
     ("address", "told"),
-    [("postgres://me:secret@host/db", "postgres://…@host/db"), ("postgres://host/db?password=secret&x=1", "…&x=1")],
+    [
+        ("postgres://me:secret@host/db", "postgres://…@host/db"),
+        ("postgres://u:se/cret@host/db?sslpassword=secret", "postgres://…@host/db?…"),
+    ],
 )
 def test_no_password_is_told(address: str, told: str) -> None:
     found = {name: value for name, value, _ in in_force({"check": f"echo {address}"}, {}, None)}
