@@ -27,7 +27,7 @@ from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
-from buildguard.store import probed, to_look_at
+from buildguard.store import probed, reach_of, to_look_at
 from buildguard.text import command, span
 from buildguard.ui.phrases import who
 from buildguard.ui.reports import Report, unavailable
@@ -196,8 +196,14 @@ def _coordination(guard: Guard, repository: Repository, engine: str) -> Iterator
             work()
         except (Unavailable, Unidentified) as error:
             yield Finding(name, f"{error}{_sandbox(error, repository)}", unavailable(error).next)
+    began = time.monotonic()
     if why := probed(guard.store):
         yield Finding("engine", why, to_look_at(engine))
+    elif reach := reach_of(guard.store, guard.build):
+        took = span(time.monotonic() - began)
+        yield Finding(
+            "engine", f"{reach.where} answers; two writes took {took}: agents elsewhere see you", None, NOTE
+        )
     guard.store.close()
 
 

@@ -147,7 +147,7 @@ class SharedStore:
                 news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
                     raise _Far
-                if not asked and untold(now) and not self._clone.away:
+                if not asked and untold(now) and self._clone.may_tell:
                     raise _Far
             return nearby(step, now)
 
@@ -273,6 +273,7 @@ class SharedStore:
         """Say that only this clone is coordinated, and remember what does not answer."""
         if isinstance(error, Denied):
             self._tell(f"{self.where}: {error}; nobody elsewhere sees what is claimed here")
+            self._clone.mark_refused()
         else:
             self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
             self._clone.mark_away(str(error))

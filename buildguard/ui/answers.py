@@ -261,6 +261,9 @@ class Answers(NamedTuple):
         if answer.outcome is Outcome.BUSY:
             landed = state.breakage.landed if state.breakage else None
             lines += [f"busy: {phrases.holder(view, now)}", *_you(answer)]
+            if claim is not None and agent is not None and claim.agent == agent.id:
+                where = phrases.place(claim.checkout)
+                lines.append(f"that is another agent of your name, in {where}: use --agent with a name of your own")
             lines += [phrases.in_part(landed)] if landed else []
             return (*lines, *filter(None, [answer.why]), *phrases.told_apart(answer))
         if answer.outcome is Outcome.ANOTHER_CHECK:

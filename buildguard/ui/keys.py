@@ -69,7 +69,7 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
         "status": state.status.value if state else None,
         "claim": state.number if state and claim else None,
         "fixer": claim.agent if claim else None,
-        "mine": bool(claim and agent and claim.agent == agent.id),
+        "mine": bool(view and agent and view.held_by(agent.id)),
         "broken_since": iso(breakage.since) if breakage else None,
         "claimed_at": iso(claim.claimed_at) if claim else None,
         "seen_at": iso(claim.seen_at) if claim else None,
