@@ -64,7 +64,7 @@ class SharedStore:
         self._clock = clock
         self._looked_at: dict[str, float] = {}
         self._waits_since = 0.0
-        self._pace = 1 + os.urandom(1)[0] / 1020
+        self._pace = 1.1 + os.urandom(1)[0] / 1020
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build as this clone last saw them, or `fresh` as the engine has them now."""
