@@ -7,6 +7,7 @@ Each write is one statement, which holds no lock when the line breaks.
 import os
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -190,7 +191,7 @@ def _driver() -> ModuleType:
     try:
         import psycopg
     except ImportError:
-        raise Denied("psycopg is not installed: run pip install 'git-buildguard[postgres]'") from None
+        raise Denied(f"psycopg is missing: {sys.executable} -m pip install 'psycopg[binary]'") from None
     return psycopg
 
 
