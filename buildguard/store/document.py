@@ -3,7 +3,7 @@
 Its times are of the engine's clock where it has one, else each is of the clock of the machine that wrote it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from buildguard.claims.model import Event, State
@@ -17,6 +17,8 @@ NEWEST_EVENTS, NEWEST_FIXES, NEWEST_WRITES, MOST_OPEN = 25, 25, 64, 200
 breakages: clones that are thrown away leave theirs behind."""
 MOST_NAMED = 100
 """How many failures and paths an event has that travels."""
+MOST_COUNTED = 10**9
+"""No number that travels is greater: a store must have room for the next one."""
 
 
 class Document(NamedTuple):
@@ -42,9 +44,27 @@ def decoded(data: str) -> Document:
     found = codec.decode(Document, data)
     if found.format > FORMAT:
         raise Newer
-    if any(state.scope != name for name, state in found.states.items()):
-        raise Garbage("a state stands under another scope")
+    check(found)
     return found
+
+
+def check(document: Document) -> None:
+    """Raises `Garbage` for values that no buildguard would go on from; a writer must not write them, either."""
+    if any(state.scope != name for name, state in document.states.items()):
+        raise Garbage("a state stands under another scope")
+    for name, value, most in _measures(document):
+        if not 0 <= value <= most:
+            raise Garbage(f"{name} is {value}")
+
+
+def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
+    """What is between 0 and a bound: its name, value and bound."""
+    yield "highest", document.highest, MOST_COUNTED
+    yield "last_event", document.last_event, MOST_COUNTED
+    for state in document.states.values():
+        yield "number", state.number, MOST_COUNTED
+        if state.claim:
+            yield "attempts", state.claim.attempts, MOST_COUNTED
 
 
 def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:

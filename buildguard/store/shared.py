@@ -260,14 +260,20 @@ class SharedStore:
         return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
-        """The document as text. Raises `Unavailable` for what may not be kept, near or far."""
+        """The document as text. Raises `Unavailable` for what may not be kept, near or far, and `Denied` for what
+        others would not take."""
         try:
             for value in (*step.states, *step.events, *step.proofs):
                 codec.encode(value)
-            return codec.encode(after)
+            text = codec.encode(after)
         except codec.Garbage as error:
             what = f"would be given what nobody may write ({error})"
             raise Unavailable(Fault.DAMAGED, self.where, what) from error
+        try:
+            document.check(after)
+        except codec.Garbage as error:
+            raise Denied(f"others would not take what this clone would write ({error})") from None
+        return text
 
     def _say(self, error: Unreachable | Denied) -> None:
         """Say that only this clone is coordinated, and remember what does not answer."""

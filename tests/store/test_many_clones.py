@@ -1,5 +1,6 @@
 """Clones whose store is a ref on a git remote that they share, each on a machine with a clock of its own."""
 
+import json
 import os
 import subprocess
 import time
@@ -12,6 +13,7 @@ from store.values import FILES, HEAD, Clock
 from buildguard.claims.guard import Answer, Guard, Identity, Terms
 from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot
 from buildguard.git.process import Done
+from buildguard.store.document import MOST_COUNTED
 from buildguard.store.gitref import GitRef
 from buildguard.store.register import Kept, Unreachable
 from buildguard.store.shared import SharedStore
@@ -361,23 +363,50 @@ def test_a_failover_that_lost_the_last_write_is_found_out(a: Machine, b: Machine
     ]
 
 
+def put(clone: Path, message: str) -> str:
+    """Make that the document of all; the name of its version."""
+    tree = git(clone, "hash-object", "-w", "-t", "tree", "/dev/null")
+    commit = git(clone, "commit-tree", "-m", message, tree)
+    git(clone, "push", "-q", "-f", "origin", f"{commit}:{REF}")
+    return commit
+
+
+def stating(number: int = 1, claim: dict[str, object] | None = None, **breakage: object) -> str:
+    """A document of one breakage, with a claim of bob where something of that is given."""
+    whose = {"agent": "bob", "checkout": "c", "claimed_at": 1, "seen_at": 1, "stale_after": 900, "max_claim": 3600}
+    what = {"check": "x", "since": 1, "claim": claim and {**whose, **claim}, **breakage}
+    return json.dumps({"highest": 1, "states": {"c": {"scope": "c", "number": number, "breakage": what}}})
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
         ("nothing of ours", "what is there was not written by buildguard"),
         ('{"format":2}', "what is there was written by a newer buildguard"),
         ('{"states":{"x":{"scope":"y"}}}', "what is there was not written by buildguard"),
+        (stating(number=250_000_000_000), "number is 250000000000"),
+        (stating(number=-1), "number is -1"),
+        (stating(claim={"attempts": 250_000_000_000}), "attempts is 250000000000"),
+        ('{"highest":250000000000}', "highest is 250000000000"),
+        ('{"last_event":250000000000}', "last_event is 250000000000"),
     ],
 )
 def test_what_buildguard_did_not_write_is_said_and_stays(a: Machine, hub: Path, message: str, told: str) -> None:
-    tree = git(a.clone, "hash-object", "-w", "-t", "tree", "/dev/null")
-    commit = git(a.clone, "commit-tree", "-m", message, tree)
-    git(a.clone, "push", "-q", "origin", f"{commit}:{REF}")
+    commit = put(a.clone, message)
     assert a.fails("ann").outcome is Outcome.CLAIMED
     assert a.fails("bob").outcome is Outcome.BUSY
     assert a.told
     assert all(told in line for line in a.told)
     assert git(hub, "rev-parse", REF) == commit
+
+
+def test_a_clone_without_room_for_the_next_number_elects_alone(a: Machine, b: Machine, hub: Path) -> None:
+    commit = put(a.clone, f'{{"highest":{MOST_COUNTED}}}')
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("bob").outcome is Outcome.BUSY
+    assert all("others would not take" in line for line in a.told)
+    assert git(hub, "rev-parse", REF) == commit
+    assert b.status().states == {}
 
 
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
