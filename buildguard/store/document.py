@@ -41,6 +41,8 @@ def decoded(data: str) -> Document:
     """The document; an empty one of nothing. Raises `Garbage` and `Newer`."""
     if not data:
         return Document()
+    if not (data.isascii() and data.isprintable()):
+        raise Garbage("it is not one line of printable ASCII")
     found = codec.decode(Document, data)
     if found.format > FORMAT:
         raise Newer

@@ -382,6 +382,8 @@ def stating(number: int = 1, claim: dict[str, object] | None = None, **breakage:
     ("message", "told"),
     [
         ("nothing of ours", "what is there was not written by buildguard"),
+        ('{"later":"caf\udce9"}', "it is not one line of printable ASCII"),
+        ('{"later":"\u2028"}', "it is not one line of printable ASCII"),
         ('{"format":2}', "what is there was written by a newer buildguard"),
         ('{"states":{"x":{"scope":"y"}}}', "what is there was not written by buildguard"),
         (stating(number=250_000_000_000), "number is 250000000000"),
