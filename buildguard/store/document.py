@@ -19,6 +19,8 @@ MOST_NAMED = 100
 """How many failures and paths an event has that travels."""
 MOST_COUNTED = 10**9
 """No number that travels is greater: a store must have room for the next one."""
+LATEST = 100e9
+"""Seconds. No time that travels is later, or before 0: by another clock, too, it must be one that a store takes."""
 
 
 class Document(NamedTuple):
@@ -63,10 +65,18 @@ def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
     """What is between 0 and a bound: its name, value and bound."""
     yield "highest", document.highest, MOST_COUNTED
     yield "last_event", document.last_event, MOST_COUNTED
+    for event in document.events:
+        yield "at", event.at, LATEST
+        yield "fixed_at", event.fixed_at or 0.0, LATEST
     for state in document.states.values():
         yield "number", state.number, MOST_COUNTED
+        if state.breakage:
+            yield "since", state.breakage.since, LATEST
+            yield "at", state.breakage.landed.at if state.breakage.landed else 0.0, LATEST
         if state.claim:
             yield "attempts", state.claim.attempts, MOST_COUNTED
+            yield "claimed_at", state.claim.claimed_at, LATEST
+            yield "seen_at", state.claim.seen_at, LATEST
 
 
 def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:

@@ -389,6 +389,12 @@ def stating(number: int = 1, claim: dict[str, object] | None = None, **breakage:
         (stating(number=250_000_000_000), "number is 250000000000"),
         (stating(number=-1), "number is -1"),
         (stating(claim={"attempts": 250_000_000_000}), "attempts is 250000000000"),
+        (stating(since=250_000_000_000), "since is 250000000000"),
+        (stating(since=-1), "since is -1"),
+        (stating(landed={"at": 2.4e11, "checkout": "c", "loose": []}), "at is 240000000000"),
+        (stating(claim={"seen_at": 2.4e11}), "seen_at is 240000000000"),
+        (stating(claim={"claimed_at": -2.4e11}), "claimed_at is -240000000000"),
+        ('{"events":[{"kind":"reset","scope":"c","number":1,"agent":"x","at":-2e11}]}', "at is -200000000000"),
         ('{"highest":250000000000}', "highest is 250000000000"),
         ('{"last_event":250000000000}', "last_event is 250000000000"),
     ],
@@ -409,6 +415,17 @@ def test_a_clone_without_room_for_the_next_number_elects_alone(a: Machine, b: Ma
     assert all("others would not take" in line for line in a.told)
     assert git(hub, "rev-parse", REF) == commit
     assert b.status().states == {}
+
+
+@pytest.mark.parametrize("claim", [None, {"claimed_at": 10, "seen_at": 5}])
+def test_a_breakage_began_before_its_claim_and_before_now(a: Machine, claim: dict[str, object] | None) -> None:
+    put(a.clone, stating(since=99_000_000_000, claim=claim))
+    breakage = a.status().states["c"].breakage
+    assert breakage is not None
+    times = (breakage.since, *(breakage.claim[2:4] if breakage.claim else ()), a.clock.now)
+    assert list(times) == sorted(times)
+    assert a.fails("ann").outcome in (Outcome.CLAIMED, Outcome.BUSY)
+    assert a.told == []
 
 
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
