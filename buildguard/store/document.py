@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from buildguard.claims.model import Event, State
 from buildguard.claims.scope import FIXES
+from buildguard.settings import LONGEST
 from buildguard.store import codec
 from buildguard.store.codec import Garbage
 
@@ -59,6 +60,9 @@ def check(document: Document) -> None:
     for name, value, most in _measures(document):
         if not 0 <= value <= most:
             raise Garbage(f"{name} is {value}")
+    claims = [state.claim for state in document.states.values() if state.claim]
+    if not all(claim.stale_after and claim.max_claim for claim in claims):
+        raise Garbage("a claim is stale from the start")
 
 
 def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
@@ -77,6 +81,8 @@ def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
             yield "attempts", state.claim.attempts, MOST_COUNTED
             yield "claimed_at", state.claim.claimed_at, LATEST
             yield "seen_at", state.claim.seen_at, LATEST
+            yield "stale_after", state.claim.stale_after, LONGEST
+            yield "max_claim", state.claim.max_claim, LONGEST
 
 
 def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:
