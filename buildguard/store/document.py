@@ -69,7 +69,12 @@ def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
     """What is between 0 and a bound: its name, value and bound."""
     yield "highest", document.highest, MOST_COUNTED
     yield "last_event", document.last_event, MOST_COUNTED
+    yield "the number of states", len(document.states), MOST_OPEN
+    yield "the number of events", len(document.events), NEWEST_EVENTS + NEWEST_FIXES
+    yield "the number of writes", len(document.writes), NEWEST_WRITES
     for event in document.events:
+        yield "the number of failures", len(event.failures), MOST_NAMED
+        yield "the number of contents", len(event.contents), MOST_NAMED
         yield "at", event.at, LATEST
         yield "fixed_at", event.fixed_at or 0.0, LATEST
     for state in document.states.values():

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from store.values import FILES, HEAD, Clock
+from store.values import FILES, FIXED, FIXING, HEAD, Clock
 
 from buildguard.claims.guard import Answer, Guard, Identity, Terms
 from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot
 from buildguard.git.process import Done
-from buildguard.store.document import MOST_COUNTED
+from buildguard.store import codec, document
+from buildguard.store.document import MOST_COUNTED, Document, applied
 from buildguard.store.gitref import GitRef
 from buildguard.store.register import Kept, Unreachable
 from buildguard.store.shared import SharedStore
@@ -21,6 +22,7 @@ from buildguard.store.sqlite import SqliteStore
 from buildguard.ui.phrases import superseded
 
 REF = "refs/buildguard/1/default"
+RESET = {"kind": "reset", "scope": "c", "number": 1, "agent": "x"}
 YEAR = 365 * 24 * 3600.0
 
 
@@ -394,11 +396,15 @@ def stating(number: int = 1, claim: dict[str, object] | None = None, **breakage:
         (stating(landed={"at": 2.4e11, "checkout": "c", "loose": []}), "at is 240000000000"),
         (stating(claim={"seen_at": 2.4e11}), "seen_at is 240000000000"),
         (stating(claim={"claimed_at": -2.4e11}), "claimed_at is -240000000000"),
-        ('{"events":[{"kind":"reset","scope":"c","number":1,"agent":"x","at":-2e11}]}', "at is -200000000000"),
+        (json.dumps({"events": [{**RESET, "at": -2e11}]}), "at is -200000000000"),
         (stating(claim={"stale_after": 604801}), "stale_after is 604801"),
         (stating(claim={"max_claim": 250_000_000_000}), "max_claim is 250000000000"),
         (stating(claim={"max_claim": -1}), "max_claim is -1"),
         (stating(claim={"stale_after": 0}), "a claim is stale from the start"),
+        (json.dumps({"states": {f"{n}": {"scope": f"{n}"} for n in range(201)}}), "the number of states is 201"),
+        (json.dumps({"events": 51 * [RESET]}), "the number of events is 51"),
+        (json.dumps({"events": [{**RESET, "failures": 101 * ["x"]}]}), "the number of failures is 101"),
+        (json.dumps({"writes": 65 * ["x"]}), "the number of writes is 65"),
         ('{"highest":250000000000}', "highest is 250000000000"),
         ('{"last_event":250000000000}', "last_event is 250000000000"),
     ],
@@ -430,6 +436,13 @@ def test_a_breakage_began_before_its_claim_and_before_now(a: Machine, claim: dic
     assert list(times) == sorted(times)
     assert a.fails("ann").outcome in (Outcome.CLAIMED, Outcome.BUSY)
     assert a.told == []
+
+
+def test_a_writer_keeps_to_the_bounds_of_readers() -> None:
+    states = [FIXING._replace(scope=f"checkout:{number}", number=number) for number in range(500)]
+    events = [FIXED._replace(failures=("x",) * 500, contents=(Content("a", "", ""),) * 500)] * 500
+    after = applied(Document(writes=("x",) * 64), states, events, "y")
+    assert document.decoded(codec.encode(after)) == after
 
 
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
