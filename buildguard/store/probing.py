@@ -6,7 +6,7 @@ import os
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 KEY = "probe"
-"""Is never deleted: some servers let nobody delete."""
+"""No build's. Is never deleted: some servers let nobody delete."""
 _TIMES = 3
 
 

@@ -20,6 +20,7 @@ from buildguard.store.clone import Clone, Sighting
 from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
+from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS = 20
@@ -296,8 +297,10 @@ def _document(data: str) -> Document:
 
 
 def _key(build: str) -> str:
-    """The build's name as the key of a document; a name that has other characters becomes a hash."""
-    if build.replace("-", "a").replace("_", "a").isalnum() and build.isascii() and len(build) <= 80:
+    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
+    of a hash, becomes a hash."""
+    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
+    if plain and build != KEY and not build.startswith("h-"):
         return build
     import hashlib
 

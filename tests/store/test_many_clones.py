@@ -11,7 +11,7 @@ import pytest
 from store.values import FILES, FIXED, FIXING, HEAD, Clock
 
 from buildguard.claims.guard import Answer, Guard, Identity, Terms
-from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot
+from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot, Step
 from buildguard.git.process import Done
 from buildguard.store import codec, document
 from buildguard.store.document import MOST_COUNTED, Document, applied
@@ -443,6 +443,24 @@ def test_a_writer_keeps_to_the_bounds_of_readers() -> None:
     events = [FIXED._replace(failures=("x",) * 500, contents=(Content("a", "", ""),) * 500)] * 500
     after = applied(Document(writes=("x",) * 64), states, events, "y")
     assert document.decoded(codec.encode(after)) == after
+
+
+def test_a_build_named_as_doctor_s_probe_has_a_document_of_its_own(a: Machine, b: Machine) -> None:
+    def claims(machine: Machine, agent: str) -> Outcome:
+        guard = Guard(machine.store, "probe", machine.checkout, Alone(agent), Terms(900.0, 3600.0, HEAD))
+        machine.asks_again()
+        return guard.failed(machine.run()).outcome
+
+    assert (claims(a, "ann"), a.store.probed()) == (Outcome.CLAIMED, "")
+    assert (claims(b, "bob"), b.store.probed()) == (Outcome.BUSY, "")
+    assert a.told == b.told == []
+
+
+def test_no_name_of_a_build_is_the_hash_of_another_one(a: Machine) -> None:
+    a.store.update("a build", lambda now: Step(Outcome.RESET, "c", (FIXING,)))
+    (ref,) = git(a.clone, "ls-remote", "--refs", "origin").split("\n")
+    hashed = ref.rpartition("/")[2]
+    assert a.store.read(hashed, fresh=True).states == {}
 
 
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
