@@ -156,6 +156,7 @@ class SharedStore:
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
+        lost = False
         for _ in range(ATTEMPTS):
             copy = self._asked(build)
             known = _document(copy.data)
@@ -170,10 +171,13 @@ class SharedStore:
             if any(news) or ended:
                 with suppress(Lost):
                     return self._tell_all(build, copy, before, step, *news, ended)
+                lost = True
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
+        if lost:
+            raise Denied(f"could not be written in {ATTEMPTS} tries")
         raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
     def _tell_all(

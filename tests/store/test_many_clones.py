@@ -463,6 +463,19 @@ def test_no_name_of_a_build_is_the_hash_of_another_one(a: Machine) -> None:
     assert a.store.read(hashed, fresh=True).states == {}
 
 
+def test_a_ref_that_can_be_written_and_not_read_elects_nobody_elsewhere_and_is_said(a: Machine, hub: Path) -> None:
+    git(hub, "config", "uploadpack.hideRefs", "refs/buildguard")
+    words = "can be written, but what stands there cannot be read: nobody would win a claim"
+    for _ in range(2):
+        assert a.store.probed() == f"{a.store.where} {words}"
+    put(a.clone, stating())
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("bob").outcome is Outcome.BUSY
+    (line,) = a.told
+    assert line.startswith(f"{a.store.where}: could not be written in ")
+    assert line.endswith("; nobody elsewhere sees what is claimed here")
+
+
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:
     swap = a.register.swap
 
