@@ -20,6 +20,7 @@ from buildguard.store.clone import Clone, Sighting
 from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
+from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS = 20
@@ -155,6 +156,7 @@ class SharedStore:
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
+        lost = False
         for _ in range(ATTEMPTS):
             copy = self._asked(build)
             known = _document(copy.data)
@@ -169,10 +171,13 @@ class SharedStore:
             if any(news) or ended:
                 with suppress(Lost):
                     return self._tell_all(build, copy, before, step, *news, ended)
+                lost = True
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
+        if lost:
+            raise Denied(f"could not be written in {ATTEMPTS} tries")
         raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
     def _tell_all(
@@ -260,14 +265,20 @@ class SharedStore:
         return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
-        """The document as text. Raises `Unavailable` for what may not be kept, near or far."""
+        """The document as text. Raises `Unavailable` for what may not be kept, near or far, and `Denied` for what
+        others would not take."""
         try:
             for value in (*step.states, *step.events, *step.proofs):
                 codec.encode(value)
-            return codec.encode(after)
+            text = codec.encode(after)
         except codec.Garbage as error:
             what = f"would be given what nobody may write ({error})"
             raise Unavailable(Fault.DAMAGED, self.where, what) from error
+        try:
+            document.check(after)
+        except codec.Garbage as error:
+            raise Denied(f"others would not take what this clone would write ({error})") from None
+        return text
 
     def _say(self, error: Unreachable | Denied) -> None:
         """Say that only this clone is coordinated, and remember what does not answer."""
@@ -290,8 +301,10 @@ def _document(data: str) -> Document:
 
 
 def _key(build: str) -> str:
-    """The build's name as the key of a document; a name that has other characters becomes a hash."""
-    if build.replace("-", "a").replace("_", "a").isalnum() and build.isascii() and len(build) <= 80:
+    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
+    of a hash, becomes a hash."""
+    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
+    if plain and build != KEY and not build.startswith("h-"):
         return build
     import hashlib
 
