@@ -142,7 +142,7 @@ class _Event:
         no = judge.refusal(line)
         # Codex writes the refused command behind our last word, where it would be run, too.
         end = " #" if self._row.name == "codex" else ""
-        return f"buildguard: refused: {no.why}.\nnext: {no.line}{end}" if no else ""
+        return f"buildguard: refused: {no.why}." + f"\nnext: {no.line}{end}" * bool(no.line) if no else ""
 
     def _hold(self, session: Session, name: str) -> str:
         """Hold the holder of a claim at the end of its turn, once for each claim: some agents do not say that they

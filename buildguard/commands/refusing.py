@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from buildguard.errors import GitFault
 from buildguard.git.commandline import only_shows, reads_stdin, skips_hooks, split, with_hooks
 from buildguard.git.repository import Repository, find_repository
 from buildguard.settings import off
+from buildguard.setup.locks import MEND, holder
 from buildguard.setup.runners import found
 from buildguard.text import command
 
@@ -22,7 +24,7 @@ _ELSEWHERE = {"--git-dir", "--work-tree", "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMO
 
 
 class Instead(NamedTuple):
-    """Why a command is not run, and the command to run instead."""
+    """Why a command is not run, and the command to run instead; empty where there is none."""
 
     why: str
     line: str
@@ -48,10 +50,19 @@ class Judge(NamedTuple):
         # The name of git's folder, where git itself is asked for it.
         of_git = str(self.repository.git_dir / "index.lock")
         paths = [of_git if re.fullmatch(_OF_GIT, word.source) else word.value for word in call.words[1:]]
-        if not any(path.endswith("index.lock") and self._is_ours(call.folder, path) for path in paths):
+        doomed = [path for path in paths if path.endswith("index.lock") and self._is_ours(call.folder, path)]
+        if not doomed:
             return None
-        why = "an index.lock belongs to a git that works: try again. If none works here, the next line removes it"
-        return Instead(why, "buildguard doctor --mend")
+        who, line = "a git may hold it", ""
+        # It may be gone; and another work tree's is not ours to remove.
+        with suppress(FileNotFoundError):
+            if all(self.cwd.joinpath(call.folder, lock).resolve() == Path(of_git).resolve() for lock in doomed):
+                who, line = holder(Path(of_git), self.repository)
+        if line == MEND:
+            return Instead("buildguard makes sure that no git holds an index.lock before it removes that", MEND)
+        return Instead(
+            f"an index.lock belongs to a git that works: try again; if it stays, ask a person ({who})", ""
+        )
 
     def _is_ours(self, folder: str, lock: str) -> bool:
         if UNKNOWN in folder + lock:

@@ -1,15 +1,18 @@
 """What a coding agent may not run, by 2,000 command lines with and without it, in a real repository."""
 
+import os
 import random
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from testing.support import Checkout, new_repository
 
+from buildguard.agents.processes import sees_all
 from buildguard.commands.agent_hook import _OF_INTEREST
 from buildguard.commands.refusing import Instead, Judge
 from buildguard.git.repository import find_repository
@@ -172,11 +175,24 @@ def test_the_lock_of_another_work_tree_of_this_repository_is_protected(checkout:
         ("cd sub && git -C .. commit -n", "cd sub && git -C .. buildguard commit --agent ann"),
         ("git -c core.hooksPath= commit -am x", "buildguard commit --agent ann -a -m x"),
         ("git -c core.hooksPath= push -u origin x", "git push -u origin x"),
-        ("rm .git/index.lock", "buildguard doctor --mend"),
+        ("rm .git/index.lock", ""),
     ],
 )
 def test_it_tells_the_command_to_run_instead(checkout: Checkout, line: str, instead: str) -> None:
     (checkout.path / "sub").mkdir()
     no = judge(checkout).refusal(line)
     assert isinstance(no, Instead)
+    assert no.line == instead
+
+
+@pytest.mark.skipif(not sees_all(), reason="a container: no lock is ever known to be left behind here")
+@pytest.mark.parametrize(("hours", "instead"), [(0, ""), (1, "buildguard doctor --mend")])
+def test_an_agent_is_sent_to_remove_a_lock_only_where_that_can_be_done(
+    checkout: Checkout, hours: int, instead: str
+) -> None:
+    lock = checkout.path / ".git" / "index.lock"
+    lock.write_bytes(b"")
+    os.utime(lock, (time.time() - 3600 * hours,) * 2)
+    no = judge(checkout).refusal("rm -f .git/index.lock && git status")
+    assert no is not None
     assert no.line == instead
