@@ -145,9 +145,10 @@ def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) 
         before = None
         if path.exists():
             with path.open("rb") as file:
-                before = file.read(_MOST_BYTES + 1).decode()
-            if len(before) > _MOST_BYTES:
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
                 raise ValueError("it is larger than 1 MiB")
+            before = content.decode()
         if not wanted and not re.search("buildguard", before or ""):
             return _Change(path)
         return _Change(path, before, edit(before))
