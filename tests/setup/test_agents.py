@@ -159,6 +159,14 @@ def test_a_file_that_is_too_large_is_left_alone(checkout: Checkout, name: str) -
     assert path.stat().st_size == (1 << 20) + 3
 
 
+@pytest.mark.parametrize("end", ["", "€"])
+def test_of_a_file_that_is_too_large_in_bytes_only_nothing_is_lost(checkout: Checkout, end: str) -> None:
+    path = checkout.write("AGENTS.md", "ü" * (1 << 19) + " " + end + "more\n")
+    before = path.read_bytes()
+    done = installed(checkout)
+    assert (done.status, "is larger than 1 MiB" in done.out, path.read_bytes() == before) == (1, True, True)
+
+
 def test_a_file_that_only_its_owner_may_read_stays_so(checkout: Checkout) -> None:
     path = checkout.write(".claude/settings.json", "{}")
     path.chmod(0o600)
@@ -209,6 +217,21 @@ def test_hooks_that_a_formatter_has_rewritten_are_taken_out_all_the_same(checkou
     checkout.buildguard("agents", "uninstall")
     assert "agent-hook" not in path.read_text()
     assert json.loads(path.read_text())["a"] == 1
+
+
+@pytest.mark.parametrize("name", ["claude", "cursor"])
+@pytest.mark.parametrize("moment", ["tool", "stop"])
+def test_a_hook_of_the_users_in_the_same_entry_as_ours_stays(checkout: Checkout, name: str, moment: str) -> None:
+    row = BY_NAME[name]
+    mine = {"type": "command", "command": "notify 'buildguard agent-hook' ended; buildguard agent-hook claude stop"}
+    ours = row.entry(moment)
+    entries = [{**ours, "hooks": [mine, *ours["hooks"], mine]}] if row.grouped else [mine, ours]
+    path = checkout.write(row.file, json.dumps({"hooks": {row.moments[moment]: entries}}, indent=4))
+    left = [{**ours, "hooks": [mine, mine]}] if row.grouped else [mine]
+    assert installed(checkout, "--agent", name).status == 0
+    assert json.loads(path.read_text())["hooks"][row.moments[moment]] == [ours, *left]
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert json.loads(path.read_text())["hooks"][row.moments[moment]] == left
 
 
 def test_hooks_of_an_older_version_are_replaced(checkout: Checkout) -> None:
