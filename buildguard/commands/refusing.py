@@ -32,7 +32,7 @@ class Instead(NamedTuple):
 
 class Judge(NamedTuple):
     """Judges the command lines of one agent in one folder. `aim` are the options of `buildguard commit` that name
-    the agent; `neighbour` tells which other agent is at work in this checkout, and is asked only if it matters."""
+    the agent; `neighbour` tells what another agent does in this checkout, and is asked only if it matters."""
 
     repository: Repository
     cwd: Path
@@ -89,11 +89,7 @@ class Judge(NamedTuple):
         if past:
             return f"{past} goes past the check that guards this build"
         other = self.neighbour() if commits else ""
-        return (
-            f"{other} works in this checkout, too: a plain git commit can take its edits, and cannot wait"
-            if other
-            else ""
-        )
+        return f"{other}: a plain git commit can take its edits, and cannot wait" if other else ""
 
     def _switch(self, call: Call) -> str:
         """The variable that keeps the hooks from running; empty where none does for certain."""
