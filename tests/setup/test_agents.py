@@ -9,6 +9,7 @@ import pytest
 from testing.support import Checkout, Done
 
 from buildguard.agents.hookfiles import BY_NAME, HOOK_FILES
+from buildguard.setup.agents import _sealed
 from buildguard.setup.jsonedit import plain
 
 EDITED = [row for row in HOOK_FILES if row.moments]
@@ -179,18 +180,34 @@ def test_what_no_hook_of_ours_is_in_is_not_looked_at_when_they_are_taken_out(che
     assert checkout.buildguard("agents", "uninstall").status == 0
 
 
-@pytest.mark.parametrize("name", [".agents/skills/fix-build/SKILL.md", ".opencode/plugins/buildguard.js"])
-def test_a_file_of_another_version_is_replaced_and_an_edited_one_is_not_deleted(
-    checkout: Checkout, name: str
-) -> None:
+OURS = ["AGENTS.md", ".agents/skills/fix-build/SKILL.md", ".opencode/plugins/buildguard.js"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_edit_of_a_text_of_ours_is_neither_overwritten_nor_deleted(checkout: Checkout, name: str) -> None:
+    installed(checkout, "--agent", "opencode")
+    path = checkout.path / name
+    edited = path.read_text().replace("buildguard commit", "nice buildguard commit").replace("spawnSync", "spawn")
+    path.write_text(edited)
+    for done in (installed(checkout, "--agent", "opencode"), checkout.buildguard("agents", "uninstall")):
+        assert (done.status, done.last) == (1, f"next: ls -ld '{path}'")
+        assert f"left alone: {path} cannot be changed: it is not as buildguard wrote it" in done.out
+        assert path.read_text() == edited
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_text_of_another_version_is_replaced_and_taken_away(checkout: Checkout, name: str) -> None:
     installed(checkout, "--agent", "opencode")
     path = checkout.path / name
     ours = path.read_text()
-    path.write_text(ours + "more\n")
-    done = checkout.buildguard("agents", "uninstall")
-    assert (done.status, path.read_text()) == (1, ours + "more\n")
+    block = ours.removesuffix("\n") if name == "AGENTS.md" else ours
+    other = _sealed(block.replace("buildguard commit", "buildguard-commit").replace("spawnSync", "spawn"))
+    path.write_text(other + "\n" * (name == "AGENTS.md"))
     assert installed(checkout, "--agent", "opencode").status == 0
     assert path.read_text() == ours
+    path.write_text(other.replace("\n", "\r\n"))
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert not path.exists()
 
 
 def test_a_skill_of_that_name_that_is_somebody_elses_is_left_alone(checkout: Checkout) -> None:
