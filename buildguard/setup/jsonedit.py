@@ -155,5 +155,10 @@ def _written(text: str, part: _Part, value: object) -> bool:
 def _cut(text: str, at: int, part: _Part) -> str:
     """Take a part out of the object or array that begins there, with what `_put` has put around it."""
     before = [other.end for other in _parts(text, at) if other.end <= part.start]
+    start, strict = before[-1] if before else at + 1, plain(text)
     end = part.end + (not before and text[part.end : part.end + 1] == ",")
-    return text[: before[-1] if before else at + 1] + text[end:]
+    # A comment that somebody has put between stays; the comma goes.
+    between = text[start : part.start]
+    comma = strict.find(",", start, part.start) - start
+    kept = between if comma < 0 else between[:comma] + between[comma + 1 :]
+    return text[:start] + (kept if between != strict[start : part.start] else "") + text[end:]
