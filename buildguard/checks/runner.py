@@ -27,7 +27,13 @@ _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for wha
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
 _NO_VERDICT = {126: "not executable (exit status 126)", 127: "command not found (exit status 127)"}
 _NO_VERDICT |= {128 + n: f"killed by {n.name}" for n in (*ASKING_TO_END, SIGKILL)}
-_OF_PYTEST = {2, 3, 4, 5}  # it was interrupted, had an error of its own, was called wrongly, or collected nothing
+_NO_TESTS = 5
+_OF_PYTEST = {
+    2,
+    3,
+    4,
+    _NO_TESTS,
+}  # interrupted, an error of its own, called wrongly, nothing found
 
 
 class Verdict(Enum):
@@ -241,7 +247,8 @@ def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[
     if not why and status in _OF_PYTEST:
         from buildguard.checks.failures import could_not_test
 
-        why = f"pytest did not get through its tests (exit status {status})" if could_not_test(output) else ""
+        what = "found no tests" if status == _NO_TESTS else "did not get through its tests"
+        why = f"pytest {what} (exit status {status})" if could_not_test(output) else ""
     return Verdict.INCONCLUSIVE if why else Verdict.FAILED if status else Verdict.PASSED, why
 
 

@@ -67,6 +67,9 @@ class World(Protocol):
     def gone(self, checkout: str) -> bool:
         """Whether that checkout is known to be gone."""
 
+    def elsewhere(self, checkout: str) -> bool:
+        """Whether that checkout is of another clone, whose agents are others, whatever their names."""
+
 
 class Terms(NamedTuple):
     """The terms of a claim made now (seconds), and where it would be made."""
@@ -300,7 +303,9 @@ class Guard:
         seen = {name for state in snapshot.states.values() if state.breakage for name in state.breakage.seen}
         others = {*seen, *(claim.checkout for _, claim in held)} - {self.checkout}
         dead = (number for number, one in held if one.process and self._world.dead(one.agent, one.process))
-        return snapshot._replace(dead=frozenset(dead), gone=frozenset(filter(self._world.gone, others)))
+        elsewhere = frozenset(claim.checkout for _, claim in held if self._world.elsewhere(claim.checkout))
+        gone = frozenset(filter(self._world.gone, others))
+        return snapshot._replace(dead=frozenset(dead), gone=gone, elsewhere=elsewhere)
 
     def _ahead(self, state: State, now: float) -> bool:
         return rules.not_from_the_future(state, now + SKEW) is not None

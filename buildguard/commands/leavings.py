@@ -35,7 +35,7 @@ def tell(session: Session, repository: Repository, proof: Proof) -> None:
     # A pattern has no newline, and loses a CR at its end: half of a name would ignore other files.
     one_line = [path for path in proof.written if not {"\n", "\r"} & {*path}][:_MOST_IGNORED]
     file = (repository.top or repository.git_dir) / ".gitignore"
-    patterns = command(["printf", "%s\\n", *_its_end(file), *map(_pattern, one_line)])
+    patterns = command(["printf", "%s\\n", *_its_end(file), *dict.fromkeys(map(_pattern, one_line))])
     if one_line and patterns:
         session.voice.say(f"if the check writes them, ignore them: {patterns} >> {quoted(str(file))}")
 
@@ -53,5 +53,7 @@ def _its_end(file: Path) -> list[str]:
 
 def _pattern(path: str) -> str:
     """The path as git's ignore files have it, whatever it is made of."""
+    if "__pycache__" in path.split("/"):
+        return "__pycache__/"
     escaped = re.sub(r"([\\*?\[])", r"\\\1", path)
     return f"/{escaped[:-1]}\\ " if escaped.endswith(" ") else f"/{escaped}"

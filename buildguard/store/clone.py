@@ -18,6 +18,8 @@ AWAY_SECONDS = 30.0
 """For how long nobody in this clone asks an engine again that did not answer."""
 LISTENER_SECONDS = 2.0
 """After which a process that listened to the engine, and has not been heard of, is replaced."""
+REFUSED_SECONDS = 600.0
+"""After how long an engine is told again what it refused to hear."""
 TURN_SECONDS = 25.0
 """How long others of this clone may ask before us."""
 _TURN_POLL = 0.01
@@ -69,6 +71,18 @@ class Clone:
         """Ask no more for a while."""
         if not self.away:
             self._write("away", why[:200].encode(errors="replace") or b"no answer")
+
+    def mark_refused(self) -> None:
+        """Tell it nothing of what it may be told later, for a while."""
+        self._write("refused", b"")
+
+    @property
+    def may_tell(self) -> bool:
+        """Whether what the engine could not be told may be put to it now."""
+        with suppress(OSError):
+            if 0 <= time.time() - (self._folder / "refused").lstat().st_mtime < REFUSED_SECONDS:
+                return False
+        return not self.away
 
     def due(self, key: str, every: float) -> bool:
         """Whether nobody of this clone has asked for that many seconds. Then it is the caller who asks."""

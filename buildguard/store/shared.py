@@ -20,6 +20,7 @@ from buildguard.store.clone import Clone, Sighting
 from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
+from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS = 20
@@ -65,7 +66,7 @@ class SharedStore:
         self._clock = clock
         self._looked_at: dict[str, float] = {}
         self._waits_since = 0.0
-        self._pace = 1 + os.urandom(1)[0] / 1020
+        self._pace = 1.1 + os.urandom(1)[0] / 1020
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build as this clone last saw them, or `fresh` as the engine has them now."""
@@ -153,7 +154,7 @@ class SharedStore:
                 news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
                     raise _Far
-                if not asked and untold(now) and not self._clone.away:
+                if not asked and untold(now) and self._clone.may_tell:
                     raise _Far
             return nearby(step, now)
 
@@ -161,6 +162,7 @@ class SharedStore:
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
+        lost = False
         for _ in range(ATTEMPTS):
             copy = self._asked(build)
             known = _document(copy.data)
@@ -175,10 +177,13 @@ class SharedStore:
             if any(news) or ended:
                 with suppress(Lost):
                     return self._tell_all(build, copy, before, step, *news, ended)
+                lost = True
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
+        if lost:
+            raise Denied(f"could not be written in {ATTEMPTS} tries")
         raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
 
     def _tell_all(
@@ -266,19 +271,26 @@ class SharedStore:
         return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
-        """The document as text. Raises `Unavailable` for what may not be kept, near or far."""
+        """The document as text. Raises `Unavailable` for what may not be kept, near or far, and `Denied` for what
+        others would not take."""
         try:
             for value in (*step.states, *step.events, *step.proofs):
                 codec.encode(value)
-            return codec.encode(after)
+            text = codec.encode(after)
         except codec.Garbage as error:
             what = f"would be given what nobody may write ({error})"
             raise Unavailable(Fault.DAMAGED, self.where, what) from error
+        try:
+            document.check(after)
+        except codec.Garbage as error:
+            raise Denied(f"others would not take what this clone would write ({error})") from None
+        return text
 
     def _say(self, error: Unreachable | Denied) -> None:
         """Say that only this clone is coordinated, and remember what does not answer."""
         if isinstance(error, Denied):
             self._tell(f"{self.where}: {error}; nobody elsewhere sees what is claimed here")
+            self._clone.mark_refused()
         else:
             self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
             self._clone.mark_away(str(error))
@@ -295,8 +307,10 @@ def _document(data: str) -> Document:
 
 
 def _key(build: str) -> str:
-    """The build's name as the key of a document; a name that has other characters becomes a hash."""
-    if build.replace("-", "a").replace("_", "a").isalnum() and build.isascii() and len(build) <= 80:
+    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
+    of a hash, becomes a hash."""
+    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
+    if plain and build != KEY and not build.startswith("h-"):
         return build
     import hashlib
 

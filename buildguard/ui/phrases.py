@@ -22,6 +22,8 @@ from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
 CLAIMS = (Kind.CLAIMED, Kind.TAKEN_OVER)
+UNKNOWN_HEAD = "no breakage known"
+"""Of a HEAD that nobody has checked nobody knows that it passes."""
 SHOWN_IDS = 3
 """How many failure ids a message names, one a line."""
 
@@ -62,13 +64,14 @@ def holder(view: View, now: float) -> str:
     said += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
     if view.stale:
         return f"{said}; stale: {stale_words(view.stale, claim)}"
-    return f"{said}, goes stale at {clock(now + stale_in(claim, now), now)}"
+    return f"{said}, may be taken over from {clock(now + stale_in(claim, now), now)} on"
 
 
 def waited_for(view: View, waiters: Sequence[Waiter], me: Identity | None) -> list[str]:
     """Who waits for the fixer, if anybody does."""
     claim = view.state.claim
-    names = list(dict.fromkeys(one.agent for one in waiters if one.scope == view.state.scope))
+    since = {one.agent: one.since for one in reversed(waiters) if one.scope == view.state.scope}
+    names = [f"{agent} since {clock(at, view.now)}" for agent, at in reversed(since.items())]
     if claim is None or not names:
         return []
     whom = "you" if me is not None and me.id == claim.agent else claim.agent
@@ -106,9 +109,9 @@ def stale_words(stale: Stale | str, claim: Claim | None) -> str:
     return str(stale)
 
 
-def headline(state: State, checkout: str, build: str, checked: bool = True) -> str:
-    """The state of a scope in one line. Of a HEAD that nobody has `checked` nobody knows that it passes."""
-    word = state.status.value if checked or state.status is not Status.PASSING else "no breakage known"
+def headline(state: State, checkout: str, build: str, known: str = Status.PASSING.value) -> str:
+    """The state of a scope in one line; `known` is the word where no breakage is open."""
+    word = known if state.status is Status.PASSING else state.status.value
     return f"{word}: build {build}, {place_of(state, checkout)}"
 
 
@@ -163,10 +166,10 @@ def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:
     return []
 
 
-def status(view: View, now: float, checkout: str, build: str, checked: bool = False) -> tuple[str, ...]:
-    """The state of one scope, a fact a line; `checked` says that HEAD is known to pass."""
+def status(view: View, now: float, checkout: str, build: str, known: str = UNKNOWN_HEAD) -> tuple[str, ...]:
+    """The state of one scope, a fact a line; `known` is the word where no breakage is open."""
     state, breakage = view.state, view.state.breakage
-    lines = [headline(state, checkout, build, checked)]
+    lines = [headline(state, checkout, build, known)]
     if breakage is not None:
         lines.append(f"broken since {ago(breakage.since, now)}")
         if state.claim is not None:

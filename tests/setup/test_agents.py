@@ -356,6 +356,18 @@ def test_a_hook_of_the_users_in_the_same_entry_as_ours_stays(checkout: Checkout,
     assert json.loads(path.read_text())["hooks"][row.moments[moment]] == left
 
 
+@pytest.mark.parametrize(
+    "around", ["[ // mine\n OURS, MINE]", "[MINE, /* mine, */ OURS]", "[MINE, OURS, // mine\n]"]
+)
+def test_a_comment_beside_a_hook_of_ours_stays(checkout: Checkout, around: str) -> None:
+    entries = around.replace("OURS", json.dumps(BY_NAME["claude"].entry("stop"))).replace("MINE", MINE)
+    path = checkout.write(".claude/settings.json", f'{{"hooks": {{"Stop": {entries}}}}}')
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    text = path.read_text()
+    assert json.loads(plain(text)) == {"hooks": {"Stop": [json.loads(MINE)]}}
+    assert "mine" in text.replace(MINE, "")
+
+
 def test_hooks_of_an_older_version_are_replaced(checkout: Checkout) -> None:
     old = '{"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "buildguard agent-hook old"}]}]}}'
     path = checkout.write(".claude/settings.json", old)
