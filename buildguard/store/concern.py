@@ -23,15 +23,17 @@ def unmarked(snapshot: Snapshot) -> Snapshot:
     return snapshot._replace(states=states)
 
 
-def untold(snapshot: Snapshot) -> list[State]:
-    """The rows of breakages that others know of, and whose end the engine could not be told."""
-    return [row for row in snapshot.states.values() if row.near and row.breakage is None]
-
-
-def ends(rows: Sequence[State], history: Sequence[Event]) -> list[Event]:
-    """The events that tell how these breakages ended."""
+def untold(near: Snapshot, known: Document, history: Sequence[Event]) -> tuple[list[State], list[Event]]:
+    """The breakages that others still know of, and whose end the engine could not be told: the rows as they ended,
+    and the events that tell how. Another breakage may be open there since."""
     last = {event.scope: event for event in history if event.after is Status.PASSING and event.kind not in NOTES}
-    return [last[row.scope] for row in rows if row.scope in last]
+    rows = [
+        state._replace(breakage=None)
+        for scope, state in known.states.items()
+        if (row := near.state(scope)).near
+        and (row.breakage is None or (scope in last and last[scope].number >= state.number))
+    ]
+    return rows, [last[row.scope] for row in rows if row.scope in last]
 
 
 def nearby(step: Step, before: Snapshot) -> Step:

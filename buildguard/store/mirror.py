@@ -58,8 +58,11 @@ def _row(
             return row._replace(near=row.breakage is not None and row.near)
         told = any(one.scope == row.scope for one in news)
         return row._replace(breakage=None, changed=near.last_event if told else row.changed)
-    if row.near and row.breakage is None and row.number >= far.number:
-        return row  # it has ended here, and the engine could not be told
+    if row.near and row.number >= far.number:
+        # It has ended here, and the engine could not be told; then somebody here may have claimed anew.
+        unchanged = before is not None and _sign(before.claim) == _sign(far.claim) and row.number > far.number
+        if row.breakage is None or unchanged:
+            return row
     known = row.breakage if not row.near and before and before.breakage else None
     breakage = _here(far.breakage, known, before.breakage if before else None, near.now, skew)
     again = any(one.scope == far.scope and one.before is Status.PASSING is not one.after for one in news)

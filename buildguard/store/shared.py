@@ -17,7 +17,7 @@ from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
 from buildguard.store.clone import Clone, Sighting
-from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
+from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
@@ -147,7 +147,8 @@ class SharedStore:
                 news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
                     raise _Far
-                if not asked and untold(now) and not self._clone.away:
+                waits = any(one.near and not one.breakage for one in now.states.values())
+                if not asked and waits and not self._clone.away:
                     raise _Far
             return nearby(step, now)
 
@@ -164,11 +165,11 @@ class SharedStore:
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
             news = for_others(step, before, known, copy.skew or 0.0)
-            opened = {state.scope for state in step.states if state.breakage}
-            ended = [row for row in untold(near) if row.scope not in opened]
+            marked = any(row.near for row in near.states.values())
+            ended, endings = untold(near, known, self.history(build, SEARCHED) if marked else ())
             if any(news) or ended:
                 with suppress(Lost):
-                    return self._tell_all(build, copy, before, step, *news, ended)
+                    return self._tell_all(build, copy, before, step, *news, ended, endings)
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
@@ -184,12 +185,14 @@ class SharedStore:
         states: Sequence[State],
         events: Sequence[Event],
         ended: Sequence[State],
+        endings: Sequence[Event],
     ) -> tuple[Step, Snapshot]:
-        """Write these states and events of the step to the document, what has `ended` near before them; and then
-        all of the step near. Raises as a register does."""
+        """Write these states and events of the step to the document, before them what has `ended` near and its
+        events; and then all of the step near. Raises as a register does."""
         known, skew = _document(copy.data), copy.skew or 0.0
-        endings = ends(ended, self.history(build, SEARCHED)) if ended else []
-        far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
+        over = {row.scope for row in ended}
+        there = {scope: state for scope, state in known.states.items() if scope not in over}
+        far = [sent(state, before.state(state.scope), there.get(state.scope), skew) for state in states]
         dated = [event._replace(at=self._clock() + skew) for event in events]
         nonce = os.urandom(8).hex()
         after = document.applied(known, [*ended, *far], [*endings, *dated], nonce)
@@ -199,7 +202,7 @@ class SharedStore:
         told = {state.scope for state in states}
         rows = [
             row._replace(near=row.near and row.breakage is not None and row.scope not in told)
-            for row in (*ended, *step.states)
+            for row in (*map(before.state, over), *step.states)
         ]
         own = step._replace(
             states=tuple(rows) if mine else (), events=tuple(one for one in step.events if one not in events)

@@ -1,0 +1,89 @@
+"""Clones whose engine goes away, refuses, or is busy, and comes back."""
+
+from pathlib import Path
+
+import pytest
+from store.test_many_clones import YEAR, Machine, git, holder
+from store.values import Clock
+
+from buildguard.claims.model import Kind, Outcome
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    """A bare repository, and beside it clones `a` and `b`."""
+    git(tmp_path, "init", "-q", "--bare", "hub.git")
+    for name in ("a", "b"):
+        git(tmp_path, "clone", "-q", "hub.git", name)
+    return tmp_path / "hub.git"
+
+
+@pytest.fixture
+def a(hub: Path) -> Machine:
+    return Machine(hub.with_name("a"), Clock())
+
+
+@pytest.fixture
+def b(hub: Path) -> Machine:
+    return Machine(hub.with_name("b"), Clock(Clock().now - YEAR))
+
+
+def goes_away(hub: Path) -> None:
+    hub.rename(hub.with_name("elsewhere"))
+
+
+def comes_back(hub: Path, *machines: Machine) -> None:
+    hub.with_name("elsewhere").rename(hub)
+    for machine in machines:
+        (machine.clone / ".git/buildguard/engine/away").unlink()
+
+
+def kinds(machine: Machine) -> list[Kind]:
+    return [event.kind for event in machine.store.history("default", 20)]
+
+
+def test_a_claim_made_after_a_fix_that_nobody_was_told_stays(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.status()
+    goes_away(hub)
+    assert a.passes("ann").outcome is Outcome.FIXED
+    assert a.fails("carl").view.state.number == 2
+    comes_back(hub, a)
+    a.status()
+    assert (holder(a), a.store.read("default").state(a.checkout).number) == ("carl", 2)
+    answer = a.fails("carl")
+    assert (answer.outcome, answer.view.state.number) == (Outcome.CLAIMED, 3)
+    assert Kind.EVICTED not in kinds(a)
+    b.status()
+    assert holder(b) == "carl"
+    assert kinds(b) == [Kind.CLAIMED, Kind.FIXED, Kind.CLAIMED]
+    assert kinds(a) == [Kind.CLAIMED, Kind.FIXED, Kind.CLAIMED, Kind.CLAIMED]
+
+
+def test_the_end_is_told_though_the_scope_has_opened_again(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.status()
+    goes_away(hub)
+    a.passes("ann")
+    a.fails("carl")
+    comes_back(hub, a)
+    assert a.fails("dora").outcome is Outcome.BUSY
+    b.status()
+    assert holder(b) is None
+    assert holder(a) == "carl"
+
+
+def test_a_claim_that_was_renewed_elsewhere_outranks_one_made_meanwhile(a: Machine, b: Machine, hub: Path) -> None:
+    b.fails("bob")
+    a.status()
+    goes_away(hub)
+    a.clock.now += 1000
+    answer = a.fails("ann")
+    assert (answer.outcome, answer.view.state.scope) == (Outcome.TAKEN_OVER, b.checkout)
+    hub.with_name("elsewhere").rename(hub)
+    b.clock.now += 200
+    b.asks_again()
+    b.guard("bob").alive()
+    (a.clone / ".git/buildguard/engine/away").unlink()
+    a.status()
+    assert holder(a) == "bob"
