@@ -207,7 +207,12 @@ class SharedStore:
         own = step._replace(
             states=tuple(rows) if mine else (), events=tuple(one for one in step.events if one not in events)
         )
-        done, snapshot = self._remember(build, known._replace(events=(*known.events, *news)), kept, own)
+        try:
+            done, snapshot = self._remember(build, known._replace(events=(*known.events, *news)), kept, own)
+        except Unavailable as error:
+            # It stands: to answer otherwise would leave a claim behind of which its holder does not know.
+            self._tell(f"{self.where} has it, but it could not be written here: {error}")
+            return step, before._replace(states={**before.states, **{row.scope: row for row in step.states}})
         return step._replace(events=done.events[len(done.events) - len(step.events) :]), snapshot
 
     def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> tuple[Kept, bool]:

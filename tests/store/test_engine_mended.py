@@ -1,12 +1,17 @@
 """Clones whose engine goes away, refuses, or is busy, and comes back."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store.test_many_clones import YEAR, Machine, git, holder
 from store.values import Clock
 
 from buildguard.claims.model import Kind, Outcome
+from buildguard.store.register import Kept
+from buildguard.store.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -87,3 +92,26 @@ def test_a_claim_that_was_renewed_elsewhere_outranks_one_made_meanwhile(a: Machi
     (a.clone / ".git/buildguard/engine/away").unlink()
     a.status()
     assert holder(a) == "bob"
+
+
+def test_a_claim_that_stands_is_told_though_it_cannot_be_written_near(a: Machine, b: Machine) -> None:
+    a.fails("carl", good=True)
+    a.guard("carl").release(None, False, "")
+    path, swap = a.clone / ".git/buildguard/state.db", a.register.swap
+    a.store._near = SqliteStore(path, clock=a.clock, lock_bound=0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+
+        def locked_after(*words: Any) -> Kept:
+            kept = swap(*words)
+            other.execute("BEGIN IMMEDIATE")
+            return kept
+
+        a.register.swap = locked_after  # type: ignore[assignment, method-assign]
+        answer = a.fails("ann")
+    assert (answer.outcome, answer.view.state.number) == (Outcome.CLAIMED, 2)
+    assert answer.view.held_by("ann")
+    (line,) = a.told
+    assert line.startswith(f"{a.store.where} has it, but it could not be written here: ")
+    a.status()
+    assert holder(a) == "ann"
+    assert b.fails("bob").outcome is Outcome.BUSY
