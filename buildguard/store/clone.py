@@ -23,6 +23,10 @@ TURN_SECONDS = 25.0
 _TURN_POLL = 0.01
 
 
+class TurnTaken(Unreachable):
+    """Others of this clone ask the engine. That says nothing of the engine."""
+
+
 class Sighting(NamedTuple):
     """The engine's document as this clone last saw it, `at` by the system's clock. `skew`: by how much the engine's
     own clock was ahead of ours, if it has one."""
@@ -94,16 +98,16 @@ class Clone:
         return True
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self, waits: bool = True) -> Iterator[None]:
         """Let one process of a clone ask at a time: so what it is told is never older than the copy. Raises
-        `Unreachable` where others take too long."""
+        `TurnTaken` where others take too long, or at once where nobody `waits`."""
         try:
             folder = os.open(private.folder(self._git_dir, _ENGINE), os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             yield  # nothing can be kept here, so nothing can be mixed up
             return
         try:
-            _lock(folder, time.monotonic() + TURN_SECONDS)
+            _lock(folder, time.monotonic() + (TURN_SECONDS if waits else 0.0))
             yield
         finally:
             os.close(folder)
@@ -121,7 +125,7 @@ def _lock(folder: int, deadline: float) -> None:
             return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Unreachable("another process of this clone has been asking for too long") from None
+                raise TurnTaken("another process of this clone has been asking for too long") from None
         except OSError:  # a file system without locks
             return None
         time.sleep(_TURN_POLL)

@@ -16,14 +16,14 @@ from buildguard.claims.model import Event, Outcome, Snapshot, State, Step
 from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
-from buildguard.store.clone import Clone, Sighting
+from buildguard.store.clone import Clone, Sighting, TurnTaken
 from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
-ATTEMPTS = 20
-"""How often a transition is put to a document that has changed."""
+ATTEMPTS, ELECT_SECONDS = 20, 20.0
+"""How often, and for how long, a transition is put to a document that has changed: others of this clone wait."""
 JUST_NOW = 1.0
 """Seconds for which one command takes what it saw for what stands there; a write finds out."""
 SLOWER = ((20.0, 1.0), (60.0, 2.5), (float("inf"), 7.5))
@@ -77,6 +77,7 @@ class SharedStore:
         try:
             with suppress(_Far):
                 return self._keep(build, transition, asked=False)
+            self._expect_answer()
             with self._clone.turn():
                 return self._elect(build, transition)
         except (Unreachable, Denied) as error:
@@ -156,7 +157,10 @@ class SharedStore:
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
-        for _ in range(ATTEMPTS):
+        until = time.monotonic() + ELECT_SECONDS
+        for attempt in range(ATTEMPTS):
+            if attempt and time.monotonic() > until:
+                break
             copy = self._asked(build)
             known = _document(copy.data)
             near = self._near.read(build)
@@ -174,7 +178,7 @@ class SharedStore:
             else:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
-        raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
+        raise Unavailable(Fault.LOCKED, self.where, "could not be written in time: others write all the while")
 
     def _tell_all(
         self,
@@ -232,19 +236,24 @@ class SharedStore:
     def _asked(self, build: str) -> Sighting:
         """The document as the engine has it now, written near. Raises `Unreachable`, also while it counts as away,
         and `Denied`."""
+        self._expect_answer()
         copy = self._clone.copy(_key(build))
         if time.monotonic() - self._looked_at.get(build, -JUST_NOW) < JUST_NOW:
             return copy
-        if away := self._clone.away:
-            raise Unreachable(away)
         kept = self.register.load(_key(build), Kept(copy.token, copy.data))
         self._remember(build, _document(copy.data), kept, Step(Outcome.NOTED, ""))
         self._looked_at[build] = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 
+    def _expect_answer(self) -> None:
+        """Raises `Unreachable` while the engine counts as away. Nobody waits for a turn to be told that."""
+        if away := self._clone.away:
+            raise Unreachable(away)
+
     def _look(self, build: str) -> None:
         """The same, where the engine can be asked."""
         try:
+            self._expect_answer()
             with self._clone.turn():
                 self._asked(build)
         except (Unreachable, Denied) as error:
@@ -283,7 +292,8 @@ class SharedStore:
             self._tell(f"{self.where}: {error}; nobody elsewhere sees what is claimed here")
         else:
             self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
-            self._clone.mark_away(str(error))
+            if not isinstance(error, TurnTaken):
+                self._clone.mark_away(str(error))
 
 
 def _document(data: str) -> Document:

@@ -1,7 +1,10 @@
 """Clones whose engine goes away, refuses, or is busy, and comes back."""
 
+import fcntl
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ from store.test_many_clones import YEAR, Machine, git, holder
 from store.values import Clock
 
 from buildguard.claims.model import Kind, Outcome
-from buildguard.store.register import Kept
+from buildguard.errors import Unavailable
+from buildguard.store import clone, shared
+from buildguard.store.register import Kept, Lost
 from buildguard.store.sqlite import SqliteStore
 
 
@@ -41,6 +46,17 @@ def comes_back(hub: Path, *machines: Machine) -> None:
     hub.with_name("elsewhere").rename(hub)
     for machine in machines:
         (machine.clone / ".git/buildguard/engine/away").unlink()
+
+
+@contextmanager
+def turn_taken(machine: Machine) -> Iterator[None]:
+    """As while another process of this clone asks the engine."""
+    folder = machine.clone / ".git/buildguard/engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
 
 
 def kinds(machine: Machine) -> list[Kind]:
@@ -115,3 +131,41 @@ def test_a_claim_that_stands_is_told_though_it_cannot_be_written_near(a: Machine
     a.status()
     assert holder(a) == "ann"
     assert b.fails("bob").outcome is Outcome.BUSY
+
+
+def test_an_engine_is_not_away_because_another_process_of_the_clone_asks_it(
+    a: Machine, b: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b.fails("bob")
+    monkeypatch.setattr(clone, "TURN_SECONDS", 0.1)
+    with turn_taken(a):
+        assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert "another process of this clone" in a.told[0]
+    assert a.store.reach("default").away == ""
+    assert a.fails("ann").outcome is Outcome.BUSY
+
+
+def test_nobody_waits_for_a_turn_to_ask_an_engine_that_is_away(
+    a: Machine, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_away(hub)
+    a.fails("ann")
+    monkeypatch.setattr(clone, "TURN_SECONDS", 0.1)
+    with turn_taken(a):
+        a.fails("ann")
+        a.status()
+    assert not any("another process of this clone" in line for line in a.told)
+
+
+def test_an_election_ends_in_time(a: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[object] = []
+
+    def loses(*words: Any) -> Kept:
+        tries.append(words)
+        raise Lost
+
+    a.register.swap = loses  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(shared, "ELECT_SECONDS", 0.0)
+    with pytest.raises(Unavailable, match="in time"):
+        a.fails("ann")
+    assert len(tries) == 1
