@@ -38,7 +38,7 @@ _BY_CONTENT = (
 
 
 class _Far(Exception):
-    """What is decided concerns others, too."""
+    """What is decided concerns others, too. The argument is the step's outcome."""
 
 
 class SharedStore:
@@ -75,13 +75,17 @@ class SharedStore:
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to what this clone knows, and where it decides for others, too, to the engine."""
         try:
-            with suppress(_Far):
-                return self._keep(build, transition, asked=False)
+            return self._keep(build, transition, asked=False)
+        except _Far as far:
+            # A sign of life, in the loop that runs a check, comes again soon.
+            waits = far.args[0] is not Outcome.NOTED
+        try:
             self._expect_answer()
-            with self._clone.turn():
+            with self._clone.turn(waits):
                 return self._elect(build, transition)
         except (Unreachable, Denied) as error:
-            self._say(error)
+            if waits or not isinstance(error, TurnTaken):
+                self._say(error)
         return self._near.update(build, lambda now: nearby(transition(unmarked(now)), now))
 
     def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
@@ -147,10 +151,7 @@ class SharedStore:
                 copy = self._clone.copy(_key(build)) if about else Sighting()
                 news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
-                    raise _Far
-                waits = any(one.near and not one.breakage for one in now.states.values())
-                if not asked and waits and not self._clone.away:
-                    raise _Far
+                    raise _Far(step.outcome)
             return nearby(step, now)
 
         return self._near.update(build, near_only)
@@ -169,8 +170,7 @@ class SharedStore:
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
             news = for_others(step, before, known, copy.skew or 0.0)
-            marked = any(row.near for row in near.states.values())
-            ended, endings = untold(near, known, self.history(build, SEARCHED) if marked else ())
+            ended, endings = self._untold(build, near, known)
             if any(news) or ended:
                 with suppress(Lost):
                     return self._tell_all(build, copy, before, step, *news, ended, endings)
@@ -179,6 +179,10 @@ class SharedStore:
                 with suppress(_Far):
                     return self._keep(build, transition, asked=True)
         raise Unavailable(Fault.LOCKED, self.where, "could not be written in time: others write all the while")
+
+    def _untold(self, build: str, near: Snapshot, known: Document) -> tuple[list[State], list[Event]]:
+        marked = any(row.near for row in near.states.values())
+        return untold(near, known, self.history(build, SEARCHED) if marked else ())
 
     def _tell_all(
         self,
@@ -251,11 +255,13 @@ class SharedStore:
             raise Unreachable(away)
 
     def _look(self, build: str) -> None:
-        """The same, where the engine can be asked."""
+        """The same, where the engine can be asked; and tell it what has ended here."""
         try:
             self._expect_answer()
             with self._clone.turn():
-                self._asked(build)
+                known = _document(self._asked(build).data)
+                if self._untold(build, self._near.read(build), known)[0]:
+                    self._elect(build, lambda _: Step(Outcome.NOTED, ""))
         except (Unreachable, Denied) as error:
             self._looked_at[build] = time.monotonic() - JUST_NOW
             self._say(error)

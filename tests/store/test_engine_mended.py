@@ -88,7 +88,7 @@ def test_the_end_is_told_though_the_scope_has_opened_again(a: Machine, b: Machin
     a.passes("ann")
     a.fails("carl")
     comes_back(hub, a)
-    assert a.fails("dora").outcome is Outcome.BUSY
+    a.status()
     b.status()
     assert holder(b) is None
     assert holder(a) == "carl"
@@ -169,3 +169,18 @@ def test_an_election_ends_in_time(a: Machine, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Unavailable, match="in time"):
         a.fails("ann")
     assert len(tries) == 1
+
+
+def test_a_sign_of_life_waits_for_nobody_s_turn(a: Machine) -> None:
+    a.fails("ann")
+    a.clock.now += 200
+    with turn_taken(a):  # for as long as it takes
+        a.guard("ann").alive()
+    claim = a.store.read("default").state(a.checkout).claim
+    assert claim is not None
+    assert claim.seen_at == a.clock.now
+    assert a.told == []
+    before = a.register.asked
+    a.clock.now += 10
+    a.guard("ann").alive()
+    assert a.register.asked > before, "it travels with the next one"
