@@ -15,7 +15,7 @@ from buildguard.store.register import Unreachable
 
 _ENGINE = "engine"
 AWAY_SECONDS = 30.0
-"""For how long nobody in this clone asks an engine again that did not answer."""
+"""For how long nobody in this clone asks an engine again that did not answer, or writes to one that refused."""
 LISTENER_SECONDS = 2.0
 """After which a process that listened to the engine, and has not been heard of, is replaced."""
 TURN_SECONDS = 25.0
@@ -63,16 +63,31 @@ class Clone:
     @property
     def away(self) -> str:
         """Why the engine counts as away; empty while it does not."""
-        try:
-            since = time.time() - (self._folder / "away").lstat().st_mtime
-            return private.read(self._folder / "away")[0] if 0 <= since < AWAY_SECONDS else ""
-        except OSError:
-            return ""
+        return self._lately("away")
+
+    @property
+    def denied(self) -> str:
+        """Why the engine was not to be written lately; empty if that is not known."""
+        return self._lately("denied")
 
     def mark_away(self, why: str) -> None:
         """Ask no more for a while."""
-        if not self.away:
-            self._write("away", why[:200].encode(errors="replace") or b"no answer")
+        self._mark("away", why)
+
+    def mark_denied(self, why: str) -> None:
+        """Write no more for a while."""
+        self._mark("denied", why)
+
+    def _lately(self, name: str) -> str:
+        try:
+            since = time.time() - (self._folder / name).lstat().st_mtime
+            return private.read(self._folder / name)[0] if 0 <= since < AWAY_SECONDS else ""
+        except OSError:
+            return ""
+
+    def _mark(self, name: str, why: str) -> None:
+        if not self._lately(name):
+            self._write(name, why[:200].encode(errors="replace") or b"no answer")
 
     def due(self, key: str, every: float) -> bool:
         """Whether nobody of this clone has asked for that many seconds. Then it is the caller who asks."""

@@ -27,9 +27,10 @@ _REFUSED = re.compile(
 """How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 LOADS = 8
 """How often a document is asked for that others replace between its name and itself."""
+_LOCKED = re.compile(r"\block|failed to update ref|stale info|incorrect old value|already exists")
+"""How git says that another push was at the same ref."""
 REFUSALS, PAUSE = 4, 0.3
-"""How often a push is refused, while nothing has changed, before that counts as the remote's last word: another
-push may hold the lock for a moment. Between two tries lie at most so many seconds."""
+"""How often a push is tried while others lock the ref. Between two tries lie at most so many seconds."""
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
     *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
@@ -65,34 +66,33 @@ class GitRef:
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
         """Put `data` in the place of the version that is `expected`, in one push."""
         self._until = time.monotonic() + GIT_PUSH_SECONDS
-        ref, token, refused = f"{NAMESPACE}/{key}", self._made(data, about), ""
-        lease = f"--force-with-lease={ref}:{expected.token}"
-        for _ in range(REFUSALS):
-            time.sleep(PAUSE * os.urandom(1)[0] / 255 if refused else 0)
+        ref, token = f"{NAMESPACE}/{key}", self._made(data, about)
+        lease, sent = f"--force-with-lease={ref}:{expected.token}", False
+        for attempt in range(REFUSALS):
+            time.sleep(PAUSE * os.urandom(1)[0] / 255 if attempt else 0)
             try:
                 done = self._git(*_PUSH, lease, "--", self._remote, f"{token}:{ref}")
                 if done.returncode == 0:
                     return Kept(token, data)
-                first, refused = (
-                    not refused,
-                    next((line for line in done.stdout.split("\n") if line[:1] == "!"), ""),
-                )
-                if not refused:
-                    words = _words(done)
-                    raise Denied(words) if _REFUSED.search(done.stderr) else Unreachable(words)
-                if first and "(stale info)" in refused:
+                refused = next((line for line in done.stdout.split("\n") if line[:1] == "!"), "")
+                if not refused and not _REFUSED.search(done.stderr):
+                    raise Unreachable(_words(done))
+                if not attempt and "(stale info)" in refused:
                     raise Lost
+                sent = True
                 stands = self._looked(ref, expected)
             except Unreachable as error:
                 # So says only the first request of a push over HTTP, which writes nothing.
-                raise Unreachable(str(error), sent=bool(refused) or "unable to access" not in str(error)) from None
+                raise Unreachable(str(error), sent=sent or "unable to access" not in str(error)) from None
             if stands.token == token:
                 return stands
             if stands.token != expected.token:
                 raise Lost
+            if not _LOCKED.search(refused):
+                break
         said = (line[7:].strip() for line in done.stderr.split("\n") if line.startswith("remote:"))
         reason = refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()")
-        raise Denied(": ".join([reason, *filter(None, said)]))
+        raise Denied(": ".join([reason, *filter(None, said)]) if refused else _words(done))
 
     def changed(self, key: str, known: Kept, timeout: float) -> bool:
         """A remote wakes nobody."""

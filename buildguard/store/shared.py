@@ -228,8 +228,13 @@ class SharedStore:
         that stands there. Raises as a register does."""
         about = step.events[-1].kind.value if step.events else step.outcome.value
         expected = Kept(copy.token, copy.data)
+        if denied := self._clone.denied:
+            raise Denied(denied)
         try:
             return self.register.swap(_key(build), expected, data, about), True
+        except Denied as error:
+            self._clone.mark_denied(str(error))
+            raise
         except Unreachable as error:
             if error.sent:
                 kept = self.register.load(_key(build), expected)

@@ -184,3 +184,19 @@ def test_a_sign_of_life_waits_for_nobody_s_turn(a: Machine) -> None:
     a.clock.now += 10
     a.guard("ann").alive()
     assert a.register.asked > before, "it travels with the next one"
+
+
+def test_who_may_only_read_pushes_once_and_then_not_for_a_while(a: Machine, b: Machine, hub: Path) -> None:
+    hook = hub / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho push >>pushes; exit 1\n")
+    hook.chmod(0o755)
+    a.fails("ann", failures=("b",))
+    a.fails("ann", failures=("b",))
+    assert (hub / "pushes").read_text() == "push\n"
+    assert len(a.told) == 2
+    hook.unlink()
+    b.fails("bob")
+    assert a.status().state(b.checkout).claim, "it reads all the same"
+    (a.clone / ".git/buildguard/engine/denied").unlink()
+    assert a.fails("ann", failures=("b",)).outcome is Outcome.CLAIMED
+    assert b.status().state(a.checkout).claim
