@@ -29,19 +29,22 @@ class TurnTaken(Unreachable):
 
 class Sighting(NamedTuple):
     """The engine's document as this clone last saw it, `at` by the system's clock. `skew`: by how much the engine's
-    own clock was ahead of ours, if it has one."""
+    own clock was ahead of ours, if it has one. `where`: which engine it was."""
 
     token: str = ""
     data: str = ""
     at: float = 0.0
     skew: float | None = None
+    where: str = ""
 
 
 class Clone:
-    """The clone whose git folder that is. Where nothing can be written, nothing is remembered."""
+    """The clone whose git folder that is, and the engine of that name: of another one nothing is taken over. Where
+    nothing can be written, nothing is remembered."""
 
-    def __init__(self, git_dir: Path) -> None:
+    def __init__(self, git_dir: Path, where: str) -> None:
         self._git_dir = git_dir
+        self._where = where
         self._own = os.urandom(8).hex()
         self._folder = git_dir / "buildguard" / _ENGINE
 
@@ -50,13 +53,15 @@ class Clone:
         try:
             head, _, data = private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0].partition("\n")
             document.decoded(data)
-            return codec.decode(Sighting, head)._replace(data=data)
+            found = codec.decode(Sighting, head)._replace(data=data)
+            return found if found.where == self._where else Sighting()
         except (OSError, codec.Garbage, document.Newer):
             return Sighting()
 
     def keep(self, key: str, copy: Sighting) -> None:
         """Keep that copy. The engine has answered."""
-        self._write(f"copy-{key}", f"{codec.encode(copy._replace(data=''))}\n{copy.data}".encode())
+        head = codec.encode(copy._replace(data="", where=self._where))
+        self._write(f"copy-{key}", f"{head}\n{copy.data}".encode())
         with suppress(OSError):
             (self._folder / "away").unlink(missing_ok=True)
 
@@ -81,13 +86,14 @@ class Clone:
     def _lately(self, name: str) -> str:
         try:
             since = time.time() - (self._folder / name).lstat().st_mtime
-            return private.read(self._folder / name)[0] if 0 <= since < AWAY_SECONDS else ""
+            where, _, why = private.read(self._folder / name)[0].partition("\n")
+            return why if where == self._where and 0 <= since < AWAY_SECONDS else ""
         except OSError:
             return ""
 
     def _mark(self, name: str, why: str) -> None:
         if not self._lately(name):
-            self._write(name, why[:200].encode(errors="replace") or b"no answer")
+            self._write(name, f"{self._where}\n{why[:200] or 'no answer'}".encode(errors="replace"))
 
     def due(self, key: str, every: float) -> bool:
         """Whether nobody of this clone has asked for that many seconds. Then it is the caller who asks."""

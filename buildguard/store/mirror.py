@@ -28,6 +28,17 @@ def mirrored(old: Document, new: Document, near: Snapshot, skew: float | None, w
     return Step(Outcome.NOTED, "", tuple(states), tuple(events), mirrors=True)
 
 
+def as_known(new: Document, history: Iterable[Event]) -> Document:
+    """The document as a clone with that history knows it, which has no copy of an older one."""
+    known = set(map(_told, history))
+    return Document(events=tuple(event for event in new.events if _told(event) in known))
+
+
+def _told(event: Event) -> Event:
+    """What an event tells, near and far: not all of it travels, and each store gives its own id and time."""
+    return event._replace(id=0, at=0.0, failures=(), contents=())
+
+
 def sent(state: State, row: State, known: State | None, skew: float) -> State:
     """A row as the document has it. What did not change since `row` stays as the document has it (`known`): else
     whoever writes would renew the claims of all others."""
@@ -57,6 +68,8 @@ def _row(
         if row.breakage is None or row.near:
             return row._replace(near=row.breakage is not None and row.near)
         told = any(one.scope == row.scope for one in news)
+        if before is None and not told:
+            return row._replace(near=True)  # this engine was not asked before
         return row._replace(breakage=None, changed=near.last_event if told else row.changed)
     if row.near and row.number >= far.number:
         # It has ended here, and the engine could not be told; then somebody here may have claimed anew.

@@ -19,7 +19,7 @@ from buildguard.store import codec, document
 from buildguard.store.clone import Clone, Sighting, TurnTaken
 from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
-from buildguard.store.mirror import mirrored, sent
+from buildguard.store.mirror import as_known, mirrored, sent
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS, ELECT_SECONDS = 20, 20.0
@@ -59,7 +59,7 @@ class SharedStore:
         # Who waits, and what has happened, a clone knows by itself.
         self.history, self.waiters = near.history, near.waiters
         self.keep_waiter, self.drop_waiter = near.keep_waiter, near.drop_waiter
-        self._clone = Clone(git_dir)
+        self._clone = Clone(git_dir, self.where)
         self._tell = tell
         self._clock = clock
         self._looked_at: dict[str, float] = {}
@@ -250,7 +250,8 @@ class SharedStore:
         if time.monotonic() - self._looked_at.get(build, -JUST_NOW) < JUST_NOW:
             return copy
         kept = self.register.load(_key(build), Kept(copy.token, copy.data))
-        self._remember(build, _document(copy.data), kept, Step(Outcome.NOTED, ""))
+        old = _document(copy.data) if copy.at else as_known(_document(kept.data), self.history(build, SEARCHED))
+        self._remember(build, old, kept, Step(Outcome.NOTED, ""))
         self._looked_at[build] = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.test_many_clones import YEAR, Machine, git, holder
+from store.test_many_clones import YEAR, Counted, Machine, git, holder
 from store.values import Clock
 
 from buildguard.claims.model import Kind, Outcome
 from buildguard.errors import Unavailable
 from buildguard.store import clone, shared
 from buildguard.store.register import Kept, Lost
+from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 
 
@@ -200,3 +201,32 @@ def test_who_may_only_read_pushes_once_and_then_not_for_a_while(a: Machine, b: M
     (a.clone / ".git/buildguard/engine/denied").unlink()
     assert a.fails("ann", failures=("b",)).outcome is Outcome.CLAIMED
     assert b.status().state(a.checkout).claim
+
+
+def test_another_engine_knows_nothing_of_the_first_and_ends_nothing(a: Machine, hub: Path) -> None:
+    a.fails("ann")
+    goes_away(hub)
+    a.status()
+    git(hub.parent, "init", "-q", "--bare", "other.git")
+    git(a.clone, "remote", "add", "other", str(hub.with_name("other.git")))
+    register = Counted("other", a.clone / ".git", dict(os.environ))
+    a.store = SharedStore(a.store._near, register, a.clone / ".git", a.told.append, a.clock)
+    assert a.store.reach("default").away == ""
+    a.status()
+    assert holder(a) == "ann"
+    answer = a.fails("ann")
+    assert (answer.outcome, answer.view.state.number) == (Outcome.CLAIMED, 2)
+    assert "default" in git(hub.with_name("other.git"), "for-each-ref", "refs/buildguard")
+
+
+def test_a_copy_that_is_missing_doubles_no_event(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    b.fails("bob")
+    before = kinds(a), kinds(b)
+    for machine in (a, b):
+        (machine.clone / ".git/buildguard/engine/copy-default").unlink()
+    b.status()
+    a.status()
+    assert kinds(b) == before[1]
+    assert kinds(a) == [*before[0], Kind.SHARED]
+    assert (holder(a), holder(b)) == ("ann", "ann")
