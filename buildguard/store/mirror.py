@@ -24,7 +24,7 @@ def mirrored(old: Document, new: Document, near: Snapshot, skew: float | None, w
         after = _row(row, old.states.get(scope), new.states.get(scope), near, news, skew)
         states += [after] if after != row else []
         if scope not in told or row.near:
-            events += _lost(row, after, where)
+            events += _lost(row, after, where, near.now)
     return Step(Outcome.NOTED, "", tuple(states), tuple(events), mirrors=True)
 
 
@@ -120,11 +120,11 @@ def _sign(claim: Claim | None) -> tuple[str, float, float] | None:
     return (claim.agent, claim.claimed_at, claim.seen_at) if claim else None
 
 
-def _lost(row: State, after: State, where: str) -> list[Event]:
+def _lost(row: State, after: State, where: str, now: float) -> list[Event]:
     """The event that tells a holder of a claim which the document has lost, or which somebody else won there."""
-    was, now = row.claim, after.claim
-    if was is None or (row.near and row == after) or (now is not None and now.agent == was.agent):
+    was, other = row.claim, after.claim
+    if was is None or (row.near and row == after) or (other is not None and other.agent == was.agent):
         return []
-    event = Event(Kind.EVICTED, row.scope, row.number, now.agent if now else "", was.agent)
-    reason = f"it is not in {where} any more" if not row.near else f"{where} did not know it"
-    return [event._replace(reason=reason, before=row.status, after=after.status)]
+    event = Event(Kind.EVICTED, row.scope, row.number, "", was.agent, before=row.status, after=after.status, at=now)
+    has = f"{where} has {other.agent} as the fixer" if other else f"it is not in {where} any more"
+    return [event._replace(reason=has if other or not row.near else f"{where} did not know it")]

@@ -109,6 +109,9 @@ def test_a_claim_that_was_renewed_elsewhere_outranks_one_made_meanwhile(a: Machi
     (a.clone / ".git/buildguard/engine/away").unlink()
     a.status()
     assert holder(a) == "bob"
+    event = a.store.history("default", 1)[0]
+    reason = f"{a.store.where} has bob as the fixer"
+    assert (event.agent, event.other, event.reason, event.at) == ("", "ann", reason, a.clock.now)
 
 
 def test_a_claim_that_stands_is_told_though_it_cannot_be_written_near(a: Machine, b: Machine) -> None:
