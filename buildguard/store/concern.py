@@ -53,7 +53,11 @@ def for_others(step: Step, before: Snapshot, known: Document, skew: float) -> tu
     """The states and events that others have to know of. `known` is what they know, whose clock is `skew` seconds
     ahead of ours."""
     after = {**before.states, **{state.scope: state for state in step.states}}
-    alone = {scope for scope, row in before.states.items() if row.near and after[scope].near}
+    alone = {
+        scope
+        for scope, row in before.states.items()
+        if row.near and (after[scope].near or (after[scope].breakage is None and scope not in known.states))
+    }
     states = [
         state
         for state in step.states
@@ -75,8 +79,12 @@ def put_to_engine(transition: Transition, before: Snapshot) -> Step:
     again = transition(before._replace(states={**before.states, row.scope: closed}))
     if step.outcome is Outcome.BUSY is not again.outcome:
         return step
-    ended = () if step.outcome is Outcome.BUSY or again.scope == row.scope else (closed,)
-    return again._replace(states=(*again.states, *ended))
+    if step.outcome is Outcome.BUSY or again.scope == row.scope:
+        return again
+    reason = f"what fails is that of {again.scope}"
+    end = Event(Kind.EVICTED, row.scope, row.number, "", row.claim.agent if row.claim else None, reason)
+    ended = (end._replace(before=row.status),) if row.claim else ()
+    return again._replace(states=(*again.states, closed), events=(*ended, *again.events))
 
 
 def _unsaid(state: State, row: State, known: State | None, skew: float) -> bool:

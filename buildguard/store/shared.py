@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from buildguard.claims.guard import SEARCHED
@@ -177,7 +178,7 @@ class SharedStore:
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
-                    return self._keep(build, transition, asked=True)
+                    return self._keep(build, partial(put_to_engine, transition), asked=True)
         raise Unavailable(Fault.LOCKED, self.where, "could not be written in time: others write all the while")
 
     def _untold(self, build: str, near: Snapshot, known: Document) -> tuple[list[State], list[Event]]:

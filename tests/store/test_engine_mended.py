@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.test_many_clones import YEAR, Counted, Machine, git, holder
+from store.test_many_clones import YEAR, Alone, Counted, Machine, git, holder
 from store.values import Clock
 
-from buildguard.claims.model import Kind, Outcome
+from buildguard.claims.model import Kind, Outcome, Status
 from buildguard.errors import Unavailable
 from buildguard.store import clone, shared
 from buildguard.store.register import Kept, Lost
 from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
+from buildguard.ui.phrases import superseded
 
 
 @pytest.fixture
@@ -233,3 +234,19 @@ def test_a_copy_that_is_missing_doubles_no_event(a: Machine, b: Machine) -> None
     assert kinds(b) == before[1]
     assert kinds(a) == [*before[0], Kind.SHARED]
     assert (holder(a), holder(b)) == ("ann", "ann")
+
+
+def test_a_near_claim_that_loses_has_an_end_in_the_history(a: Machine, b: Machine, hub: Path) -> None:
+    goes_away(hub)
+    a.fails("ann")
+    comes_back(hub, a)
+    b.fails("bob")
+    assert a.fails("ann").outcome is Outcome.BUSY
+    (end,) = (event for event in a.store.history("default", 9) if event.kind is Kind.EVICTED)
+    assert (end.scope, end.number, end.other, end.after) == (a.checkout, 1, "ann", Status.PASSING)
+    assert superseded(a.store.history("default", 9), Alone("ann")) == [
+        f"your claim has ended: somebody ended the claim of ann: what fails is that of {b.checkout}"
+    ]
+    assert not a.store.read("default").state(a.checkout).breakage
+    b.status()
+    assert Kind.EVICTED not in kinds(b)
