@@ -22,8 +22,10 @@ NAMESPACE = "refs/buildguard/1"
 GIT_LOOK_SECONDS, GIT_PUSH_SECONDS = 6.0, 15.0
 """How long the remote may take to answer; a forge's own hooks may take most of the latter."""
 _REFUSED = re.compile(
-    r"\b40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
+    r"\berror: 40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
 )
+_ADDRESSES = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@:]\S+|\b(host|hostname|connect to( host)?)[: ]+\S+")
+"""Addresses, paths and hosts in what git says: their names say nothing of why."""
 """How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 LOADS = 8
 """How often a document is asked for that others replace between its name and itself."""
@@ -54,6 +56,8 @@ class GitRef:
         self.where = f"{NAMESPACE} on {remote}"
         self._remote = remote
         self._common_dir = common_dir
+        # As for git, a relative address begins at the top of the work tree.
+        self._top = common_dir.parent if common_dir.name == ".git" else common_dir
         self._objects = common_dir / "buildguard" / "engine" / "objects"
         self._environment = environment
         self._until = 0.0
@@ -75,7 +79,7 @@ class GitRef:
                 if done.returncode == 0:
                     return Kept(token, data)
                 refused = next((line for line in done.stdout.split("\n") if line[:1] == "!"), "")
-                if not refused and not _REFUSED.search(done.stderr):
+                if not refused and not refuses(done.stderr):
                     raise Unreachable(_words(done))
                 if not attempt and "(stale info)" in refused:
                     raise Lost
@@ -156,7 +160,7 @@ class GitRef:
         settings = ("-c", f"remote.{self._remote}.mirror=false", "-c", f"remote.{self._remote}.prune=false")
         try:
             private.folder(self._common_dir, "engine", "objects")
-            return call([*_QUIET, *settings, *words], self._own(), self._common_dir, stdin, within, alone=True)
+            return call([*_QUIET, *settings, *words], self._own(), self._top, stdin, within, alone=True)
         except (GitFault, OSError) as fault:
             raise Unreachable(str(fault)) from None
 
@@ -171,6 +175,11 @@ class GitRef:
             "GIT_TERMINAL_PROMPT": "0",
             "GCM_INTERACTIVE": "never",
         }
+
+
+def refuses(said: str) -> bool:
+    """Whether that is a refusal, and not a line that has broken."""
+    return _REFUSED.search(_ADDRESSES.sub("", said)) is not None
 
 
 def _words(done: Done) -> str:

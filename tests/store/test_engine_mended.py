@@ -14,8 +14,9 @@ from store.values import Clock
 
 from buildguard.claims.model import Kind, Outcome, Status
 from buildguard.errors import Unavailable
-from buildguard.store import clone, shared
-from buildguard.store.register import Kept, Lost
+from buildguard.git.process import Done
+from buildguard.store import clone, gitref, shared
+from buildguard.store.register import Kept, Lost, Unreachable
 from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 from buildguard.ui.phrases import superseded
@@ -250,3 +251,49 @@ def test_a_near_claim_that_loses_has_an_end_in_the_history(a: Machine, b: Machin
     assert not a.store.read("default").state(a.checkout).breakage
     b.status()
     assert Kind.EVICTED not in kinds(b)
+
+
+def test_an_address_may_be_relative(a: Machine, b: Machine) -> None:
+    git(a.clone, "remote", "set-url", "origin", "../hub.git")
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.told == []
+    assert b.fails("bob").outcome is Outcome.BUSY
+
+
+@pytest.mark.parametrize("name", ["permission-denied.git", "read-only", "not allowed 403"])
+def test_the_name_of_a_repository_does_not_say_that_it_refuses(a: Machine, hub: Path, name: str) -> None:
+    a.register.load("default")
+    git(a.clone, "remote", "set-url", "origin", str(hub.with_name(name)))
+    with pytest.raises(Unreachable, match="does not appear to be a git repository"):
+        a.register.swap("default", Kept(), "one", "claimed")
+
+
+@pytest.mark.parametrize(
+    ("said", "refuses"),
+    [
+        ("remote: Permission to o/r.git denied to bob.", True),
+        ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", True),
+        ("git@github.com: Permission denied (publickey).", True),
+        ("ERROR: The key you are authenticating with has been marked as read only.", True),
+        ("fatal: unable to access 'https://denied.example/r/': Could not resolve host: denied.example", False),
+        ("ssh: Could not resolve hostname read-only.example: Name or service not known", False),
+        ("ssh: connect to host protected.example port 403: Connection refused", False),
+        ("fatal: unable to access 'https://h/r/': Failed to connect to h port 401: Connection refused", False),
+    ],
+)
+def test_only_a_server_s_own_words_say_that_it_refuses(said: str, refuses: bool) -> None:
+    assert gitref.refuses(said) is refuses
+
+
+def test_a_write_that_landed_counts_though_a_proxy_says_no(a: Machine, b: Machine) -> None:
+    real = a.register._git
+
+    def proxied(*words: str, stdin: str = "") -> Done:
+        done = real(*words, stdin=stdin)
+        no = "fatal: unable to access 'https://h/': The requested URL returned error: 403"
+        return Done([], 128, "", no) if words[0] == "push" else done
+
+    a.register._git = proxied  # type: ignore[method-assign]
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.told == []
+    assert b.fails("bob").outcome is Outcome.BUSY
