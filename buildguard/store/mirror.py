@@ -105,6 +105,8 @@ def _here(
         landed = landed._replace(at=known.landed.at if same and known and known.landed else since_then(landed.at))
     if known and before and before.since == far.since:
         since = known.since
+    if known and known.failures[: len(far.failures)] == far.failures:
+        far = far._replace(began=known.began, failures=known.failures)  # not all of them travel
     # A checkout of this clone that joined when several had it is known here alone.
     seen = {**known.seen, **far.seen} if known else far.seen
     return far._replace(claim=claim, landed=landed, since=since, seen=seen)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from store.test_many_clones import YEAR, Alone, Counted, Machine, git, holder
-from store.values import Clock
+from store.values import BREAKAGE, FIXED, Clock
 
-from buildguard.claims.model import Kind, Outcome, Status
+from buildguard.claims.model import Kind, Outcome, State, Status
 from buildguard.errors import Unavailable
 from buildguard.git.process import Done
-from buildguard.store import clone, gitref, shared
+from buildguard.store import clone, codec, document, gitref, shared
+from buildguard.store.document import Document
 from buildguard.store.register import Kept, Lost, Unreachable
 from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
@@ -297,3 +298,26 @@ def test_a_write_that_landed_counts_though_a_proxy_says_no(a: Machine, b: Machin
     assert a.fails("ann").outcome is Outcome.CLAIMED
     assert a.told == []
     assert b.fails("bob").outcome is Outcome.BUSY
+
+
+def test_many_breakages_of_many_failures_can_be_written() -> None:
+    ids = tuple(f"{number} {'x' * 290}" for number in range(400))
+    breakage = BREAKAGE._replace(began=ids, failures=ids)
+    states = [State(f"checkout:{number}", number, breakage=breakage) for number in range(200)]
+    events = [FIXED._replace(failures=ids, agent=str(number)) for number in range(60)]
+    found = document.applied(Document(), states, events, "nonce")
+    assert document.decoded(codec.encode(found)) == found
+    assert len(found.states) == 200
+
+
+def test_the_failures_that_do_not_travel_stay_near(a: Machine, b: Machine) -> None:
+    ids = tuple(map(str, range(150)))
+    a.fails("ann", failures=ids)
+    b.fails("bob", failures=ids)
+    a.status()
+    breakage = a.store.read("default").state(a.checkout).breakage
+    assert breakage is not None
+    assert breakage.failures == breakage.began == ids
+    before = a.register.asked
+    a.fails("ann", failures=ids)
+    assert a.register.asked == before + 1, "there is nothing new to tell"
