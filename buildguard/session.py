@@ -40,7 +40,7 @@ _RUNNERS = ("PRE_COMMIT", "PREK_HOOK_STAGE", "LEFTHOOK")
 
 class Surroundings(NamedTuple):
     """What the guard is told of the world. `given` is the caller's id from an option, `name` that of the checkout;
-    the store is `shared` by several clones.
+    the store is `shared` by several clones, by an `engine` for all machines.
 
     A passing hook asks for none of it, so it does not load what looks at processes.
     """
@@ -49,6 +49,7 @@ class Surroundings(NamedTuple):
     given: str | None
     name: str
     shared: bool
+    engine: bool = False
 
     def identify(self) -> Agent:
         """Who is calling. Sub-agents may share a session's id: only the process above us tells them apart."""
@@ -70,6 +71,11 @@ class Surroundings(NamedTuple):
         """Whether that checkout is known to be gone."""
         name = checkout.removeprefix("checkout:")
         return checkouts.gone(self.repository.common_dir, name, self.shared)
+
+    def elsewhere(self, checkout: str) -> bool:
+        """Whether that checkout is of another clone, with which we share an engine."""
+        name = checkout.removeprefix("checkout:")
+        return self.engine and not checkouts.registered(self.repository.common_dir, name)
 
 
 class Session(NamedTuple):
@@ -265,7 +271,7 @@ def _guard(repository: Repository, chosen: Settings, agent: str | None, scope: s
     ours = _origin(repository) if chosen.db else ""
     told = (repository.environment, voice.say_once)
     kept = open_store(chosen.db, repository.common_dir, ours, chosen.engine, *told)
-    world = Surroundings(repository, agent, name, chosen.db is not None or bool(chosen.engine))
+    world = Surroundings(repository, agent, name, bool(chosen.db or chosen.engine), bool(chosen.engine))
     terms = Terms(chosen.stale_after, chosen.max_claim, repository.head, repository.branch)
     return Guard(kept, chosen.build, checkout, world, terms, checkout if scope == "checkout" else scope)
 

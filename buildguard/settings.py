@@ -85,7 +85,7 @@ def _in_words(value: object) -> str:
         return str(value).lower()
     words = value.text if isinstance(value, Command) else "none" if value is None or value == "" else str(value)
     # An address may hold a password, and what we print may land anywhere.
-    return re.sub(r"(://)[^/]*(?=@)|(\bpassword=)[^&\s]*", r"\1\2…", words)
+    return re.sub(r"(://[^\s?]*\?)\S*", r"\1…", re.sub(r"(://)\S*(?=@)", r"\1…", words))
 
 
 def _chosen(
@@ -118,8 +118,10 @@ def _chosen(
 
 def _own_file(environment: Mapping[str, str]) -> Path:
     """The user's own settings, which no repository can have."""
-    folder = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME') or os.sep}/.config"
-    return Path(folder, "buildguard", "config.toml")
+    # A relative path would lead into whatever repository we stand in.
+    home, folder = (Path(environment.get(name, "")) for name in ("HOME", "XDG_CONFIG_HOME"))
+    folder = folder if folder.is_absolute() else Path(os.sep, home if home.is_absolute() else "", ".config")
+    return folder / "buildguard" / "config.toml"
 
 
 def off(environment: Mapping[str, str]) -> str | None:
@@ -173,17 +175,19 @@ def _path(value: object, where: str) -> Path:
 
 
 def _engine(value: object, where: str) -> str:
-    if (
-        isinstance(value, str)
-        and re.match(r"[a-z]+://([^/]*:.*@|.*password=)", value)
-        and where != "BUILDGUARD_ENGINE"
-    ):
+    if where != "BUILDGUARD_ENGINE" and "://" in str(value) and _has_password(str(value)):
         raise SettingsError(f"{where}: has a password in it, for all to read; set BUILDGUARD_ENGINE instead")
     if not isinstance(value, str) or not re.fullmatch(_ENGINES, value):
         # What is no engine may be an address with a password all the same.
         shown = "that" if "@" in str(value) else repr(value)
         raise SettingsError(f"{where}: {shown} is no engine; write git:origin or postgresql://HOST/DATABASE")
     return value
+
+
+def _has_password(address: str) -> bool:
+    from urllib.parse import unquote  # most have no address
+
+    return bool(re.search(r"://.*:.*@|[?&][^=]*pass", unquote(address), re.IGNORECASE))
 
 
 def _codes(value: object, where: str) -> frozenset[int]:

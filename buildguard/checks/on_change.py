@@ -1,5 +1,6 @@
 """The user's own `on-change` command: told what happened after it was written, never waited for, one at a time."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -14,7 +15,8 @@ from buildguard.checks.runner import Command
 from buildguard.git import private
 
 LONGEST_QUEUE_SECONDS: Final = 60
-"""How long a command waits for the one before it; then what it was to be told is lost."""
+LONGEST_RUN_SECONDS: Final = 600
+"""How long a command waits for the one before it, and how long it may run; then an event is lost, which is said."""
 
 
 def tell(command: Command, content: bytes, environment: Mapping[str, str], notes: Path) -> str:
@@ -47,13 +49,13 @@ def _apart(command: Command, stdin: int, environment: dict[str, str], notes: Pat
             with suppress(OSError):
                 os.close(other)
         lock = os.open(notes, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        # The alarm ends us.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, _alarmed)
         signal.alarm(LONGEST_QUEUE_SECONDS)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        signal.alarm(0)
         try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            signal.alarm(LONGEST_RUN_SECONDS)
             done = run(command.argv, stdin=stdin, stdout=DEVNULL, stderr=DEVNULL, env=environment, check=False)
+            signal.alarm(0)
             why = f"exit status {done.returncode}" if done.returncode else ""
         except OSError as error:
             why = str(error.strerror)
@@ -61,3 +63,8 @@ def _apart(command: Command, stdin: int, environment: dict[str, str], notes: Pat
             private.write(failed, f"{why}: {command.text[:200]}".encode(errors="replace"))
     finally:
         os._exit(0)
+
+
+def _alarmed(*_: object) -> None:
+    """`run` ends its command when this leaves it."""
+    raise TimeoutError(errno.ETIMEDOUT, "it, or one before it, took too long")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from enum import Enum
 from errno import EMFILE, ENFILE
+from functools import partial
 from signal import SIGKILL, Signals
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, SubprocessError, TimeoutExpired
 from typing import Final, NamedTuple
@@ -26,7 +27,13 @@ _OF_THE_COMMIT = {f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for wha
 _OF_THE_COMMIT |= {"GIT_EDITOR", "GIT_SEQUENCE_EDITOR", "GIT_REFLOG_ACTION"}
 _NO_VERDICT = {126: "not executable (exit status 126)", 127: "command not found (exit status 127)"}
 _NO_VERDICT |= {128 + n: f"killed by {n.name}" for n in (*ASKING_TO_END, SIGKILL)}
-_OF_PYTEST = {2, 3, 4, 5}  # it was interrupted, had an error of its own, was called wrongly, or collected nothing
+_NO_TESTS = 5
+_OF_PYTEST = {
+    2,
+    3,
+    4,
+    _NO_TESTS,
+}  # interrupted, an error of its own, called wrongly, nothing found
 
 
 class Verdict(Enum):
@@ -131,24 +138,7 @@ def run(
     descriptors. What it leaves behind is left alone. Times are seconds. INT, TERM or HUP to us, unless ignored, end
     it; so does `caller_lives` saying False. Raises what the callbacks raise, after ending it. `guarded` is the
     guardian that ends the check."""
-    timeout, sinks = order.timeout, (order.stdout, order.stderr)
-    began = looked = ticked = time.monotonic()
-    cut: tuple[Verdict, str] | None = None
-
-    def over() -> bool:
-        nonlocal cut, looked, ticked
-        now = time.monotonic()
-        if now - ticked >= tick_every:
-            ticked = now
-            tick()
-        if timeout is not None and now - began >= timeout and check.returncode is None:
-            cut = cut or (Verdict.INCONCLUSIVE, f"timed out after {timeout:g} s")
-        # Output brings us here thousands of times a second; whether git lives may cost a walk.
-        elif now - looked >= LOOK_EVERY:
-            looked = now
-            cut = cut or (None if caller_lives() else (Verdict.INTERRUPTED, "the git that called is gone"))
-        return bool(cut or guardian.caught)
-
+    limits = _Limits(order.timeout, tick, tick_every, caller_lives)
     with ExitStack() as stack:
         try:
             guardian = stack.enter_context(closing(guarded()))
@@ -160,17 +150,52 @@ def run(
                 stack.close()
                 return _plainly(order)
             status, why = _not_started(order.command, error)
-            return Result(Verdict.INCONCLUSIVE, status, why, time.monotonic() - began, b"")
-        output = Output(check, sinks, guardian.wake, over, write)
+            return Result(Verdict.INCONCLUSIVE, status, why, limits.spent, b"")
+        over = partial(limits.over, check, guardian)
+        output = Output(check, (order.stdout, order.stderr), guardian.wake, over, write)
         stack.callback(guardian.finish, check, output)
         while check.poll() is None and not over():
             output.turn()
-    if guardian.caught:
-        cut = Verdict.INTERRUPTED, Signals(guardian.caught[0]).name
+    cut = (Verdict.INTERRUPTED, Signals(guardian.caught[0]).name) if guardian.caught else limits.cut
     kept = bytes(output.tail[-TAIL_BYTES:])
     status = 128 - check.returncode if check.returncode < 0 else check.returncode
     verdict, why = cut or _judged(status, kept, order.inconclusive)
-    return Result(verdict, status, why, time.monotonic() - began, kept)
+    return Result(verdict, status, why, limits.spent, kept)
+
+
+class _Limits:
+    """What cuts a run short: its time, and that nobody waits for it any more. Gives signs of life meanwhile."""
+
+    cut: tuple[Verdict, str] | None = None
+
+    def __init__(
+        self, timeout: float | None, tick: Callable[[], None], tick_every: float, lives: Callable[[], bool]
+    ) -> None:
+        self._timeout, self._tick, self._tick_every, self._lives = timeout, tick, tick_every, lives
+        self._began = self._looked = self._ticked = time.monotonic()
+        self._ours = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    def over(self, check: Popen[bytes], guardian: Guardian) -> bool:
+        """Whether the run is to end now."""
+        now = time.monotonic()
+        if now - self._ticked >= self._tick_every:
+            self._tick()
+            self._ticked = time.monotonic()
+            # While we gave that sign, nobody read what the check prints: it may have stood still.
+            self._ours += self._ticked - now
+        timeout = self._timeout
+        if timeout is not None and self.spent - self._ours >= timeout and check.returncode is None:
+            self.cut = self.cut or (Verdict.INCONCLUSIVE, f"timed out after {timeout:g} s")
+        # Output brings us here thousands of times a second; whether git lives may cost a walk.
+        elif now - self._looked >= LOOK_EVERY:
+            self._looked = now
+            self.cut = self.cut or (None if self._lives() else (Verdict.INTERRUPTED, "the git that called is gone"))
+        return bool(self.cut or guardian.caught)
 
 
 def _started(order: Order, guardian: Guardian) -> Popen[bytes]:
@@ -222,7 +247,8 @@ def _judged(status: int, output: bytes, inconclusive: Collection[int]) -> tuple[
     if not why and status in _OF_PYTEST:
         from buildguard.checks.failures import could_not_test
 
-        why = f"pytest did not get through its tests (exit status {status})" if could_not_test(output) else ""
+        what = "found no tests" if status == _NO_TESTS else "did not get through its tests"
+        why = f"pytest {what} (exit status {status})" if could_not_test(output) else ""
     return Verdict.INCONCLUSIVE if why else Verdict.FAILED if status else Verdict.PASSED, why
 
 

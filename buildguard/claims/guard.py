@@ -67,6 +67,9 @@ class World(Protocol):
     def gone(self, checkout: str) -> bool:
         """Whether that checkout is known to be gone."""
 
+    def elsewhere(self, checkout: str) -> bool:
+        """Whether that checkout is of another clone, whose agents are others, whatever their names."""
+
 
 class Terms(NamedTuple):
     """The terms of a claim made now (seconds), and where it would be made."""
@@ -167,10 +170,7 @@ class Guard:
             if step.outcome is not Outcome.BUSY:
                 raise
             return Answer(step.outcome, snapshot.view(step.scope), snapshot, self.me, step.why, run)
-        # Who waits is but told: a claim that was won must not be lost over it.
-        with suppress(Unavailable):
-            answer = answer._replace(snapshot=self.with_waiters(answer.snapshot))
-        return answer._replace(run=run)
+        return answer._replace(run=run, snapshot=self.with_waiters(answer.snapshot))
 
     def passed(self, run: Run, agent: str | None) -> Answer:
         """The check passed: tell every breakage that this checkout has. `agent` is None where nobody's claim can be
@@ -212,7 +212,7 @@ class Guard:
         return self._put(transition)
 
     def status(self, snapshot: Snapshot) -> Answer:
-        """How it stands for this caller. Read only: renews nothing."""
+        """What this caller has to know of the build. Read only: renews nothing."""
         agent = self.me_if_known
         name = scope.concerning(snapshot, agent.id if agent else None, self.checkout, self.asked)
         return Answer(Outcome.STATUS, snapshot.view(name), self.with_waiters(snapshot), agent)
@@ -303,14 +303,20 @@ class Guard:
         seen = {name for state in snapshot.states.values() if state.breakage for name in state.breakage.seen}
         others = {*seen, *(claim.checkout for _, claim in held)} - {self.checkout}
         dead = (number for number, one in held if one.process and self._world.dead(one.agent, one.process))
-        return snapshot._replace(dead=frozenset(dead), gone=frozenset(filter(self._world.gone, others)))
+        elsewhere = frozenset(claim.checkout for _, claim in held if self._world.elsewhere(claim.checkout))
+        gone = frozenset(filter(self._world.gone, others))
+        return snapshot._replace(dead=frozenset(dead), gone=gone, elsewhere=elsewhere)
 
     def _ahead(self, state: State, now: float) -> bool:
         return rules.not_from_the_future(state, now + SKEW) is not None
 
 
 def _counted(run: Run | None, snapshot: Snapshot) -> tuple[Proof, ...]:
-    return tuple(flakiness.counted(proof, snapshot.proofs) for proof in (run.proofs if run else ()))
+    found: list[Proof] = []
+    for proof in run.proofs if run else ():
+        # Both may show the same: the second is counted on top of the first.
+        found.append(flakiness.counted(proof, (*snapshot.proofs, *found)))
+    return tuple(found)
 
 
 def _put_right(snapshot: Snapshot) -> Step:

@@ -259,8 +259,8 @@ class Waiter(NamedTuple):
 
 class Snapshot(NamedTuple):
     """All scopes of one build as one read saw them. `dead` are the numbers of claims whose process is known to
-    have ended, `gone` the checkouts that are known to be gone: the store knows neither. `waiters` are those who
-    wait, where that was asked for: a passing hook does not need it."""
+    have ended, `gone` the checkouts that are known to be gone, `elsewhere` those of other clones: the store knows
+    none of it. `waiters` are those who wait, where that was asked for: a passing hook does not need it."""
 
     states: Mapping[str, State] = _NONE
     proofs: tuple[Proof, ...] = ()
@@ -269,6 +269,7 @@ class Snapshot(NamedTuple):
     highest: int = 0
     dead: frozenset[int] = frozenset()
     gone: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
     waiters: tuple[Waiter, ...] = ()
 
     def state(self, scope: str) -> State:
@@ -279,7 +280,8 @@ class Snapshot(NamedTuple):
         """What a transition needs of one scope."""
         state = self.state(scope)
         number = 1 + max((self.highest, *(known.number for known in self.states.values())))
-        return View(state, self._stale(state), self.now, self.last_event, number, self.gone)
+        elsewhere = state.claim is not None and state.claim.checkout in self.elsewhere
+        return View(state, self._stale(state), self.now, self.last_event, number, self.gone, elsewhere)
 
     def views(self) -> list["View"]:
         """All scopes, in one order."""
@@ -296,7 +298,7 @@ class Snapshot(NamedTuple):
 
 
 class View(NamedTuple):
-    """One scope at one moment, as the transitions see it."""
+    """One scope at one moment, as the transitions see it. The claim was made in another clone, if `elsewhere`."""
 
     state: State
     stale: Stale | None
@@ -304,14 +306,16 @@ class View(NamedTuple):
     last_event: int
     next_number: int
     gone: frozenset[str] = frozenset()
+    elsewhere: bool = False
 
     def held_by(self, agent: str | None) -> bool:
-        """Whether that agent is the fixer, stale or not: for the holder, *mine* outranks *stale*."""
-        return self.state.claim is not None and self.state.claim.agent == agent
+        """Whether that agent is the fixer, stale or not: for the holder, *mine* outranks *stale*. An agent of the
+        same name in another clone is another one."""
+        return self.state.claim is not None and self.state.claim.agent == agent and not self.elsewhere
 
     def held_live_by_another(self, agent: str | None) -> bool:
         """Whether somebody else is the fixer and may not be taken over."""
-        return self.state.claim is not None and self.state.claim.agent != agent and self.stale is None
+        return self.state.claim is not None and not self.held_by(agent) and self.stale is None
 
     @property
     def over(self) -> bool:

@@ -161,7 +161,7 @@ def _reset(view: View, agent: str, evict: bool) -> Step:
     if state.breakage is None:
         return Step(Outcome.RESET, state.scope)
     after = state._replace(breakage=state.breakage._replace(claim=None)) if evict else _closed(view)
-    if state.claim is not None and state.claim.agent != agent:
+    if state.claim is not None and not view.held_by(agent):
         after = after._replace(number=view.next_number)
     kind, outcome = (Kind.EVICTED, Outcome.EVICTED) if evict else (Kind.RESET, Outcome.RESET)
     return Step(outcome, state.scope, (after,), (_event(view, kind, after, agent),))
@@ -337,7 +337,7 @@ def _event(view: View, kind: Kind, after: State, agent: str | None) -> Event:
     if after.status is Status.PASSING:
         event = event._replace(lasted=max(0.0, view.now - breakage.since))
     if state.claim is not None:
-        other = state.claim.agent if state.claim.agent != agent else None
+        other = None if view.held_by(agent) else state.claim.agent
         event = event._replace(attempts=state.claim.attempts, other=other)
     return event
 

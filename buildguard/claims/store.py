@@ -10,7 +10,7 @@ Transition = Callable[[Snapshot], Step]
 
 
 class Reach(NamedTuple):
-    """How it stands with an engine for many machines: why it cannot be asked (empty: it can), and the age (seconds)
+    """What is known of an engine for many machines: why it cannot be asked (empty: it can), and the age (seconds)
     of what we know of it, if we know anything."""
 
     where: str

@@ -27,7 +27,7 @@ MOST_DRAWN = 10_000
 )
 @click.option("--watch", is_flag=True, help="Go on looking, and show each change; q ends it.")
 def status_command(everything: bool, gate: bool, watch: bool, **options: Any) -> None:
-    """Say how it stands here, and whether HEAD was checked."""
+    """Say whether the build is broken here, who fixes it, and whether HEAD was checked."""
     from buildguard.commands import looking
 
     session = opened(options)

@@ -1,8 +1,10 @@
 """What the commands of all groups share: the group itself, options, and the session that they open."""
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -75,8 +77,17 @@ class Untouched(click.Command):
             option = own.get(args[at].partition("=")[0])
             takes = isinstance(option, click.Option) and not option.is_flag and "=" not in args[at]
             at += 2 if takes else 1
+        late = [word for word in _before(args[at:]) if word.partition("=")[0] in own]
+        if late:
+            raise click.UsageError(f"{late[0]} is not git's: it stands before git's own arguments", ctx)
         ctx.obj = (tuple(args[:at]), tuple(args[at + 1 :] if args[at : at + 1] == ["--"] else args[at:]))
         return super().parse_args(ctx, args[:at])
+
+
+def _before(args: Sequence[str]) -> list[str]:
+    """Git's words before `--`, but for the text that one of its options takes."""
+    words = args[: args.index("--")] if "--" in args else args
+    return [word for before, word in pairwise(["", *words]) if not re.fullmatch(r"-\w*[mFCct]|--\w[\w-]*", before)]
 
 
 @click.group(cls=Grouped, context_settings=_CONTEXT)

@@ -1,8 +1,10 @@
 """What a check leaves in the work tree is told, with the line that ignores it: once a day."""
 
+import os
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from buildguard.claims.model import Proof
 from buildguard.git import private
@@ -30,15 +32,28 @@ def tell(session: Session, repository: Repository, proof: Proof) -> None:
         # What cannot be remembered would be said at every commit.
         return
     session.voice.say(f"untracked files changed during {proof.check}: {some(proof.written)}")
-    # A pattern has no newline: half of a name would ignore other files.
-    one_line = [path for path in proof.written if "\n" not in path][:_MOST_IGNORED]
-    patterns = command(["printf", "%s\\n", *map(_pattern, one_line)])
-    if one_line and patterns and repository.top:
-        file = quoted(str(repository.top / ".gitignore"))
-        session.voice.say(f"if the check writes them, ignore them: {patterns} >> {file}")
+    # A pattern has no newline, and loses a CR at its end: half of a name would ignore other files.
+    one_line = [path for path in proof.written if not {"\n", "\r"} & {*path}][:_MOST_IGNORED]
+    file = (repository.top or repository.git_dir) / ".gitignore"
+    patterns = command(["printf", "%s\\n", *_its_end(file), *dict.fromkeys(map(_pattern, one_line))])
+    if one_line and patterns:
+        session.voice.say(f"if the check writes them, ignore them: {patterns} >> {quoted(str(file))}")
+
+
+def _its_end(file: Path) -> list[str]:
+    """An empty line, where the last one of that file has no end."""
+    try:
+        # Without a writer a pipe would keep us from even opening it.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as old:
+            old.seek(-1, os.SEEK_END)
+            return [] if old.read(1) == b"\n" else [""]
+    except OSError:  # there is none, or nothing in it
+        return []
 
 
 def _pattern(path: str) -> str:
     """The path as git's ignore files have it, whatever it is made of."""
+    if "__pycache__" in path.split("/"):
+        return "__pycache__/"
     escaped = re.sub(r"([\\*?\[])", r"\\\1", path)
     return f"/{escaped[:-1]}\\ " if escaped.endswith(" ") else f"/{escaped}"

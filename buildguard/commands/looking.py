@@ -6,7 +6,7 @@ from pathlib import Path
 
 from buildguard.claims.flakiness import Flake, flakes
 from buildguard.claims.guard import Answer, Guard
-from buildguard.claims.model import Event, Outcome, Proof, Snapshot
+from buildguard.claims.model import Event, Kind, Outcome, Proof, Snapshot
 from buildguard.commands import elsewhere, landing
 from buildguard.commands.elsewhere import Known
 from buildguard.commands.waiting import ancestor_holding, watch
@@ -19,7 +19,7 @@ from buildguard.ui.reports import Report
 
 
 def status(session: Session, everything: bool, gate: bool) -> Report:
-    """`buildguard status`: how it stands here, and what is known of HEAD. Raises what keeps the guard away."""
+    """`buildguard status`: the breakages here, and what is known of HEAD. Raises what keeps the guard away."""
     guard = session.required()
     snapshot = _settled(session, guard)
     events = guard.history()
@@ -37,9 +37,21 @@ def status(session: Session, everything: bool, gate: bool) -> Report:
         more, following = session.answers.committed(told if mine else None, unchecked)
         notes += more
     notes += phrases.flaky(found := flakes(snapshot.proofs))
+    if found and not session.settings.confirm:
+        notes.append("with confirm = true in the settings a failed check runs once more before it elects")
     reach = reach_of(guard.store, guard.build)
     notes += [phrases.engine(reach)] if reach else []
-    report = session.answers.status(answer, head_of(session, snapshot), notes, following, everything, gate)
+    head = head_of(session, snapshot)._replace(lacks_fix=fix is not None)
+    report = session.answers.status(answer, head, notes, following, everything, gate)
+    last = next((one for one in reversed(events) if one.scope == answer.view.state.scope), None)
+    if (
+        last is not None
+        and last.kind is Kind.GAVE_UP
+        and answer.agent is not None
+        and last.agent == answer.agent.id
+    ):
+        # Who gave up is not sent into the same claim again.
+        report = report._replace(next=following)
     return report._replace(extra={**report.extra, "flaky": flaky_facts(found), **engine_facts(reach)})
 
 
@@ -70,6 +82,9 @@ def wait(session: Session, timeout: float, again: str | None) -> Report:
     else:
         answer = Answer(Outcome.BUSY, moment.concerning, moment.snapshot, guard.me)
         report = session.answers.held_above(answer, "", above, again)
+        if report.next == session.answers.next("wait"):
+            # It would end at once again.
+            report = report._replace(next=session.answers.next("status"))
     return report._replace(lines=(*report.lines, *lost))
 
 

@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.5
 
 
 def follow(session: Session, everything: bool) -> None:
-    """Show how the build stands, and each change, until there is nobody to look. Raises what keeps the guard
+    """Show the build's state, and each change, until there is nobody to look. Raises what keeps the guard
     away."""
     try:
         if session.voice.screen:
@@ -54,7 +54,7 @@ def _look(session: Session, everything: bool, screen: Screen | None) -> None:
 
 
 def _facts(snapshot: Snapshot, head: Head) -> object:
-    """What of it is a change: neither a time that passes nor a sign of life."""
+    """The part that can change: no time that passes, and no sign of life."""
     held = {
         (one.scope, one.number, one.status, one.claim and one.claim.attempts) for one in snapshot.states.values()
     }

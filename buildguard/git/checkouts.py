@@ -39,6 +39,11 @@ def gone(common_dir: Path, name: str, shared: bool = False) -> bool:
     return git_dir is not None and not (shared and copied) and not _lives(git_dir, common_dir, name)
 
 
+def registered(common_dir: Path, name: str) -> bool:
+    """Whether that is, or was, a checkout of this repository."""
+    return _registered(common_dir, name)[0] is not None
+
+
 def git_dir_of(common_dir: Path, name: str) -> Path | None:
     """The git dir of a checkout of this repository that lives; None of any other."""
     git_dir, _ = _registered(common_dir, name)

@@ -114,10 +114,6 @@ class Onlooker:
                 heard = now
             else:
                 audience.silent(now - began, now - heard, copy.line_open)
-            if now - ticked >= audience.tick_every:
-                ticked = now
-                audience.speaks()
-                audience.tick()
             if caught:
                 why = signal.Signals(caught[0]).name
             elif now - looked >= LOOK_EVERY:
@@ -125,6 +121,11 @@ class Onlooker:
                 why = "" if audience.lives() else GIT_GONE
                 if audience.until is not None and now >= audience.until and self._outlived():
                     return _cut(Verdict.RUNNING, "", now - began)
+            # Last, for a sign of life may take its time.
+            if now - ticked >= audience.tick_every:
+                ticked = now
+                audience.speaks()
+                audience.tick()
             if not over and not copy.behind:
                 self._pause()
         self._leave(caught, copy)

@@ -31,7 +31,7 @@ def key_of(session: Session, order: Order, tree: str) -> str:
 
 
 def surroundings(environment: Mapping[str, str], more: tuple[str, ...] = ()) -> dict[str, str]:
-    """What of the environment a check may depend on. Git puts its own programs in front, but only in hooks."""
+    """The part of the environment that a check may depend on. In hooks alone git puts its programs in front."""
     found = {
         name: value
         for name, value in environment.items()

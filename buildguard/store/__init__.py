@@ -27,7 +27,7 @@ def open_store(
 
 
 def reach_of(store: Store, build: str) -> Reach | None:
-    """How it stands with the engine of a store; None where there is none."""
+    """What is known of the engine of a store; None where there is none."""
     found: Reach | None = getattr(store, "reach", lambda _: None)(build)
     return found
 

@@ -1,4 +1,4 @@
-"""What of a step concerns others, in other clones, and what stays near. Pure.
+"""Which parts of a step concern other clones, and which stay near. Pure.
 
 A row that is marked `near` is known to this clone alone: its breakage is known to be private, or the engine could
 not be asked when it began or ended.

@@ -7,6 +7,7 @@ Each write is one statement, which holds no lock when the line breaks.
 import os
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,8 @@ _BUSY = re.compile(r"starting up|shutting down|recovery|too many|connection slot
 """Why a server turns a connection away for a while: libpq tells no code of it."""
 _CLOCK = "SELECT NULL, NULL, extract(epoch FROM clock_timestamp())::float8"
 _LOAD = """
-SELECT version, CASE WHEN version <> %(known)s THEN data END, extract(epoch FROM clock_timestamp())::float8
+SELECT version::text, CASE WHEN version <> %(known)s THEN left(data::text, 8000001) END,
+    extract(epoch FROM clock_timestamp())::float8
 FROM (SELECT) AS one LEFT JOIN buildguard_1 ON key = %(key)s
 """
 _TABLE = """
@@ -130,7 +132,7 @@ class Postgres:
         """Whether somebody says within that time that a document was written, or the line breaks."""
         try:
             words = self._connection.notifies(timeout=max(0.0, seconds), stop_after=1) if self._connection else ()
-            return any(words)
+            return bool(list(words))
         except _driver().Error:
             self.close()
             return True
@@ -189,7 +191,7 @@ def _driver() -> ModuleType:
     try:
         import psycopg
     except ImportError:
-        raise Denied("psycopg is not installed: run pip install 'git-buildguard[postgres]'") from None
+        raise Denied(f"psycopg is missing: {sys.executable} -m pip install 'psycopg[binary]'") from None
     return psycopg
 
 

@@ -65,7 +65,7 @@ class SharedStore:
         self._clock = clock
         self._looked_at: dict[str, float] = {}
         self._waits_since = 0.0
-        self._pace = 1 + os.urandom(1)[0] / 1020
+        self._pace = 1.1 + os.urandom(1)[0] / 1020
 
     def read(self, build: str, fresh: bool = False) -> Snapshot:
         """All scopes of the build as this clone last saw them, or `fresh` as the engine has them now."""
@@ -267,7 +267,7 @@ class SharedStore:
             self._expect_answer()
             with self._clone.turn():
                 known = _document(self._asked(build).data)
-                if self._untold(build, self._near.read(build), known)[0]:
+                if not self._clone.denied and self._untold(build, self._near.read(build), known)[0]:
                     self._elect(build, lambda _: Step(Outcome.NOTED, ""))
         except (Unreachable, Denied) as error:
             self._looked_at[build] = time.monotonic() - JUST_NOW

@@ -116,7 +116,11 @@ class Answers(NamedTuple):
 
         claim = answer.view.state.claim
         holder = claim.agent if claim else ""
-        lines = [*filter(None, [said]), f"busy: held by {holder}, a process above you", *_you(answer)]
+        lines = [
+            *filter(None, [said]),
+            f"busy: held by {holder}, a process above you, which may be waiting for this call",
+            *_you(answer),
+        ]
         following = self.next("wait")
         # Then the caller may well be the same person, under another id.
         if is_typed_into(ancestor) and "--agent" not in self.aim:
@@ -135,7 +139,7 @@ class Answers(NamedTuple):
             line
             for one in shown
             for line in (
-                *phrases.status(one, snapshot.now, self.checkout, self.build, head.passed is True),
+                *phrases.status(one, snapshot.now, self.checkout, self.build, head.known),
                 *phrases.waited_for(one, snapshot.waiters, answer.agent),
             )
         ]
@@ -257,6 +261,9 @@ class Answers(NamedTuple):
         if answer.outcome is Outcome.BUSY:
             landed = state.breakage.landed if state.breakage else None
             lines += [f"busy: {phrases.holder(view, now)}", *_you(answer)]
+            if claim is not None and agent is not None and claim.agent == agent.id:
+                where = phrases.place(claim.checkout)
+                lines.append(f"that is another agent of your name, in {where}: use --agent with a name of your own")
             lines += [phrases.in_part(landed)] if landed else []
             return (*lines, *filter(None, [answer.why]), *phrases.told_apart(answer))
         if answer.outcome is Outcome.ANOTHER_CHECK:

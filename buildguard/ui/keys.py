@@ -8,6 +8,7 @@ from buildguard.claims.guard import Identity
 from buildguard.claims.model import Event, View, Waiter, stale_in
 from buildguard.claims.store import Reach
 from buildguard.text import iso
+from buildguard.ui.phrases import UNKNOWN_HEAD
 
 
 class Head(NamedTuple):
@@ -17,6 +18,13 @@ class Head(NamedTuple):
     passed: bool | None = None
     agent: str = ""
     at: float = 0.0
+    lacks_fix: bool = False
+    """Whether a breakage was fixed elsewhere, and is not in this tree yet."""
+
+    @property
+    def known(self) -> str:
+        """The word for a build without an open breakage: only of a HEAD that has passed it is `passing`."""
+        return "passing" if self.passed else "fixed elsewhere, not here" if self.lacks_fix else UNKNOWN_HEAD
 
 
 def event_facts(event: Event) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def facts(view: View | None, now: float, agent: Identity | None, build: str) -> 
         "status": state.status.value if state else None,
         "claim": state.number if state and claim else None,
         "fixer": claim.agent if claim else None,
-        "mine": bool(claim and agent and claim.agent == agent.id),
+        "mine": bool(view and agent and view.held_by(agent.id)),
         "broken_since": iso(breakage.since) if breakage else None,
         "claimed_at": iso(claim.claimed_at) if claim else None,
         "seen_at": iso(claim.seen_at) if claim else None,

@@ -22,6 +22,8 @@ from buildguard.claims.store import Reach
 from buildguard.text import ago, clock, shortened, some, span
 
 CLAIMS = (Kind.CLAIMED, Kind.TAKEN_OVER)
+UNKNOWN_HEAD = "no breakage known"
+"""Of a HEAD that nobody has checked nobody knows that it passes."""
 SHOWN_IDS = 3
 """How many failure ids a message names, one a line."""
 
@@ -106,9 +108,9 @@ def stale_words(stale: Stale | str, claim: Claim | None) -> str:
     return str(stale)
 
 
-def headline(state: State, checkout: str, build: str, checked: bool = True) -> str:
-    """The state of a scope in one line. Of a HEAD that nobody has `checked` nobody knows that it passes."""
-    word = state.status.value if checked or state.status is not Status.PASSING else "no breakage known"
+def headline(state: State, checkout: str, build: str, known: str = Status.PASSING.value) -> str:
+    """The state of a scope in one line; `known` is the word where no breakage is open."""
+    word = known if state.status is Status.PASSING else state.status.value
     return f"{word}: build {build}, {place_of(state, checkout)}"
 
 
@@ -163,10 +165,10 @@ def superseded(events: Sequence[Event], agent: Identity | None) -> list[str]:
     return []
 
 
-def status(view: View, now: float, checkout: str, build: str, checked: bool = False) -> tuple[str, ...]:
-    """The state of one scope, a fact a line; `checked` says that HEAD is known to pass."""
+def status(view: View, now: float, checkout: str, build: str, known: str = UNKNOWN_HEAD) -> tuple[str, ...]:
+    """The state of one scope, a fact a line; `known` is the word where no breakage is open."""
     state, breakage = view.state, view.state.breakage
-    lines = [headline(state, checkout, build, checked)]
+    lines = [headline(state, checkout, build, known)]
     if breakage is not None:
         lines.append(f"broken since {ago(breakage.since, now)}")
         if state.claim is not None:
@@ -182,7 +184,7 @@ def status(view: View, now: float, checkout: str, build: str, checked: bool = Fa
 
 
 def engine(reach: Reach) -> str:
-    """How it stands with the engine that all clones share."""
+    """Whether the engine that all clones share answers, and how old is what is known of it."""
     known = f"seen {span(reach.age)} ago" if reach.age is not None else "never seen"
     return f"engine {reach.where}: {f'away ({reach.away}), ' if reach.away else ''}{known}"
 

@@ -201,7 +201,7 @@ def _waiting(
     )
     yield Row(f"{name}: {what} in the first {first:.0f} s", early, "a second", early)
     yield Row(f"{name}: {what} after that", late, "a second", late, most=2.0 if what == "looks" else None)
-    yield Row(f"{name}: connections in all", proxy.connections, "", float(proxy.connections))
+    yield Row(f"{name}: connections", proxy.connections, "in all", float(proxy.connections))
     share = median(spent.worked)
     yield Row(f"{name}: processor time of each", share, "% of a core", share)
 
@@ -320,4 +320,4 @@ def _passing(engines: Sequence[Engine], folder: Path, rounds: int) -> Iterator[R
         )
     for name, proxy in proxies.items():
         opened = proxy.connections
-        yield Row(f"{name}: connections of {rounds + 1} passing hooks", opened, "", float(opened), most=0.0)
+        yield Row(f"{name}: connections of {rounds + 1} passing hooks", opened, "in all", float(opened), most=0.0)

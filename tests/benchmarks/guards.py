@@ -20,6 +20,9 @@ class _Still:
     def dead(self, agent: str, process: str) -> bool:
         return False
 
+    def elsewhere(self, checkout: str) -> bool:
+        return False
+
     def gone(self, checkout: str) -> bool:
         return False
 

@@ -16,9 +16,10 @@ import psycopg
 import pytest
 from store.machines import git_register, new_hub
 from store.register_contract import RegisterEngine, race
+from testing.clones import remote_with
 from testing.proxy import Proxy, When
 from testing.servers import HERE, GitHttpServer, PostgresServer, git_daemon, postgres_programs
-from testing.support import PROJECT, eventually
+from testing.support import PROJECT, eventually, with_variables
 
 from buildguard.store.gitref import GIT_LOOK_SECONDS, GIT_PUSH_SECONDS, NAMESPACE
 from buildguard.store.postgres import POSTGRES_LOOK_SECONDS, POSTGRES_WRITE_SECONDS, Postgres
@@ -363,6 +364,25 @@ def test_a_replica_that_lost_writes_is_found_out(own_postgres: PostgresServer) -
     with pytest.raises(Lost):
         register.swap("build", second, "bob renews", "renewed")
     register.close()
+
+
+def test_a_claim_that_a_failover_lost_is_told_to_its_holder(own_postgres: PostgresServer, tmp_path: Path) -> None:
+    engine = {"BUILDGUARD_ENGINE": own_postgres.url()}
+    a, b = (with_variables(one, engine) for one in remote_with(tmp_path, "a", "b"))
+    assert a.buildguard("run", agent="ann").status == 1
+    assert a.buildguard("release", "--gave-up", agent="ann").status == 0
+    own_postgres.stop()
+    own_postgres.copy_data(own_postgres.folder / "replica")
+    own_postgres.start()
+    assert a.buildguard("run", agent="ann").status == 1
+    own_postgres.stop()
+    own_postgres.data.rename(own_postgres.folder / "lost")
+    (own_postgres.folder / "replica").rename(own_postgres.data)
+    own_postgres.start()
+    # Nobody can know it yet: both are told to fix.
+    assert b.buildguard("run", agent="bob").status == 1
+    told = a.buildguard("run", agent="ann")
+    assert (told.status, "busy: bob is fixing" in told.both) == (75, True), told
 
 
 def test_a_table_that_somebody_locks_is_given_up_and_nothing_comes_late(

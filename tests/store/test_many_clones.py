@@ -49,7 +49,7 @@ class Machine:
         self.clone = clone
 
     def guard(self, agent: str, head: str = HEAD) -> Guard:
-        return Guard(self.store, "default", self.checkout, Alone(agent), Terms(900.0, 3600.0, head))
+        return Guard(self.store, "default", self.checkout, Alone(agent, self.checkout), Terms(900.0, 3600.0, head))
 
     def fails(self, agent: str, good: bool = False, failures: tuple[str, ...] = ("a",)) -> Answer:
         self.asks_again()
@@ -86,9 +86,10 @@ class Counted(GitRef):
 
 
 class Alone(NamedTuple):
-    """A world in which everybody lives."""
+    """A world in which everybody lives, seen from one clone."""
 
     id: str
+    home: str = ""
     process: str | None = None
 
     def identify(self) -> Identity:
@@ -96,6 +97,9 @@ class Alone(NamedTuple):
 
     def dead(self, agent: str, process: str) -> bool:
         return False
+
+    def elsewhere(self, checkout: str) -> bool:
+        return checkout != self.home
 
     def gone(self, checkout: str) -> bool:
         return False
@@ -133,6 +137,18 @@ def test_of_two_clones_one_fixes_and_the_other_is_busy(a: Machine, b: Machine) -
     assert not any(state.breakage for state in b.status().states.values())
     assert [event.kind for event in b.store.history("default", 9)] == [Kind.CLAIMED, Kind.SHARED, Kind.FIXED]
     assert a.told == b.told == []
+
+
+def test_agents_of_one_name_in_two_clones_are_two(a: Machine, b: Machine) -> None:
+    a.fails("ann")
+    assert b.fails("ann").outcome is Outcome.BUSY
+    assert b.guard("ann").release(None, False, "").outcome is Outcome.NOT_YOURS
+    a.clock.now += 200
+    b.guard("ann").alive()
+    b.clock.now += 900
+    answer = b.fails("ann")
+    assert (answer.outcome, answer.event and answer.event.other) == (Outcome.TAKEN_OVER, "ann")
+    assert a.fails("ann").outcome is Outcome.BUSY
 
 
 def test_silence_is_as_long_as_this_clone_has_seen_no_new_sign(a: Machine, b: Machine) -> None:
@@ -271,6 +287,23 @@ def test_an_end_that_could_not_be_told_is_told_once_the_engine_answers(a: Machin
     before = a.register.asked
     a.guard("ann").passed(a.run(), "ann")
     assert a.register.asked == before
+
+
+def test_an_end_that_may_not_be_told_is_not_pushed_at_every_pass(a: Machine, b: Machine, hub: Path) -> None:
+    a.fails("ann")
+    b.fails("bob")
+    hook = hub / "hooks/pre-receive"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert a.passes("ann").outcome is Outcome.FIXED
+    before = a.register.asked
+    assert a.guard("ann").passed(a.run(), "ann").outcome is Outcome.PASSED
+    assert (a.register.asked, holder(a)) == (before, None)
+    hook.unlink()
+    (a.clone / ".git/buildguard/engine/denied").unlink()
+    a.status()
+    b.status()
+    assert holder(b) is None
 
 
 def test_of_many_clones_that_join_only_the_first_is_told_to_all(a: Machine, b: Machine, hub: Path) -> None:

@@ -56,6 +56,14 @@ def test_a_broken_remote_is_fixed_once_and_the_fix_travels_by_the_next_lines(clo
     ]
 
 
+def test_whoever_has_the_name_of_a_fixer_in_another_clone_is_told_to_take_another(clones: list[Checkout]) -> None:
+    one, two = clones
+    assert one.buildguard("run", agent="ann").status == 1
+    done = two.buildguard("run", agent="ann")
+    assert (done.status, status(two, "ann")["mine"]) == (75, False), done
+    assert "that is another agent of your name, in checkout one-" in done.both
+
+
 def test_a_passing_commit_sends_no_packet(tmp_path: Path) -> None:
     (one,) = remote_with(tmp_path, "one", broken=False)
     with Silence() as server:
@@ -135,7 +143,7 @@ def test_waiters_see_a_release_and_one_of_a_clone_asks_for_all(clones: list[Chec
 def test_doctor_says_what_keeps_the_engine_from_electing(clones: list[Checkout]) -> None:
     one, _ = clones
     done = one.buildguard("doctor", agent="ann")
-    assert done.status == 0, done
+    assert (done.status, f"note: engine: {WHERE} answers; two writes took " in done.both) == (0, True), done
     hook = one.path.parent / "hub.git/hooks/pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)

@@ -74,6 +74,14 @@ def test_what_fails_twice_elects(flaky: Checkout) -> None:
     assert "claimed: you are the fixer" in done.both
 
 
+def test_both_runs_of_a_failure_count(flaky: Checkout) -> None:
+    left = '[ "$(cat "$ONCE" 2>/dev/null)" != xx ]'
+    flaky.write("check.sh", f'if {left}; then printf x >> "$ONCE"; exit 1; fi\n')
+    flaky.buildguard("run", agent="ann", BUILDGUARD_CONFIRM="1")
+    assert check(flaky).status == 0
+    assert "failed 2 of 3 times on unchanged files" in flaky.buildguard("status", agent="ann").out
+
+
 def test_what_somebody_fixes_is_waited_for_without_another_run(flaky: Checkout) -> None:
     flaky.write("app.txt", "BROKEN\n")
     check(flaky)
@@ -102,6 +110,7 @@ def leaving(checkout: Checkout, *names: str) -> Done:
 
 
 def test_what_it_leaves_is_told_once_a_day_with_the_line_that_ignores_it(flaky: Checkout) -> None:
+    flaky.write(".gitignore", "*.log")
     done = leaving(flaky, *NAMES)
     assert done.status == 0, done
     assert "untracked files changed during python3 " in done.err
@@ -110,6 +119,7 @@ def test_what_it_leaves_is_told_once_a_day_with_the_line_that_ignores_it(flaky: 
     ignored = flaky.ok("status", "--porcelain", "-z")
     # A line of a file of patterns has no newline in it.
     assert [row for row in ignored.split("\0") if row] == ["?? .gitignore", "?? new\nline"]
+    assert (flaky.path / ".gitignore").read_text().startswith("*.log\n/")
     assert "untracked" not in leaving(flaky, "another.dat").both
 
 

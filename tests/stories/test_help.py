@@ -95,9 +95,22 @@ def test_config_tells_each_setting_and_where_it_comes_from(checkout: Checkout) -
     assert {"name": "reuse", "value": "120 s", "source": "default"} in settings
 
 
+@pytest.mark.parametrize("words", [("agents",), ("completion",), ("commit", "-m", "x", "--agent", "ann")])
+def test_wrong_words_are_told_in_one_line_that_ends_on_the_help(checkout: Checkout, words: tuple[str, ...]) -> None:
+    done = checkout.buildguard(*words)
+    assert done.status == 2
+    assert "\\n" not in done.err
+    first, following = done.err.splitlines()
+    assert first.startswith("buildguard: error: ")
+    assert following == f"next: buildguard {words[0]} --help"
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
-    [("postgres://me:secret@host/db", "postgres://…@host/db"), ("postgres://host/db?password=secret&x=1", "…&x=1")],
+    [
+        ("postgres://me:secret@host/db", "postgres://…@host/db"),
+        ("postgres://u:se/cret@host/db?sslpassword=secret", "postgres://…@host/db?…"),
+    ],
 )
 def test_no_password_is_told(address: str, told: str) -> None:
     found = {name: value for name, value, _ in in_force({"check": f"echo {address}"}, {}, None)}

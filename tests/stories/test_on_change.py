@@ -1,11 +1,17 @@
 """`on-change`: the user's own command hears of each event, and nobody waits for it."""
 
+import fcntl
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from testing.support import Checkout, eventually
+
+from buildguard.checks import on_change
+from buildguard.checks.runner import Command
 
 
 def heard(checkout: Checkout, command: str) -> Path:
@@ -72,3 +78,16 @@ def test_no_repository_can_set_it(checkout: Checkout) -> None:
     checkout.write(".buildguard.toml", 'check = "true"\non-change = "touch owned"\n')
     done = checkout.buildguard("claim", agent="ann")
     assert (done.status, "on-change is each user's own" in done.both) == (2, True)
+
+
+def test_an_event_that_has_to_wait_too_long_is_lost_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_change, "LONGEST_QUEUE_SECONDS", 1)
+    notes = tmp_path / "on-change.lock"
+    with notes.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert on_change.tell(Command.from_shell("true"), b"{}", os.environ, notes) == ""
+        eventually(notes.with_suffix(".failed").exists, "the loss is noted")
+    said = on_change.tell(Command.from_shell("true"), b"{}", os.environ, notes)
+    assert said == "it, or one before it, took too long: true"

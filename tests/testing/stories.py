@@ -94,6 +94,9 @@ class Stories(RuleBasedStateMachine):
             def dead(self, agent: str, process: str) -> bool:
                 return process in story.ended
 
+            def elsewhere(self, checkout: str) -> bool:
+                return False
+
             def gone(self, checkout: str) -> bool:
                 return checkout in story.plain.gone
 

@@ -127,7 +127,9 @@ TESTED_OR_ANOTHER_TOOL = {
 def test_pytest_that_does_not_get_through_its_tests_is_inconclusive(shell: Run, output: str) -> None:
     result = shell(f"printf %s {shlex.quote(output)}; exit {NOTHING_TESTED[output]}")
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert result.why == f"pytest did not get through its tests (exit status {NOTHING_TESTED[output]})"
+    status = NOTHING_TESTED[output]
+    what = "found no tests" if status == 5 else "did not get through its tests"
+    assert result.why == f"pytest {what} (exit status {status})"
 
 
 @pytest.mark.parametrize("output", TESTED_OR_ANOTHER_TOOL)

@@ -62,6 +62,9 @@ class World:
     def dead(self, agent: str, process: str) -> bool:
         return (agent, process) in self.ended
 
+    def elsewhere(self, checkout: str) -> bool:
+        return False
+
     def gone(self, checkout: str) -> bool:
         return checkout in self.gone_checkouts
 

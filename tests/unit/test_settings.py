@@ -372,6 +372,17 @@ def test_the_slots_are_the_users_own(tmp_path: Path) -> None:
     assert load({}, {"HOME": "/nowhere"}, None).slots == 0
 
 
+@pytest.mark.parametrize("name", ["XDG_CONFIG_HOME", "HOME"])
+def test_no_repository_sets_what_is_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for folder in (tmp_path / "buildguard", tmp_path / ".config" / "buildguard"):
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text("slots = 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert load({}, {name: "."}, None).slots == 0
+
+
 @pytest.mark.parametrize("text", ['slots = "many"', "slots = -1", "slots = true", "slots = 1001", 'check = "true"'])
 def test_a_bad_value_in_the_users_own_file_names_it(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"buildguard/config\.toml: (slots: .* is not a number|unknown key)"):
@@ -425,7 +436,10 @@ def test_what_is_no_engine_is_refused(tmp_path: Path, engine: str) -> None:
     assert "u:p" not in str(refused.value)
 
 
-@pytest.mark.parametrize("address", ["ann:secret@host/db", "host/db?password=secret"])
+@pytest.mark.parametrize(
+    "address",
+    ["ann:secret@host/db", "ann:x/secret@host/db", "host/db?password=secret", "host/db?x=1&PASS%57ord=secret"],
+)
 def test_a_password_belongs_into_the_environment(tmp_path: Path, address: str) -> None:
     with pytest.raises(SettingsError, match="BUILDGUARD_ENGINE") as refused:
         settings(tmp_path, own=f'engine = "postgresql://{address}"\n')
