@@ -8,7 +8,7 @@ hook must not pay. On Linux the start of a process comes from `/proc`, in clock 
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -143,20 +143,41 @@ def run_members(session: int) -> list[int]:
     return [pid for pid in found if (life := _life(pid)) and not life[1]]
 
 
+def sees_all() -> bool:
+    """Whether all processes of this machine can be seen from here, those in containers, too: for certain only in
+    the pid namespace that Linux began with, whose number is fixed (PROC_PID_INIT_INO)."""
+    return f"pid:[{0xEFFFFFFC}]" in _here()
+
+
 def gits_in(folders: Sequence[Path]) -> list[int]:
     """The pids of the gits that work in one of these folders, as far as can be seen; not of a calling `git
     buildguard`, nor of those that live on beside an editor and take no lock."""
     import psutil
 
     found, lasting = [], {"cat-file", "fsmonitor--daemon"}
+    inodes = {(there.st_dev, there.st_ino) for there in (folder.stat() for folder in folders)}
     for process in psutil.process_iter():
         # What has ended meanwhile, or does not let us look, is not seen.
         with suppress(psutil.Error, OSError):
-            if process.name() == "git" and process.pid != os.getppid() and lasting.isdisjoint(process.cmdline()):
-                place = Path(process.cwd())
-                if any(place.is_relative_to(folder.resolve()) for folder in folders):
-                    found.append(process.pid)
+            if process.name() != "git" or process.pid == os.getppid() or lasting & {*(words := process.cmdline())}:
+                continue
+            environment = process.environ()
+            told = ["", *words, environment.get("GIT_DIR", ""), environment.get("GIT_WORK_TREE", "")]
+            # In a container the folders have other names: the links in /proc lead to them all the same.
+            links = f"/proc/{process.pid}/"
+            root, here = (f"{links}root", f"{links}cwd") if ON_LINUX else ("", process.cwd())
+            paths = [one.rpartition("=")[2] for one in told]
+            if any(_lies_in((root if path[:1] == "/" else f"{here}/") + path, inodes) for path in paths):
+                found.append(process.pid)
     return found
+
+
+def _lies_in(path: str, inodes: Container[tuple[int, int]]) -> bool:
+    """Whether a folder is one of these, or lies at most 40 deep in one, whatever it is called."""
+    with suppress(OSError):
+        seen = (Path(path + "/.." * up).stat() for up in range(40))
+        return any((there.st_dev, there.st_ino) in inodes for there in seen)
+    return False
 
 
 def _session(pid: int) -> int:

@@ -29,10 +29,13 @@ _TAKES_A_LINE: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh"))
 
 
 class Word(NamedTuple):
-    """A word as the program gets it, with `UNKNOWN` in it where that cannot be told, and as it was written."""
+    """A word as the program gets it, with `UNKNOWN` in it where that cannot be told, as it was written, and the
+    bytes of the command line that it is (-1 in a line within that line)."""
 
     value: str
     source: str
+    start: int = -1
+    end: int = -1
 
 
 class Call(NamedTuple):
@@ -83,7 +86,8 @@ class _Reader:
         if node.type in _IN_A_CHILD:
             self._folder = folder
         if node.type == "command":
-            self._call([Word(_value(word), _text(word)) for word in _words_of(node)])
+            words = [Word(_value(word), _text(word), word.start_byte, word.end_byte) for word in _words_of(node)]
+            self._call(words if self._depth == 1 else [Word(word.value, word.source) for word in words])
 
     def _call(self, words: list[Word]) -> None:
         variables = _variables(words)
@@ -95,7 +99,9 @@ class _Reader:
         name, options = _name(words), [word.value for word in words[1:]]
         # The grammar loses a `-` in front of a document, whatever the program reads by it.
         lost = [Word("-", "-")] if options[-1:] in (["-F"], ["--file"]) else []
-        self.found.append(Call((Word(name, name), *words[1:], *lost), variables, self._folder))
+        self.found.append(
+            Call((words[0]._replace(value=name, source=name), *words[1:], *lost), variables, self._folder)
+        )
         folder = self._folder
         if name == "cd" and re.fullmatch(_TO_THE_TOP, words[-1].source):
             return  # somewhere else in the same repository
@@ -140,7 +146,17 @@ def _value(node: Node) -> str:
             return _together(node, 0)
         case "variable_name" | "string_content" | "=":
             return text
+        case "command_substitution":
+            return _document(text)
     return UNKNOWN
+
+
+def _document(substitution: str) -> str:
+    """What `$(cat <<'EOF' ...)` stands for, the usual way to give a message of several lines."""
+    found = re.fullmatch(r"\$\(cat <<(['\"]?)(\w+)\1\n(.*)^\2\n?\s*\)", substitution, re.DOTALL | re.MULTILINE)
+    if found is None or re.search(rf"\\|^{found[2]}$" + "|[$`]" * (not found[1]), found[3], re.MULTILINE):
+        return UNKNOWN
+    return found[3].rstrip("\n")
 
 
 def _together(node: Node, quotes: int) -> str:

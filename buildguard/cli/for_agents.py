@@ -55,8 +55,8 @@ def list_command(**options: Any) -> None:
 
 
 @cli.command("agent-hook")
-@click.argument("name", type=click.Choice(list(BY_NAME)))
-@click.argument("moment", type=click.Choice(["tool", "start", "sub", "stop", "end"]))
+@click.argument("name", metavar="AGENT", type=click.Choice(list(BY_NAME)))
+@click.argument("moment", metavar="MOMENT", type=click.Choice(["tool", "start", "sub", "stop", "end"]))
 def agent_hook_command(name: str, moment: str) -> None:
     """What a coding agent's hook calls: read the event from stdin, answer in the agent's dialect."""
     from buildguard.commands.agent_hook import heard

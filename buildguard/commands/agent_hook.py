@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,15 @@ from buildguard.errors import report_bug
 from buildguard.git import private
 from buildguard.session import FAULTS, Session, open_session
 from buildguard.settings import off
-from buildguard.text import quoted
+from buildguard.text import quoted, span
 
 _LONGEST_EVENT = 1 << 20
 """Bytes of an event that are read."""
 _LATELY = 300.0
 """Seconds for which an agent that called counts as at work."""
 _HELD_CLAIM = "held"
-"""In our folder: the number of the claim whose holder was held last."""
+"""In our folder: the builds and numbers of the claims whose holders were held, a line each."""
+_MOST_HELD = 20
 _OF_INTEREST = r"commit|hooks|index\.lock|buildguard|husky|lefthook|skip"
 """What a command line has in it that may be refused: most, as `git status`, need not ask git where they are."""
 _NAMED_BY_US = "opencode"
@@ -135,14 +136,18 @@ class _Event:
         from buildguard.commands.refusing import Judge  # the parser that it loads is for this moment alone
 
         def neighbour() -> str:
-            others = (agent for agent in _at_work(session) if not self._mine(agent, name))
-            return next(filter(beside_us, others), "")
+            others = (
+                f"{agent} {does}"
+                for agent, does in _at_work(session)
+                if not self._mine(agent, name) and beside_us(agent)
+            )
+            return next(others, "")
 
         judge = Judge(session.required_repository(), self._cwd, ("--agent", name), neighbour)
         no = judge.refusal(line)
         # Codex writes the refused command behind our last word, where it would be run, too.
         end = " #" if self._row.name == "codex" else ""
-        return f"buildguard: refused: {no.why}.\nnext: {no.line}{end}" if no else ""
+        return f"buildguard: refused: {no.why}." + f"\nnext: {no.line}{end}" * bool(no.line) if no else ""
 
     def _hold(self, session: Session, name: str) -> str:
         """Hold the holder of a claim at the end of its turn, once for each claim: some agents do not say that they
@@ -150,17 +155,18 @@ class _Event:
         if self._event.get("stop_hook_active") or self._event.get("loop_count"):
             return ""
         marker = private.folder(session.required_repository().git_dir) / _HELD_CLAIM
-        told = private.read(marker)[0] if marker.exists() else ""
+        told = private.read(marker)[0].splitlines() if marker.exists() else []
         me = session.required().me_if_known
         for agent, number in _claims(session):
             # A sub-agent may work on, and need not be held.
             mine = self._mine(agent, name) and not agent.startswith(f"{name}/")
-            if not (mine or (me and agent == me.id)) or told == str(number):
+            claim = f"{session.required().build} {number}"
+            if not (mine or (me and agent == me.id)) or claim in told:
                 continue
             holder = open_session({"agent": agent}, session.environment, session.cwd)
             report = looking.status(holder, False, False)
             if report.view is not None and report.view.held_by(agent):  # else its fix has landed meanwhile
-                private.write(marker, str(number).encode())
+                private.write(marker, "\n".join((*told, claim)[-_MOST_HELD:]).encode())
                 then = f"fix it and commit, or give up with: {holder.answers.give_up}"
                 return "\n".join(("buildguard: you hold the claim", *report.lines, then))
         return ""
@@ -199,16 +205,15 @@ def _told(session: Session, name: str) -> str:
     return "\n".join((*lines, *looking.status(named, False, False).lines))
 
 
-def _at_work(session: Session) -> list[str]:
-    """Who holds a claim that binds here, and who called in this checkout lately, the holder first."""
+def _at_work(session: Session) -> Iterator[tuple[str, str]]:
+    """Who holds a claim that binds here, and who called in this checkout lately, and when, the last one first."""
     guard = session.required()
     snapshot = guard.read()
-    here = [view.state.claim for view in snapshot.views() if not view.stale and view.state.had_in(session.checkout)]
-    called = [(one.agent, one.checkout, one.at) for one in snapshot.proofs]
-    called += [(one.agent, one.checkout, one.at) for one in guard.history()]
-    lately = [
-        agent
-        for agent, checkout, at in called
-        if agent and checkout == session.checkout and at >= snapshot.now - _LATELY
-    ]
-    return list(dict.fromkeys((*(claim.agent for claim in here if claim), *lately)))
+    for view in snapshot.views():
+        if view.state.claim and not view.stale and view.state.had_in(session.checkout):
+            yield view.state.claim.agent, "holds a claim in this checkout"
+    called = [(one.at, one.agent, one.checkout) for one in snapshot.proofs]
+    called += [(one.at, one.agent or "", one.checkout) for one in guard.history()]
+    for at, agent, checkout in sorted(called, reverse=True):
+        if agent and checkout == session.checkout and at >= snapshot.now - _LATELY:
+            yield agent, f"called in this checkout {span(max(0.0, snapshot.now - at))} ago"

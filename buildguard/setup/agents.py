@@ -3,6 +3,7 @@
 Every file keeps each byte that is not ours, and `uninstall` gives back the file that was there.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -24,9 +25,12 @@ _TEXTS = (
     *("AGENTS.md", "CLAUDE.md"),
     *(".agents/skills/fix-build/SKILL.md", ".claude/skills/fix-build/SKILL.md"),
 )
-_BEGIN, _END = "<!-- buildguard: begin -->\n", "<!-- buildguard: end -->\n"
+_BEGIN, _END = "<!-- buildguard: begin", "<!-- buildguard: end -->"
 _PUT_HERE = "Put here by `buildguard agents install`"
 """Stands in each file that is all ours."""
+_SUM = re.compile(r"(?<=\(sum )[0-9a-f]*(?=\))")
+"""In each text that is all ours: a sum of the rest, so that an edit shows, whatever version wrote it."""
+_EDITED = "it is not as buildguard wrote it"
 _MOST_BYTES = 1 << 20
 """Bytes that a file may have that we change."""
 
@@ -96,7 +100,7 @@ def _rows(session: Session, top: Path, names: Sequence[str]) -> list[HookFile]:
 
 
 def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
-    skill = _text("skill.md") + text_for_agents()
+    skill = _sealed(_text("skill.md") + text_for_agents())
     agents, claude, *skills = (top / name for name in _TEXTS)
     yield _change(agents, wanted, lambda found: _block(found, wanted))
     # Many link the one to the other.
@@ -108,7 +112,7 @@ def _texts(top: Path, wanted: bool) -> Iterator[_Change]:
 
 def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
     if not row.moments:
-        return _change(top / row.file, wanted, lambda found: _whole(found, _text("opencode.js"), wanted))
+        return _change(top / row.file, wanted, lambda found: _whole(found, _sealed(_text("opencode.js")), wanted))
     hooks = {event: [row.entry(moment)] for moment, event in row.moments.items()}
     fresh = json.dumps({**row.frame, HOOKS: hooks}, indent=2) + "\n"
 
@@ -121,20 +125,39 @@ def _hooks(top: Path, row: HookFile, wanted: bool) -> _Change:
 
 
 def _whole(found: str | None, ours: str, wanted: bool) -> str | None:
-    """What becomes of a file that is all ours, or somebody else's; one of ours may be of another version."""
-    if found not in (None, ours) and (wanted or _PUT_HERE in found) and not (wanted and _PUT_HERE in found):
-        raise ValueError("it is not as buildguard wrote it")
-    return ours if wanted else None if found == ours else found
+    """What becomes of a file that is all ours, of any version, or somebody else's."""
+    unedited = found is not None and _PUT_HERE in found and _is_sealed(found)
+    if found is not None and not unedited and (wanted or _PUT_HERE in found):
+        raise ValueError(_EDITED)
+    return ours if wanted else None if unedited else found
 
 
 def _block(found: str | None, wanted: bool) -> str | None:
-    """What becomes of a text with our block at its end. The blank line before that is ours, too."""
-    block = _BEGIN + text_for_agents() + _END
-    if found in (None, block):
-        return block if wanted else None
-    ours = rf"(?:\r?\n)?{_BEGIN.strip()}.*?{_END.strip()}(?:\r?\n)?"
-    kept = re.sub(ours, "", found or "", flags=re.DOTALL)
-    return kept + ("\n" + block).replace("\n", "\r\n" if "\r\n" in kept else "\n") * wanted
+    """What becomes of a text with our block in it, at its end at first. The blank line before that is ours, too."""
+    block = _sealed(f"{_BEGIN} (sum ) -->\n{text_for_agents()}{_END}")
+    if found is None:
+        return f"{block}\n" if wanted else None
+    there = re.search(rf"(?:\r?\n)?({_BEGIN}.*?{_END})(?:\r?\n)?", found, re.DOTALL)
+    if there and not _is_sealed(there[1]):
+        raise ValueError(_EDITED)
+    if wanted:
+        newline = "\r\n" if "\r\n" in found else "\n"
+        shown = block.replace("\n", newline)
+        return (
+            found[: there.start(1)] + shown + found[there.end(1) :] if there else found + newline + shown + newline
+        )
+    kept = found[: there.start()] + found[there.end() :] if there else found
+    return None if there and there.start(1) == 0 and not kept else kept
+
+
+def _sealed(ours: str) -> str:
+    """A text of ours with a sum of itself; the ends of its lines may change."""
+    plain = _SUM.sub("", ours.replace("\r\n", "\n"), count=1)
+    return _SUM.sub(hashlib.sha256(plain.encode()).hexdigest()[:16], ours, count=1)
+
+
+def _is_sealed(found: str) -> bool:
+    return _SUM.search(found) is not None and _sealed(found) == found
 
 
 def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) -> _Change:
@@ -145,9 +168,10 @@ def _change(path: Path, wanted: bool, edit: Callable[[str | None], str | None]) 
         before = None
         if path.exists():
             with path.open("rb") as file:
-                before = file.read(_MOST_BYTES + 1).decode()
-            if len(before) > _MOST_BYTES:
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
                 raise ValueError("it is larger than 1 MiB")
+            before = content.decode()
         if not wanted and not re.search("buildguard", before or ""):
             return _Change(path)
         return _Change(path, before, edit(before))

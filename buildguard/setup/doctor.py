@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildguard.agents.identity import coding_agent, shell_limit
-from buildguard.agents.processes import gits_in
 from buildguard.claims.guard import Guard
 from buildguard.claims.model import Outcome, Snapshot, Step
 from buildguard.errors import Exit, GitFault, Unavailable, Unidentified
@@ -26,6 +25,7 @@ from buildguard.session import Session
 from buildguard.settings import off
 from buildguard.setup.hookfile import calls_us, is_ours
 from buildguard.setup.hookspath import HOOK, HooksPlace, hooks_place, refusal, require_git, uncommitted
+from buildguard.setup.locks import mended, staying
 from buildguard.setup.runners import Runner, found, runs_buildguard, set_check
 from buildguard.store import probed, reach_of, to_look_at
 from buildguard.text import command, span
@@ -36,10 +36,6 @@ _SPARE = 20.0
 """Seconds that a coding agent's shell is left with beside a wait: the check, and what the hook says."""
 NOTE = "note"
 _OF_THE_SHELL = r"cd|if|for|while|until|case|exec|set|export|eval|\.|:|exit|command|trap|unset|ulimit|time"
-_AT_WORK = 1.0
-"""Seconds for which a lock that git holds is nothing to speak of."""
-_LEFT_BEHIND = 600.0
-"""Seconds after which a lock that no git holds is old: longer than most hooks run."""
 
 
 class Finding(NamedTuple):
@@ -61,7 +57,7 @@ class Finding(NamedTuple):
 def examine(session: Session, mend: bool = False) -> Report:
     """Examine everything that buildguard needs here. Exit status 1 if anything stands in the way. With `mend` an
     index lock that was left behind is removed first."""
-    done = list(_mended(session.repository)) if mend and session.repository else []
+    done = list(mended(session.repository)) if mend and session.repository else []
     findings = list(_examined(session))
     lines = done + [finding.line for finding in sorted(findings, key=lambda finding: finding.weight == NOTE)]
     extra = {"findings": [finding._asdict() for finding in findings]}
@@ -103,7 +99,7 @@ def _in_repository(session: Session, repository: Repository) -> Iterator[Finding
     elif session.fault is not None:
         yield Finding("database", str(session.fault), unavailable(session.fault).next)
     yield from _wait(session)
-    yield from _locks(repository)
+    yield from (Finding(*lock) for lock in staying(repository))
     if reason := off(session.environment):
         yield Finding("off", f"{reason}: buildguard is switched off in this environment", None, NOTE)
 
@@ -222,39 +218,3 @@ def _wait(session: Session) -> Iterator[Finding]:
     wait, most = span(session.settings.wait), span(limit.seconds)
     what = f"a wait may last {wait}, but {limit.agent} stops a command after {most}: waits are cut short to fit"
     yield Finding("wait", what, f"export BUILDGUARD_WAIT={max(0, int(limit.seconds - _SPARE))}", NOTE)
-
-
-def _locks(repository: Repository) -> Iterator[Finding]:
-    """Git's own locks that stand. A lock does not tell who holds it, and git commits a tree without files where the
-    lock of a live commit is deleted: so nothing here ever says that one may be deleted by hand."""
-    common, own = repository.common_dir, repository.git_dir
-    shared = [common / "packed-refs.lock", common / "config.lock", *common.glob("refs/**/*.lock")]
-    for lock in sorted({*own.glob("*.lock"), *shared}):
-        with suppress(FileNotFoundError):
-            age = time.time() - lock.stat().st_mtime
-            if not 0 <= age < _AT_WORK:
-                name = str(lock.relative_to(own if lock.parent == own else common))
-                holder, mend = _holder([common, own, repository.top or own])
-                yield Finding(name, f"{lock} stands since {span(max(0.0, age))}; {holder}", mend)
-
-
-def _mended(repository: Repository) -> Iterator[str]:
-    """Remove this work tree's index lock if it was certainly left behind: it is old, it is ours to see who holds it
-    (another user's processes hide), and no git works here."""
-    lock, places = repository.git_dir / "index.lock", [repository.common_dir, repository.git_dir]
-    with suppress(FileNotFoundError):
-        seen, age = lock.lstat(), time.time() - lock.lstat().st_mtime
-        if age < _LEFT_BEHIND or seen.st_uid != os.getuid() or gits_in([*places, repository.top or places[0]]):
-            return
-        # Another git may have made a new one since.
-        if lock.lstat() == seen:
-            lock.unlink()
-            yield f"removed {lock}: it stood since {span(age)}, and no git works here"
-
-
-def _holder(places: list[Path]) -> tuple[str, str]:
-    """Who may hold a lock, and what to do about that."""
-    if gits := ", ".join(map(str, gits_in(places))):
-        return f"git works here (process {gits}) and may hold it: wait for it", "sleep 10 && buildguard doctor"
-    unseen = "no git can be seen here; one of another user, container or machine may hold it"
-    return unseen, "ps -A -o pid,user,etime,args"

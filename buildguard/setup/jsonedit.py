@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 HOOKS: Final = "hooks"
-_CALL_OF_OURS: Final = "buildguard agent-hook"
+_CALL_OF_OURS: Final = re.compile(
+    r"(?:sh -c '(?:e=[^;]*; case [^;]* \| )?)?buildguard agent-hook(?: \w+)+(?:(?:;; esac)? 2>/dev/null; exit 0')?"
+)
+"""Our command line in a hook, of any version; one that somebody has changed is theirs."""
 _TOKEN: Final = re.compile(
     r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?>\s|//[^\n]*\n|/\*.*?\*/)*+[}\]])', re.DOTALL
 )
@@ -53,9 +56,29 @@ def without_hooks(text: str, hooks: Hooks) -> str:
             text = _cut(text, _inside(text), group)
         elif group:
             for part in reversed(list(_parts(text, group.value))):
-                if _CALL_OF_OURS in text[part.value : part.end]:
-                    text = _cut(text, group.value, part)
+                text = _without_ours(text, group.value, part)
     return text
+
+
+def _without_ours(text: str, at: int, entry: _Part) -> str:
+    """The file without our hooks in an entry of the array that begins there, and without the entry if it has no
+    other hook."""
+    group = _member(text, entry.value, HOOKS) if text[entry.value] == "{" else None
+    if group is None or text[group.value] != "[":
+        return _cut(text, at, entry) if _is_ours(text, entry) else text
+    hooks = list(_parts(text, group.value))
+    ours = [hook for hook in hooks if _is_ours(text, hook)]
+    if ours and ours == hooks:
+        return _cut(text, at, entry)
+    for hook in reversed(ours):
+        text = _cut(text, group.value, hook)
+    return text
+
+
+def _is_ours(text: str, hook: _Part) -> bool:
+    value = _read(plain(text), hook.value)[0]
+    lines = value.values() if isinstance(value, dict) else ()
+    return any(isinstance(line, str) and _CALL_OF_OURS.fullmatch(line) for line in lines)
 
 
 def plain(text: str) -> str:
@@ -132,5 +155,10 @@ def _written(text: str, part: _Part, value: object) -> bool:
 def _cut(text: str, at: int, part: _Part) -> str:
     """Take a part out of the object or array that begins there, with what `_put` has put around it."""
     before = [other.end for other in _parts(text, at) if other.end <= part.start]
+    start, strict = before[-1] if before else at + 1, plain(text)
     end = part.end + (not before and text[part.end : part.end + 1] == ",")
-    return text[: before[-1] if before else at + 1] + text[end:]
+    # A comment that somebody has put between stays; the comma goes.
+    between = text[start : part.start]
+    comma = strict.find(",", start, part.start) - start
+    kept = between if comma < 0 else between[:comma] + between[comma + 1 :]
+    return text[:start] + (kept if between != strict[start : part.start] else "") + text[end:]

@@ -9,6 +9,7 @@ import pytest
 from testing.support import Checkout, Done
 
 from buildguard.agents.hookfiles import BY_NAME, HOOK_FILES
+from buildguard.setup.agents import _sealed
 from buildguard.setup.jsonedit import plain
 
 EDITED = [row for row in HOOK_FILES if row.moments]
@@ -159,6 +160,14 @@ def test_a_file_that_is_too_large_is_left_alone(checkout: Checkout, name: str) -
     assert path.stat().st_size == (1 << 20) + 3
 
 
+@pytest.mark.parametrize("end", ["", "€"])
+def test_of_a_file_that_is_too_large_in_bytes_only_nothing_is_lost(checkout: Checkout, end: str) -> None:
+    path = checkout.write("AGENTS.md", "ü" * (1 << 19) + " " + end + "more\n")
+    before = path.read_bytes()
+    done = installed(checkout)
+    assert (done.status, "is larger than 1 MiB" in done.out, path.read_bytes() == before) == (1, True, True)
+
+
 def test_a_file_that_only_its_owner_may_read_stays_so(checkout: Checkout) -> None:
     path = checkout.write(".claude/settings.json", "{}")
     path.chmod(0o600)
@@ -171,18 +180,34 @@ def test_what_no_hook_of_ours_is_in_is_not_looked_at_when_they_are_taken_out(che
     assert checkout.buildguard("agents", "uninstall").status == 0
 
 
-@pytest.mark.parametrize("name", [".agents/skills/fix-build/SKILL.md", ".opencode/plugins/buildguard.js"])
-def test_a_file_of_another_version_is_replaced_and_an_edited_one_is_not_deleted(
-    checkout: Checkout, name: str
-) -> None:
+OURS = ["AGENTS.md", ".agents/skills/fix-build/SKILL.md", ".opencode/plugins/buildguard.js"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_edit_of_a_text_of_ours_is_neither_overwritten_nor_deleted(checkout: Checkout, name: str) -> None:
+    installed(checkout, "--agent", "opencode")
+    path = checkout.path / name
+    edited = path.read_text().replace("buildguard commit", "nice buildguard commit").replace("spawnSync", "spawn")
+    path.write_text(edited)
+    for done in (installed(checkout, "--agent", "opencode"), checkout.buildguard("agents", "uninstall")):
+        assert (done.status, done.last) == (1, f"next: ls -ld '{path}'")
+        assert f"left alone: {path} cannot be changed: it is not as buildguard wrote it" in done.out
+        assert path.read_text() == edited
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_text_of_another_version_is_replaced_and_taken_away(checkout: Checkout, name: str) -> None:
     installed(checkout, "--agent", "opencode")
     path = checkout.path / name
     ours = path.read_text()
-    path.write_text(ours + "more\n")
-    done = checkout.buildguard("agents", "uninstall")
-    assert (done.status, path.read_text()) == (1, ours + "more\n")
+    block = ours.removesuffix("\n") if name == "AGENTS.md" else ours
+    other = _sealed(block.replace("buildguard commit", "buildguard-commit").replace("spawnSync", "spawn"))
+    path.write_text(other + "\n" * (name == "AGENTS.md"))
     assert installed(checkout, "--agent", "opencode").status == 0
     assert path.read_text() == ours
+    path.write_text(other.replace("\n", "\r\n"))
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert not path.exists()
 
 
 def test_a_skill_of_that_name_that_is_somebody_elses_is_left_alone(checkout: Checkout) -> None:
@@ -209,6 +234,33 @@ def test_hooks_that_a_formatter_has_rewritten_are_taken_out_all_the_same(checkou
     checkout.buildguard("agents", "uninstall")
     assert "agent-hook" not in path.read_text()
     assert json.loads(path.read_text())["a"] == 1
+
+
+@pytest.mark.parametrize("name", ["claude", "cursor"])
+@pytest.mark.parametrize("moment", ["tool", "stop"])
+def test_a_hook_of_the_users_in_the_same_entry_as_ours_stays(checkout: Checkout, name: str, moment: str) -> None:
+    row = BY_NAME[name]
+    mine = {"type": "command", "command": "notify 'buildguard agent-hook' ended; buildguard agent-hook claude stop"}
+    ours = row.entry(moment)
+    entries = [{**ours, "hooks": [mine, *ours["hooks"], mine]}] if row.grouped else [mine, ours]
+    path = checkout.write(row.file, json.dumps({"hooks": {row.moments[moment]: entries}}, indent=4))
+    left = [{**ours, "hooks": [mine, mine]}] if row.grouped else [mine]
+    assert installed(checkout, "--agent", name).status == 0
+    assert json.loads(path.read_text())["hooks"][row.moments[moment]] == [ours, *left]
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    assert json.loads(path.read_text())["hooks"][row.moments[moment]] == left
+
+
+@pytest.mark.parametrize(
+    "around", ["[ // mine\n OURS, MINE]", "[MINE, /* mine, */ OURS]", "[MINE, OURS, // mine\n]"]
+)
+def test_a_comment_beside_a_hook_of_ours_stays(checkout: Checkout, around: str) -> None:
+    entries = around.replace("OURS", json.dumps(BY_NAME["claude"].entry("stop"))).replace("MINE", MINE)
+    path = checkout.write(".claude/settings.json", f'{{"hooks": {{"Stop": {entries}}}}}')
+    assert checkout.buildguard("agents", "uninstall").status == 0
+    text = path.read_text()
+    assert json.loads(plain(text)) == {"hooks": {"Stop": [json.loads(MINE)]}}
+    assert "mine" in text.replace(MINE, "")
 
 
 def test_hooks_of_an_older_version_are_replaced(checkout: Checkout) -> None:

@@ -116,6 +116,13 @@ def test_the_holder_of_a_claim_is_held_at_the_end_of_its_turn_once(checkout: Che
     assert at(checkout, name, "stop") == Answer()
 
 
+def test_the_holder_of_two_claims_is_held_once_for_each(checkout: Checkout) -> None:
+    name = its_name(checkout, "claude")
+    for scope in ("repo", "checkout"):
+        assert checkout.buildguard("claim", "--scope", scope, "--agent", name).status == 0
+    assert [bool(at(checkout, "claude", "stop").held) for _ in range(4)] == [True, True, False, False]
+
+
 def test_a_turn_that_was_held_before_is_not_held_again(checkout: Checkout) -> None:
     claims(checkout, its_name(checkout, "claude"))
     assert at(checkout, "claude", "stop", stop_hook_active=True) == Answer()
@@ -170,14 +177,15 @@ def test_a_session_that_ends_leaves_others_claims_alone(checkout: Checkout) -> N
 def test_a_plain_commit_is_refused_while_another_agent_holds_a_claim_here(checkout: Checkout) -> None:
     claims(checkout, "bob")
     reason = asked(checkout, "claude", PLAIN)
-    assert "bob works in this checkout, too" in reason
+    assert "bob holds a claim in this checkout: a plain git commit can take its edits" in reason
     assert f"next: buildguard commit --agent {its_name(checkout, 'claude')} -m mine -- app.txt" in reason
 
 
 def test_a_plain_commit_is_refused_after_another_agent_has_called_here(checkout: Checkout) -> None:
     assert asked(checkout, "claude", PLAIN) == ""
     checkout.buildguard("run", "--agent", "bob")
-    assert "bob works in this checkout, too" in asked(checkout, "claude", PLAIN)
+    age(checkout, 125)
+    assert "bob called in this checkout 2 min ago: a plain git" in asked(checkout, "claude", PLAIN)
 
 
 def age(checkout: Checkout, seconds: int, claim: str = "") -> None:
@@ -234,7 +242,7 @@ def test_a_plain_commit_is_refused_beside_a_process_only_while_that_lives(checko
     checkout.write("app.txt", "BROKEN\n")
     with Worker(checkout) as worker:
         assert "you are the fixer" in worker.run(BUILDGUARD, "run").both
-        assert "works in this checkout, too" in asked(checkout, "claude", PLAIN)
+        assert "holds a claim in this checkout" in asked(checkout, "claude", PLAIN)
     assert asked(checkout, "claude", PLAIN) == ""
 
 

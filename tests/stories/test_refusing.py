@@ -1,15 +1,18 @@
 """What a coding agent may not run, by 2,000 command lines with and without it, in a real repository."""
 
+import os
 import random
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from testing.support import Checkout, new_repository
 
+from buildguard.agents.processes import sees_all
 from buildguard.commands.agent_hook import _OF_INTEREST
 from buildguard.commands.refusing import Instead, Judge
 from buildguard.git.repository import find_repository
@@ -166,17 +169,71 @@ def test_the_lock_of_another_work_tree_of_this_repository_is_protected(checkout:
     ("line", "instead"),
     [
         ("git commit -nm 'a b' -- x", "buildguard commit --agent ann -m 'a b' -- x"),
-        ('git commit -m "$X" --no-verify', "buildguard commit --agent ann ..."),
-        ("git commit -n -F - <<'E'\nx\nE", "buildguard commit --agent ann ..."),
-        ("git commit -m \"$(cat <<'E'\nx\nE\n)\" -n", "buildguard commit --agent ann ..."),
+        ('git commit -m "$X" --no-verify', 'buildguard commit --agent ann -m "$X"'),
+        (
+            "git add -A && git commit -n -m a && git push",
+            "git add -A && buildguard commit --agent ann -m a && git push",
+        ),
+        ('echo "ü"; ( git commit -n ) 2>&1 | cat', 'echo "ü"; ( buildguard commit --agent ann ) 2>&1 | cat'),
+        ("GIT_EDITOR=vi git commit -n *.py", "GIT_EDITOR=vi buildguard commit --agent ann *.py"),
+        ("git commit -m \"$(cat <<'E'\nx\nE\n)\" -n", "buildguard commit --agent ann -m x"),
+        (
+            "git add -A && git commit -n -m \"$(cat <<'EOF'\nIt isn't $X\n\nSigned: me\nEOF\n)\"",
+            "git add -A && buildguard commit --agent ann -m \"$(printf %b 'It isn'\"'\"'t $X\\n\\nSigned: me')\"",
+        ),
+        ("git -c core.hooksPath= -c user.name=x commit", "git -c user.name=x buildguard commit --agent ann"),
+        ("git commit -n -F - <<'E'\nx\nE", ""),
+        ('git commit -n -m "$(cat <<E\n$X\nE\n)"', ""),
+        ("git commit -n -m a; git commit -n -m b", ""),
+        ("git commit >log -n", ""),
+        ("git commit '-n' -m \"-n\"", "buildguard commit --agent ann -m -n"),
+        ("bash -c 'git commit -n'", ""),
+        ("SKIP=buildguard git commit -m x", ""),
+        ("git add -A\ngit commit -n", ""),
         ("cd sub && git -C .. commit -n", "cd sub && git -C .. buildguard commit --agent ann"),
         ("git -c core.hooksPath= commit -am x", "buildguard commit --agent ann -a -m x"),
         ("git -c core.hooksPath= push -u origin x", "git push -u origin x"),
-        ("rm .git/index.lock", "buildguard doctor --mend"),
+        ("rm .git/index.lock", ""),
     ],
 )
 def test_it_tells_the_command_to_run_instead(checkout: Checkout, line: str, instead: str) -> None:
     (checkout.path / "sub").mkdir()
     no = judge(checkout).refusal(line)
     assert isinstance(no, Instead)
+    assert no.line == instead
+
+
+def test_the_line_to_run_instead_does_what_was_meant(checkout: Checkout) -> None:
+    checkout.write("new.txt", "")
+    message = 'It isn\'t\n\n$X `y` "z"'
+    line = f"git add -A && git commit -n -m \"$(cat <<'EOF'\n{message}\nEOF\n)\" && git tag done"
+    no = judge(checkout).refusal(line)
+    assert no is not None
+    assert checkout.run("sh", "-c", no.line).status == 0
+    assert checkout.ok("log", "-1", "--format=%B", "done").strip() == message
+    assert "new.txt" in checkout.ok("ls-files")
+
+
+def test_a_commit_whose_message_is_piped_into_it_is_told_with_its_pipe(checkout: Checkout) -> None:
+    no = judge(checkout).refusal("echo piped | git commit -n --allow-empty -F -")
+    assert no is not None
+    assert checkout.run("sh", "-c", no.line).status == 0
+    assert checkout.ok("log", "-1", "--format=%s") == "piped"
+
+
+def test_where_no_line_can_be_told_words_tell_what_to_run(place: Checkout) -> None:
+    how = "run the same line without that, and with `buildguard commit --agent ann` for `git commit`"
+    assert why_not(place, "SKIP=buildguard git commit -m x").endswith(how)
+
+
+@pytest.mark.skipif(not sees_all(), reason="a container: no lock is ever known to be left behind here")
+@pytest.mark.parametrize(("hours", "instead"), [(0, ""), (1, "buildguard doctor --mend")])
+def test_an_agent_is_sent_to_remove_a_lock_only_where_that_can_be_done(
+    checkout: Checkout, hours: int, instead: str
+) -> None:
+    lock = checkout.path / ".git" / "index.lock"
+    lock.write_bytes(b"")
+    os.utime(lock, (time.time() - 3600 * hours,) * 2)
+    no = judge(checkout).refusal("rm -f .git/index.lock && git status")
+    assert no is not None
     assert no.line == instead

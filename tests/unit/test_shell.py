@@ -78,7 +78,15 @@ def test_the_text_around_what_is_not_known_is_kept() -> None:
 
 def test_a_message_from_a_document_is_one_word() -> None:
     line = 'git commit -m "$(cat <<\'EOF\'\nIt isn\'t ("quoted") `x`\n\ngit commit -n\nEOF\n)" --amend'
-    assert run(line) == [("cat",), ("git", "commit", "-m", UNKNOWN, "--amend")]
+    message = 'It isn\'t ("quoted") `x`\n\ngit commit -n'
+    assert run(line) == [("cat",), ("git", "commit", "-m", message, "--amend")]
+
+
+@pytest.mark.parametrize(
+    "document", ["<<EOF\n$X\nEOF", "<<'EOF'\na\\b\nEOF", "<<'E'\na\nE\nb\nE", "<<EOF; ls\na\nEOF"]
+)
+def test_a_document_that_only_the_shell_can_read_is_told_apart(document: str) -> None:
+    assert (UNKNOWN,) in [words[2:] for words in run(f'git add "$(cat {document}\n)"')] or run(document) == []
 
 
 @pytest.mark.parametrize(

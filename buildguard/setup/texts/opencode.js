@@ -1,4 +1,4 @@
-// Put here by `buildguard agents install`; `buildguard agents uninstall` takes it away.
+// Put here by `buildguard agents install`; `buildguard agents uninstall` takes it away. (sum )
 import { spawnSync } from "node:child_process"
 
 const name = (session) => "opencode-" + session.replace(/[^0-9A-Za-z]/g, "").slice(-8)
