@@ -184,6 +184,9 @@ def open_session(
     chosen = load(options, environment, root)
     in_runner = any(name in environment for name in _RUNNERS)
     voice = Voice(chosen.build, bool(options.get("json")), environment, in_runner, hook)
+    if chosen.engine and environment.get("BUILDGUARD_DB"):
+        voice.say_once("BUILDGUARD_DB is not used: the engine of the settings is for all clones already")
+        environment = {name: value for name, value in environment.items() if name != "BUILDGUARD_DB"}
     agent = _given_id(options, environment)
     scope = options.get("scope") or environment.get("BUILDGUARD_SCOPE")
     if scope not in (None, "", "checkout", REPO):

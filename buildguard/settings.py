@@ -56,7 +56,9 @@ def load(options: Mapping[str, object], environment: Mapping[str, str], root: Pa
             name: root / found[name] for name in ("junit", "db") if name in found and options.get(name) is None
         }
     if found.get("engine") and found.get("db"):
-        raise SettingsError("db and engine exclude each other: what an engine keeps is for all clones already")
+        if options.get("db") is not None:
+            raise SettingsError("db and engine exclude each other: what an engine keeps is for all clones already")
+        del found["db"]  # it was set before the repository had an engine
     return Settings(**found)
 
 

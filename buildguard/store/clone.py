@@ -15,31 +15,36 @@ from buildguard.store.register import Unreachable
 
 _ENGINE = "engine"
 AWAY_SECONDS = 30.0
-"""For how long nobody in this clone asks an engine again that did not answer."""
+"""For how long nobody in this clone asks an engine again that did not answer, or writes to one that refused."""
 LISTENER_SECONDS = 2.0
 """After which a process that listened to the engine, and has not been heard of, is replaced."""
-REFUSED_SECONDS = 600.0
-"""After how long an engine is told again what it refused to hear."""
 TURN_SECONDS = 25.0
 """How long others of this clone may ask before us."""
 _TURN_POLL = 0.01
 
 
+class TurnTaken(Unreachable):
+    """Others of this clone ask the engine. That says nothing of the engine."""
+
+
 class Sighting(NamedTuple):
     """The engine's document as this clone last saw it, `at` by the system's clock. `skew`: by how much the engine's
-    own clock was ahead of ours, if it has one."""
+    own clock was ahead of ours, if it has one. `where`: which engine it was."""
 
     token: str = ""
     data: str = ""
     at: float = 0.0
     skew: float | None = None
+    where: str = ""
 
 
 class Clone:
-    """The clone whose git folder that is. Where nothing can be written, nothing is remembered."""
+    """The clone whose git folder that is, and the engine of that name: of another one nothing is taken over. Where
+    nothing can be written, nothing is remembered."""
 
-    def __init__(self, git_dir: Path) -> None:
+    def __init__(self, git_dir: Path, where: str) -> None:
         self._git_dir = git_dir
+        self._where = where
         self._own = os.urandom(8).hex()
         self._folder = git_dir / "buildguard" / _ENGINE
 
@@ -48,41 +53,47 @@ class Clone:
         try:
             head, _, data = private.read(self._folder / f"copy-{key}", 2 * codec.LARGEST)[0].partition("\n")
             document.decoded(data)
-            return codec.decode(Sighting, head)._replace(data=data)
+            found = codec.decode(Sighting, head)._replace(data=data)
+            return found if found.where == self._where else Sighting()
         except (OSError, codec.Garbage, document.Newer):
             return Sighting()
 
     def keep(self, key: str, copy: Sighting) -> None:
         """Keep that copy. The engine has answered."""
-        self._write(f"copy-{key}", f"{codec.encode(copy._replace(data=''))}\n{copy.data}".encode())
+        head = codec.encode(copy._replace(data="", where=self._where))
+        self._write(f"copy-{key}", f"{head}\n{copy.data}".encode())
         with suppress(OSError):
             (self._folder / "away").unlink(missing_ok=True)
 
     @property
     def away(self) -> str:
         """Why the engine counts as away; empty while it does not."""
-        try:
-            since = time.time() - (self._folder / "away").lstat().st_mtime
-            return private.read(self._folder / "away")[0] if 0 <= since < AWAY_SECONDS else ""
-        except OSError:
-            return ""
+        return self._lately("away")
+
+    @property
+    def denied(self) -> str:
+        """Why the engine was not to be written lately; empty if that is not known."""
+        return self._lately("denied")
 
     def mark_away(self, why: str) -> None:
         """Ask no more for a while."""
-        if not self.away:
-            self._write("away", why[:200].encode(errors="replace") or b"no answer")
+        self._mark("away", why)
 
-    def mark_refused(self) -> None:
-        """Tell it nothing of what it may be told later, for a while."""
-        self._write("refused", b"")
+    def mark_denied(self, why: str) -> None:
+        """Write no more for a while."""
+        self._mark("denied", why)
 
-    @property
-    def may_tell(self) -> bool:
-        """Whether what the engine could not be told may be put to it now."""
-        with suppress(OSError):
-            if 0 <= time.time() - (self._folder / "refused").lstat().st_mtime < REFUSED_SECONDS:
-                return False
-        return not self.away
+    def _lately(self, name: str) -> str:
+        try:
+            since = time.time() - (self._folder / name).lstat().st_mtime
+            where, _, why = private.read(self._folder / name)[0].partition("\n")
+            return why if where == self._where and 0 <= since < AWAY_SECONDS else ""
+        except OSError:
+            return ""
+
+    def _mark(self, name: str, why: str) -> None:
+        if not self._lately(name):
+            self._write(name, f"{self._where}\n{why[:200] or 'no answer'}".encode(errors="replace"))
 
     def due(self, key: str, every: float) -> bool:
         """Whether nobody of this clone has asked for that many seconds. Then it is the caller who asks."""
@@ -108,16 +119,16 @@ class Clone:
         return True
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self, waits: bool = True) -> Iterator[None]:
         """Let one process of a clone ask at a time: so what it is told is never older than the copy. Raises
-        `Unreachable` where others take too long."""
+        `TurnTaken` where others take too long, or at once where nobody `waits`."""
         try:
             folder = os.open(private.folder(self._git_dir, _ENGINE), os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
             yield  # nothing can be kept here, so nothing can be mixed up
             return
         try:
-            _lock(folder, time.monotonic() + TURN_SECONDS)
+            _lock(folder, time.monotonic() + (TURN_SECONDS if waits else 0.0))
             yield
         finally:
             os.close(folder)
@@ -135,7 +146,7 @@ def _lock(folder: int, deadline: float) -> None:
             return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise Unreachable("another process of this clone has been asking for too long") from None
+                raise TurnTaken("another process of this clone has been asking for too long") from None
         except OSError:  # a file system without locks
             return None
         time.sleep(_TURN_POLL)

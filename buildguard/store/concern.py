@@ -23,15 +23,17 @@ def unmarked(snapshot: Snapshot) -> Snapshot:
     return snapshot._replace(states=states)
 
 
-def untold(snapshot: Snapshot) -> list[State]:
-    """The rows of breakages that others know of, and whose end the engine could not be told."""
-    return [row for row in snapshot.states.values() if row.near and row.breakage is None]
-
-
-def ends(rows: Sequence[State], history: Sequence[Event]) -> list[Event]:
-    """The events that tell how these breakages ended."""
+def untold(near: Snapshot, known: Document, history: Sequence[Event]) -> tuple[list[State], list[Event]]:
+    """The breakages that others still know of, and whose end the engine could not be told: the rows as they ended,
+    and the events that tell how. Another breakage may be open there since."""
     last = {event.scope: event for event in history if event.after is Status.PASSING and event.kind not in NOTES}
-    return [last[row.scope] for row in rows if row.scope in last]
+    rows = [
+        state._replace(breakage=None)
+        for scope, state in known.states.items()
+        if (row := near.state(scope)).near
+        and (row.breakage is None or (scope in last and last[scope].number >= state.number))
+    ]
+    return rows, [last[row.scope] for row in rows if row.scope in last]
 
 
 def nearby(step: Step, before: Snapshot) -> Step:
@@ -51,7 +53,11 @@ def for_others(step: Step, before: Snapshot, known: Document, skew: float) -> tu
     """The states and events that others have to know of. `known` is what they know, whose clock is `skew` seconds
     ahead of ours."""
     after = {**before.states, **{state.scope: state for state in step.states}}
-    alone = {scope for scope, row in before.states.items() if row.near and after[scope].near}
+    alone = {
+        scope
+        for scope, row in before.states.items()
+        if row.near and (after[scope].near or (after[scope].breakage is None and scope not in known.states))
+    }
     states = [
         state
         for state in step.states
@@ -73,8 +79,12 @@ def put_to_engine(transition: Transition, before: Snapshot) -> Step:
     again = transition(before._replace(states={**before.states, row.scope: closed}))
     if step.outcome is Outcome.BUSY is not again.outcome:
         return step
-    ended = () if step.outcome is Outcome.BUSY or again.scope == row.scope else (closed,)
-    return again._replace(states=(*again.states, *ended))
+    if step.outcome is Outcome.BUSY or again.scope == row.scope:
+        return again
+    reason = f"what fails is that of {again.scope}"
+    end = Event(Kind.EVICTED, row.scope, row.number, "", row.claim.agent if row.claim else None, reason)
+    ended = (end._replace(before=row.status),) if row.claim else ()
+    return again._replace(states=(*again.states, closed), events=(*ended, *again.events))
 
 
 def _unsaid(state: State, row: State, known: State | None, skew: float) -> bool:

@@ -16,8 +16,9 @@ FORMAT = 1
 NEWEST_EVENTS, NEWEST_FIXES, NEWEST_WRITES, MOST_OPEN = 25, 25, 64, 200
 """How many of the newest events travel, how many fixes beside them, of how many writes the nonces, and how many
 breakages: clones that are thrown away leave theirs behind."""
-MOST_NAMED = 100
-"""How many failures and paths an event has that travels."""
+MOST_NAMED, MANY_OPEN, FEW_NAMED = 100, 20, 10
+"""How many failures and paths an event has that travels, and a breakage; of more breakages than so many, each has
+but a few: nobody could write a document that is too long."""
 MOST_COUNTED = 10**9
 """No number that travels is greater: a store must have room for the next one."""
 LATEST = 100e9
@@ -98,10 +99,16 @@ def applied(before: Document, states: Iterable[State], events: Iterable[Event], 
     news = [_short(event)._replace(id=number) for number, event in enumerate(events, before.last_event + 1)]
     kept = _kept((*before.events, *news))
     writes = (*before.writes, nonce)[-NEWEST_WRITES:]
-    travelling = {
-        state.scope: state._replace(revision=0, changed=-1, last_check=None) for state in still_open[-MOST_OPEN:]
-    }
+    named = MOST_NAMED if len(still_open) <= MANY_OPEN else FEW_NAMED
+    travelling = {state.scope: _light(state, named) for state in still_open[-MOST_OPEN:]}
     return Document(FORMAT, travelling, kept, before.last_event + len(news), highest, writes)
+
+
+def _light(state: State, named: int) -> State:
+    """The state without what stays near, and with that many failures at most."""
+    if breakage := state.breakage:
+        breakage = breakage._replace(began=breakage.began[:named], failures=breakage.failures[:named])
+    return state._replace(revision=0, changed=-1, last_check=None, breakage=breakage)
 
 
 def _short(event: Event) -> Event:

@@ -22,14 +22,17 @@ NAMESPACE = "refs/buildguard/1"
 GIT_LOOK_SECONDS, GIT_PUSH_SECONDS = 6.0, 15.0
 """How long the remote may take to answer; a forge's own hooks may take most of the latter."""
 _REFUSED = re.compile(
-    r"\b40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
+    r"\berror: 40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
 )
+_ADDRESSES = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@:]\S+|\b(host|hostname|connect to( host)?)[: ]+\S+")
+"""Addresses, paths and hosts in what git says: their names say nothing of why."""
 """How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 LOADS = 8
 """How often a document is asked for that others replace between its name and itself."""
+_LOCKED = re.compile(r"\block|failed to update ref|stale info|incorrect old value|already exists")
+"""How git says that another push was at the same ref."""
 REFUSALS, PAUSE = 4, 0.3
-"""How often a push is refused, while nothing has changed, before that counts as the remote's last word: another
-push may hold the lock for a moment. Between two tries lie at most so many seconds."""
+"""How often a push is tried while others lock the ref. Between two tries lie at most so many seconds."""
 _QUIET = (
     *("-c", "core.hooksPath=/dev/null", "-c", "push.followTags=false", "-c", "push.recurseSubmodules=no"),
     *("-c", "push.gpgSign=false", "-c", "push.negotiate=false", "-c", "push.pushOption=", "-c", "gc.auto=0"),
@@ -53,6 +56,8 @@ class GitRef:
         self.where = f"{NAMESPACE} on {remote}"
         self._remote = remote
         self._common_dir = common_dir
+        # As for git, a relative address begins at the top of the work tree.
+        self._top = common_dir.parent if common_dir.name == ".git" else common_dir
         self._objects = common_dir / "buildguard" / "engine" / "objects"
         self._environment = environment
         self._until = 0.0
@@ -65,34 +70,33 @@ class GitRef:
     def swap(self, key: str, expected: Kept, data: str, about: str) -> Kept:
         """Put `data` in the place of the version that is `expected`, in one push."""
         self._until = time.monotonic() + GIT_PUSH_SECONDS
-        ref, token, refused = f"{NAMESPACE}/{key}", self._made(data, about), ""
-        lease = f"--force-with-lease={ref}:{expected.token}"
-        for _ in range(REFUSALS):
-            time.sleep(PAUSE * os.urandom(1)[0] / 255 if refused else 0)
+        ref, token = f"{NAMESPACE}/{key}", self._made(data, about)
+        lease, sent = f"--force-with-lease={ref}:{expected.token}", False
+        for attempt in range(REFUSALS):
+            time.sleep(PAUSE * os.urandom(1)[0] / 255 if attempt else 0)
             try:
                 done = self._git(*_PUSH, lease, "--", self._remote, f"{token}:{ref}")
                 if done.returncode == 0:
                     return Kept(token, data)
-                first, refused = (
-                    not refused,
-                    next((line for line in done.stdout.split("\n") if line[:1] == "!"), ""),
-                )
-                if not refused:
-                    words = _words(done)
-                    raise Denied(words) if _REFUSED.search(done.stderr) else Unreachable(words)
-                if first and "(stale info)" in refused:
+                refused = next((line for line in done.stdout.split("\n") if line[:1] == "!"), "")
+                if not refused and not refuses(done.stderr):
+                    raise Unreachable(_words(done))
+                if not attempt and "(stale info)" in refused:
                     raise Lost
+                sent = True
                 stands = self._looked(ref, expected)
             except Unreachable as error:
                 # So says only the first request of a push over HTTP, which writes nothing.
-                raise Unreachable(str(error), sent=bool(refused) or "unable to access" not in str(error)) from None
+                raise Unreachable(str(error), sent=sent or "unable to access" not in str(error)) from None
             if stands.token == token:
                 return stands
             if stands.token != expected.token:
                 raise Lost
+            if not _LOCKED.search(refused):
+                break
         said = (line[7:].strip() for line in done.stderr.split("\n") if line.startswith("remote:"))
         reason = refused.rpartition("\t")[2].partition("] ")[2].strip("()")
-        raise Denied(": ".join([reason, *filter(None, said)]))
+        raise Denied(": ".join([reason, *filter(None, said)]) if refused else _words(done))
 
     def changed(self, key: str, known: Kept, timeout: float) -> bool:
         """A remote wakes nobody."""
@@ -160,7 +164,7 @@ class GitRef:
         settings = ("-c", f"remote.{self._remote}.mirror=false", "-c", f"remote.{self._remote}.prune=false")
         try:
             private.folder(self._common_dir, "engine", "objects")
-            return call([*_QUIET, *settings, *words], self._own(), self._common_dir, stdin, within, alone=True)
+            return call([*_QUIET, *settings, *words], self._own(), self._top, stdin, within, alone=True)
         except (GitFault, OSError) as fault:
             raise Unreachable(str(fault)) from None
 
@@ -176,6 +180,11 @@ class GitRef:
             "GIT_TERMINAL_PROMPT": "0",
             "GCM_INTERACTIVE": "never",
         }
+
+
+def refuses(said: str) -> bool:
+    """Whether that is a refusal, and not a line that has broken."""
+    return _REFUSED.search(_ADDRESSES.sub("", said)) is not None
 
 
 def _words(done: Done) -> str:

@@ -24,8 +24,19 @@ def mirrored(old: Document, new: Document, near: Snapshot, skew: float | None, w
         after = _row(row, old.states.get(scope), new.states.get(scope), near, news, skew)
         states += [after] if after != row else []
         if scope not in told or row.near:
-            events += _lost(row, after, where)
+            events += _lost(row, after, where, near.now)
     return Step(Outcome.NOTED, "", tuple(states), tuple(events), mirrors=True)
+
+
+def as_known(new: Document, history: Iterable[Event]) -> Document:
+    """The document as a clone with that history knows it, which has no copy of an older one."""
+    known = set(map(_told, history))
+    return Document(events=tuple(event for event in new.events if _told(event) in known))
+
+
+def _told(event: Event) -> Event:
+    """What an event tells, near and far: not all of it travels, and each store gives its own id and time."""
+    return event._replace(id=0, at=0.0, failures=(), contents=())
 
 
 def sent(state: State, row: State, known: State | None, skew: float) -> State:
@@ -57,9 +68,14 @@ def _row(
         if row.breakage is None or row.near:
             return row._replace(near=row.breakage is not None and row.near)
         told = any(one.scope == row.scope for one in news)
+        if before is None and not told:
+            return row._replace(near=True)  # this engine was not asked before
         return row._replace(breakage=None, changed=near.last_event if told else row.changed)
-    if row.near and row.breakage is None and row.number >= far.number:
-        return row  # it has ended here, and the engine could not be told
+    if row.near and row.number >= far.number:
+        # It has ended here, and the engine could not be told; then somebody here may have claimed anew.
+        unchanged = before is not None and _sign(before.claim) == _sign(far.claim) and row.number > far.number
+        if row.breakage is None or unchanged:
+            return row
     known = row.breakage if not row.near and before and before.breakage else None
     breakage = _here(far.breakage, known, before.breakage if before else None, near.now, skew)
     again = any(one.scope == far.scope and one.before is Status.PASSING is not one.after for one in news)
@@ -91,6 +107,8 @@ def _here(
         since = known.since
     elif claim is not None:
         since = min(since, claim.claimed_at)
+    if known and known.failures[: len(far.failures)] == far.failures:
+        far = far._replace(began=known.began, failures=known.failures)  # not all of them travel
     # A checkout of this clone that joined when several had it is known here alone.
     seen = {**known.seen, **far.seen} if known else far.seen
     return far._replace(claim=claim, landed=landed, since=since, seen=seen)
@@ -106,11 +124,11 @@ def _sign(claim: Claim | None) -> tuple[str, float, float] | None:
     return (claim.agent, claim.claimed_at, claim.seen_at) if claim else None
 
 
-def _lost(row: State, after: State, where: str) -> list[Event]:
+def _lost(row: State, after: State, where: str, now: float) -> list[Event]:
     """The event that tells a holder of a claim which the document has lost, or which somebody else won there."""
-    was, now = row.claim, after.claim
-    if was is None or (row.near and row == after) or (now is not None and now.agent == was.agent):
+    was, other = row.claim, after.claim
+    if was is None or (row.near and row == after) or (other is not None and other.agent == was.agent):
         return []
-    event = Event(Kind.EVICTED, row.scope, row.number, now.agent if now else "", was.agent)
-    reason = f"it is not in {where} any more" if not row.near else f"{where} did not know it"
-    return [event._replace(reason=reason, before=row.status, after=after.status)]
+    event = Event(Kind.EVICTED, row.scope, row.number, "", was.agent, before=row.status, after=after.status, at=now)
+    has = f"{where} has {other.agent} as the fixer" if other else f"it is not in {where} any more"
+    return [event._replace(reason=has if other or not row.near else f"{where} did not know it")]

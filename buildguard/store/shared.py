@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from buildguard.claims.guard import SEARCHED
@@ -16,15 +17,15 @@ from buildguard.claims.model import Event, Outcome, Snapshot, State, Step
 from buildguard.claims.store import Reach, Store, Transition
 from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
-from buildguard.store.clone import Clone, Sighting
-from buildguard.store.concern import ends, for_others, nearby, put_to_engine, unmarked, untold
+from buildguard.store.clone import Clone, Sighting, TurnTaken
+from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
-from buildguard.store.mirror import mirrored, sent
+from buildguard.store.mirror import as_known, mirrored, sent
 from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
-ATTEMPTS = 20
-"""How often a transition is put to a document that has changed."""
+ATTEMPTS, ELECT_SECONDS = 20, 20.0
+"""How often, and for how long, a transition is put to a document that has changed: others of this clone wait."""
 JUST_NOW = 1.0
 """Seconds for which one command takes what it saw for what stands there; a write finds out."""
 SLOWER = ((20.0, 1.0), (60.0, 2.5), (float("inf"), 7.5))
@@ -39,7 +40,7 @@ _BY_CONTENT = (
 
 
 class _Far(Exception):
-    """What is decided concerns others, too."""
+    """What is decided concerns others, too. The argument is the step's outcome."""
 
 
 class SharedStore:
@@ -61,7 +62,7 @@ class SharedStore:
         self.history, self.waiters = near.history, near.waiters
         self.keep_waiter, self.drop_waiter = near.keep_waiter, near.drop_waiter
         self._asks = True
-        self._clone = Clone(git_dir)
+        self._clone = Clone(git_dir, self.where)
         self._tell = tell
         self._clock = clock
         self._looked_at: dict[str, float] = {}
@@ -77,13 +78,18 @@ class SharedStore:
     def update(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to what this clone knows, and where it decides for others, too, to the engine."""
         try:
-            with suppress(_Far):
-                return self._keep(build, transition, asked=False)
+            return self._keep(build, transition, asked=False)
+        except _Far as far:
+            # A sign of life, in the loop that runs a check, comes again soon.
+            waits = far.args[0] is not Outcome.NOTED
+        try:
             if self._asks:
-                with self._clone.turn():
+                self._expect_answer()
+                with self._clone.turn(waits):
                     return self._elect(build, transition)
         except (Unreachable, Denied) as error:
-            self._say(error)
+            if waits or not isinstance(error, TurnTaken):
+                self._say(error)
         return self._near.update(build, lambda now: nearby(transition(unmarked(now)), now))
 
     def wait_for_change(self, build: str, since_event: int, timeout: float) -> bool:
@@ -153,17 +159,17 @@ class SharedStore:
                 copy = self._clone.copy(_key(build)) if about else Sighting()
                 news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
-                    raise _Far
-                if not asked and untold(now) and self._clone.may_tell:
-                    raise _Far
+                    raise _Far(step.outcome)
             return nearby(step, now)
 
         return self._near.update(build, near_only)
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
-        lost = False
-        for _ in range(ATTEMPTS):
+        lost, until = False, time.monotonic() + ELECT_SECONDS
+        for attempt in range(ATTEMPTS):
+            if attempt and time.monotonic() > until:
+                break
             copy = self._asked(build)
             known = _document(copy.data)
             near = self._near.read(build)
@@ -172,19 +178,22 @@ class SharedStore:
             if any(state.revision != before.state(state.scope).revision for state in step.states):
                 continue
             news = for_others(step, before, known, copy.skew or 0.0)
-            opened = {state.scope for state in step.states if state.breakage}
-            ended = [row for row in untold(near) if row.scope not in opened]
+            ended, endings = self._untold(build, near, known)
             if any(news) or ended:
                 with suppress(Lost):
-                    return self._tell_all(build, copy, before, step, *news, ended)
+                    return self._tell_all(build, copy, before, step, *news, ended, endings)
                 lost = True
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
-                    return self._keep(build, transition, asked=True)
+                    return self._keep(build, partial(put_to_engine, transition), asked=True)
         if lost:
-            raise Denied(f"could not be written in {ATTEMPTS} tries")
-        raise Unavailable(Fault.LOCKED, self.where, f"could not be written in {ATTEMPTS} tries")
+            raise Denied("could not be written in time: others write all the while")
+        raise Unavailable(Fault.LOCKED, self.where, "could not be written in time: others write all the while")
+
+    def _untold(self, build: str, near: Snapshot, known: Document) -> tuple[list[State], list[Event]]:
+        marked = any(row.near for row in near.states.values())
+        return untold(near, known, self.history(build, SEARCHED) if marked else ())
 
     def _tell_all(
         self,
@@ -195,12 +204,14 @@ class SharedStore:
         states: Sequence[State],
         events: Sequence[Event],
         ended: Sequence[State],
+        endings: Sequence[Event],
     ) -> tuple[Step, Snapshot]:
-        """Write these states and events of the step to the document, what has `ended` near before them; and then
-        all of the step near. Raises as a register does."""
+        """Write these states and events of the step to the document, before them what has `ended` near and its
+        events; and then all of the step near. Raises as a register does."""
         known, skew = _document(copy.data), copy.skew or 0.0
-        endings = ends(ended, self.history(build, SEARCHED)) if ended else []
-        far = [sent(state, before.state(state.scope), known.states.get(state.scope), skew) for state in states]
+        over = {row.scope for row in ended}
+        there = {scope: state for scope, state in known.states.items() if scope not in over}
+        far = [sent(state, before.state(state.scope), there.get(state.scope), skew) for state in states]
         dated = [event._replace(at=self._clock() + skew) for event in events]
         nonce = os.urandom(8).hex()
         after = document.applied(known, [*ended, *far], [*endings, *dated], nonce)
@@ -210,12 +221,17 @@ class SharedStore:
         told = {state.scope for state in states}
         rows = [
             row._replace(near=row.near and row.breakage is not None and row.scope not in told)
-            for row in (*ended, *step.states)
+            for row in (*map(before.state, over), *step.states)
         ]
         own = step._replace(
             states=tuple(rows) if mine else (), events=tuple(one for one in step.events if one not in events)
         )
-        done, snapshot = self._remember(build, known._replace(events=(*known.events, *news)), kept, own)
+        try:
+            done, snapshot = self._remember(build, known._replace(events=(*known.events, *news)), kept, own)
+        except Unavailable as error:
+            # It stands: to answer otherwise would leave a claim behind of which its holder does not know.
+            self._tell(f"{self.where} has it, but it could not be written here: {error}")
+            return step, before._replace(states={**before.states, **{row.scope: row for row in step.states}})
         return step._replace(events=done.events[len(done.events) - len(step.events) :]), snapshot
 
     def _swapped(self, build: str, copy: Sighting, data: str, nonce: str, step: Step) -> tuple[Kept, bool]:
@@ -223,8 +239,13 @@ class SharedStore:
         that stands there. Raises as a register does."""
         about = step.events[-1].kind.value if step.events else step.outcome.value
         expected = Kept(copy.token, copy.data)
+        if denied := self._clone.denied:
+            raise Denied(denied)
         try:
             return self.register.swap(_key(build), expected, data, about), True
+        except Denied as error:
+            self._clone.mark_denied(str(error))
+            raise
         except Unreachable as error:
             if error.sent:
                 kept = self.register.load(_key(build), expected)
@@ -235,21 +256,29 @@ class SharedStore:
     def _asked(self, build: str) -> Sighting:
         """The document as the engine has it now, written near. Raises `Unreachable`, also while it counts as away,
         and `Denied`."""
+        self._expect_answer()
         copy = self._clone.copy(_key(build))
         if time.monotonic() - self._looked_at.get(build, -JUST_NOW) < JUST_NOW:
             return copy
-        if away := self._clone.away:
-            raise Unreachable(away)
         kept = self.register.load(_key(build), Kept(copy.token, copy.data))
-        self._remember(build, _document(copy.data), kept, Step(Outcome.NOTED, ""))
+        old = _document(copy.data) if copy.at else as_known(_document(kept.data), self.history(build, SEARCHED))
+        self._remember(build, old, kept, Step(Outcome.NOTED, ""))
         self._looked_at[build] = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
 
+    def _expect_answer(self) -> None:
+        """Raises `Unreachable` while the engine counts as away. Nobody waits for a turn to be told that."""
+        if away := self._clone.away:
+            raise Unreachable(away)
+
     def _look(self, build: str) -> None:
-        """The same, where the engine can be asked."""
+        """The same, where the engine can be asked; and tell it what has ended here."""
         try:
+            self._expect_answer()
             with self._clone.turn():
-                self._asked(build)
+                known = _document(self._asked(build).data)
+                if not self._clone.denied and self._untold(build, self._near.read(build), known)[0]:
+                    self._elect(build, lambda _: Step(Outcome.NOTED, ""))
         except (Unreachable, Denied) as error:
             self._looked_at[build] = time.monotonic() - JUST_NOW
             self._say(error)
@@ -290,10 +319,10 @@ class SharedStore:
         """Say that only this clone is coordinated, and remember what does not answer."""
         if isinstance(error, Denied):
             self._tell(f"{self.where}: {error}; nobody elsewhere sees what is claimed here")
-            self._clone.mark_refused()
         else:
             self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
-            self._clone.mark_away(str(error))
+            if not isinstance(error, TurnTaken):
+                self._clone.mark_away(str(error))
 
 
 def _document(data: str) -> Document:

@@ -135,7 +135,7 @@ class TestPostgres(RegisterContract):
 
     def test_without_its_driver_one_line_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
-        with pytest.raises(Denied, match=r"pip install 'git-buildguard\[postgres\]'"):
+        with pytest.raises(Denied, match=r"-m pip install 'psycopg\[binary\]'"):
             Postgres(f"postgresql://{HERE}/db").load("build")
 
 

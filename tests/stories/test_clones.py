@@ -190,3 +190,13 @@ def test_a_release_is_refused_by_another_clone_s_claim(clones: list[Checkout]) -
     done = one.buildguard("run", agent="carl")
     assert done.status == 1, done
     eventually(lambda: "bob reset it" in one.buildguard("log").out, "the reset is known here")
+
+
+def test_an_engine_outranks_the_database_that_the_environment_names(clones: list[Checkout]) -> None:
+    one = clones[0]
+    done = one.buildguard("run", agent="ann", BUILDGUARD_DB=str(one.path / "own.db"))
+    assert done.status == 1, done
+    assert done.both.count("BUILDGUARD_DB is not used: the engine of the settings is for all clones already") == 1
+    assert "--db" not in done.both
+    assert not (one.path / "own.db").exists()
+    assert REF in one.ok("ls-remote", "origin", REF)

@@ -119,7 +119,7 @@ def test_a_near_claim_loses_against_one_that_all_know_and_its_holder_is_told() -
     assert step.states[0].claim.agent == "ann"
     assert [(one.kind, one.agent, one.other) for one in step.events] == [
         (Kind.CLAIMED, "ann", None),
-        (Kind.EVICTED, "ann", "bob"),
+        (Kind.EVICTED, "", "bob"),
     ]
 
 

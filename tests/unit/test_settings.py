@@ -448,5 +448,11 @@ def test_a_password_belongs_into_the_environment(tmp_path: Path, address: str) -
 
 
 def test_a_database_and_an_engine_exclude_each_other(tmp_path: Path) -> None:
+    (tmp_path / ".buildguard.toml").write_text('engine = "git:origin"\n')
     with pytest.raises(SettingsError, match="exclude each other"):
-        settings(tmp_path, own='engine = "git:origin"\n', BUILDGUARD_DB="/elsewhere/state.db")
+        load({"db": Path("state.db")}, {}, tmp_path)
+
+
+def test_an_engine_outranks_a_database_of_the_environment(tmp_path: Path) -> None:
+    found = settings(tmp_path, own='engine = "git:origin"\n', BUILDGUARD_DB="/elsewhere/state.db")
+    assert (found.engine, found.db) == ("git:origin", None)
