@@ -3,11 +3,12 @@
 Its times are of the engine's clock where it has one, else each is of the clock of the machine that wrote it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from buildguard.claims.model import Event, State
 from buildguard.claims.scope import FIXES
+from buildguard.settings import LONGEST
 from buildguard.store import codec
 from buildguard.store.codec import Garbage
 
@@ -18,6 +19,10 @@ breakages: clones that are thrown away leave theirs behind."""
 MOST_NAMED, MANY_OPEN, FEW_NAMED = 100, 20, 10
 """How many failures and paths an event has that travels, and a breakage; of more breakages than so many, each has
 but a few: nobody could write a document that is too long."""
+MOST_COUNTED = 10**9
+"""No number that travels is greater: a store must have room for the next one."""
+LATEST = 100e9
+"""Seconds. No time that travels is later, or before 0: by another clock, too, it must be one that a store takes."""
 
 
 class Document(NamedTuple):
@@ -40,12 +45,50 @@ def decoded(data: str) -> Document:
     """The document; an empty one of nothing. Raises `Garbage` and `Newer`."""
     if not data:
         return Document()
+    if not (data.isascii() and data.isprintable()):
+        raise Garbage("it is not one line of printable ASCII")
     found = codec.decode(Document, data)
     if found.format > FORMAT:
         raise Newer
-    if any(state.scope != name for name, state in found.states.items()):
-        raise Garbage("a state stands under another scope")
+    check(found)
     return found
+
+
+def check(document: Document) -> None:
+    """Raises `Garbage` for values that no buildguard would go on from; a writer must not write them, either."""
+    if any(state.scope != name for name, state in document.states.items()):
+        raise Garbage("a state stands under another scope")
+    for name, value, most in _measures(document):
+        if not 0 <= value <= most:
+            raise Garbage(f"{name} is {value}")
+    claims = [state.claim for state in document.states.values() if state.claim]
+    if not all(claim.stale_after and claim.max_claim for claim in claims):
+        raise Garbage("a claim is stale from the start")
+
+
+def _measures(document: Document) -> Iterator[tuple[str, float, float]]:
+    """What is between 0 and a bound: its name, value and bound."""
+    yield "highest", document.highest, MOST_COUNTED
+    yield "last_event", document.last_event, MOST_COUNTED
+    yield "the number of states", len(document.states), MOST_OPEN
+    yield "the number of events", len(document.events), NEWEST_EVENTS + NEWEST_FIXES
+    yield "the number of writes", len(document.writes), NEWEST_WRITES
+    for event in document.events:
+        yield "the number of failures", len(event.failures), MOST_NAMED
+        yield "the number of contents", len(event.contents), MOST_NAMED
+        yield "at", event.at, LATEST
+        yield "fixed_at", event.fixed_at or 0.0, LATEST
+    for state in document.states.values():
+        yield "number", state.number, MOST_COUNTED
+        if state.breakage:
+            yield "since", state.breakage.since, LATEST
+            yield "at", state.breakage.landed.at if state.breakage.landed else 0.0, LATEST
+        if state.claim:
+            yield "attempts", state.claim.attempts, MOST_COUNTED
+            yield "claimed_at", state.claim.claimed_at, LATEST
+            yield "seen_at", state.claim.seen_at, LATEST
+            yield "stale_after", state.claim.stale_after, LONGEST
+            yield "max_claim", state.claim.max_claim, LONGEST
 
 
 def applied(before: Document, states: Iterable[State], events: Iterable[Event], nonce: str) -> Document:

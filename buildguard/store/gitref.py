@@ -95,7 +95,7 @@ class GitRef:
             if not _LOCKED.search(refused):
                 break
         said = (line[7:].strip() for line in done.stderr.split("\n") if line.startswith("remote:"))
-        reason = refused.rpartition("\t")[2].removeprefix("[remote rejected] ").strip("()")
+        reason = refused.rpartition("\t")[2].partition("] ")[2].strip("()")
         raise Denied(": ".join([reason, *filter(None, said)]) if refused else _words(done))
 
     def changed(self, key: str, known: Kept, timeout: float) -> bool:
@@ -119,7 +119,11 @@ class GitRef:
                 return Kept()
             if not (size := self._size(token)):
                 self._emptied()
-                fetched = self._git(*_FETCH, "--", self._remote, ref)
+                # Somebody may have put a commit with files there: a server with filters leaves them out, else the
+                # time bounds them. Not `--filter` nor `--depth`: git would write that into the user's repository.
+                partial = f"remote.{self._remote}.partialclonefilter=tree:0"
+                promisor = f"remote.{self._remote}.promisor=true"
+                fetched = self._git("-c", promisor, "-c", partial, *_FETCH, "--", self._remote, ref)
                 size = self._size(token)
             if size > codec.LARGEST:
                 raise Denied(f"what is there is too long: {size} bytes")
@@ -165,7 +169,8 @@ class GitRef:
             raise Unreachable(str(fault)) from None
 
     def _own(self) -> dict[str, str]:
-        """The environment in which git keeps what it loads in our folder, and asks nobody for a password."""
+        """The environment in which git keeps what it loads in our folder, and asks nobody at the terminal for a
+        password. A program that the user has set for that (`GIT_ASKPASS`) is run: it may know it without asking."""
         real = self._environment.get("GIT_OBJECT_DIRECTORY") or str(self._common_dir / "objects")
         return {
             **self._environment,

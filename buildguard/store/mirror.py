@@ -92,10 +92,10 @@ def _here(
     def since_then(at: float) -> float:
         return now if skew is None else min(now, at - skew)
 
-    claim, landed, since = far.claim, far.landed, far.since
+    claim, landed, since = far.claim, far.landed, min(now, far.since - (skew or 0.0))
     if claim is not None:
         last = since_then(claim.seen_at)
-        since = last - _span(claim.seen_at - since)
+        since = last - _span(claim.seen_at - far.since)
         if known and known.claim and before and _sign(before.claim) == _sign(claim):
             claim = claim._replace(seen_at=known.claim.seen_at, claimed_at=known.claim.claimed_at)
         else:
@@ -105,6 +105,8 @@ def _here(
         landed = landed._replace(at=known.landed.at if same and known and known.landed else since_then(landed.at))
     if known and before and before.since == far.since:
         since = known.since
+    elif claim is not None:
+        since = min(since, claim.claimed_at)
     if known and known.failures[: len(far.failures)] == far.failures:
         far = far._replace(began=known.began, failures=known.failures)  # not all of them travel
     # A checkout of this clone that joined when several had it is known here alone.

@@ -1,29 +1,33 @@
-"""Whether an engine keeps its word here: it can be read and written, and it refuses a write with a wrong
-expectation."""
+"""Whether an engine keeps its word here: it can be written, shows what was written, and refuses a write with a
+wrong expectation."""
 
 import os
 
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 KEY = "probe"
-"""Is never deleted: some servers let nobody delete."""
+"""No build's. Is never deleted: some servers let nobody delete."""
 _TIMES = 3
 
 
 def probe(register: Register) -> str:
     """What stands in the way, in one line; empty if nothing does. Writes one document of a few bytes."""
+    unseen = f"{register.where} can be written, but what stands there cannot be read: nobody would win a claim"
+    before, lost = Kept(), False
     for _ in range(_TIMES):
         try:
-            before = register.load(KEY)
+            outdated, before = before, register.load(KEY)
         except (Unreachable, Denied) as error:
             return f"{register.where} cannot be read: {error}"
+        if lost and before.token == outdated.token:
+            return unseen
         try:
             register.swap(KEY, before, os.urandom(8).hex(), "probe")
+            return unseen if register.load(KEY).token == before.token else _compared(register, before)
         except Lost:
-            continue  # somebody else probes
+            lost = True  # somebody else probes
         except (Unreachable, Denied) as error:
             return f"{register.where} can be read, but not written ({error}): nobody would see what is claimed here"
-        return _compared(register, before)
     return f"{register.where}: others write there all the time"
 
 

@@ -21,6 +21,7 @@ from buildguard.store.clone import Clone, Sighting, TurnTaken
 from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
 from buildguard.store.document import Document
 from buildguard.store.mirror import as_known, mirrored, sent
+from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS, ELECT_SECONDS = 20, 20.0
@@ -159,6 +160,7 @@ class SharedStore:
 
     def _elect(self, build: str, transition: Transition) -> tuple[Step, Snapshot]:
         """Put the transition to the engine's document, until what it decides is written."""
+        lost = False
         until = time.monotonic() + ELECT_SECONDS
         for attempt in range(ATTEMPTS):
             if attempt and time.monotonic() > until:
@@ -175,11 +177,15 @@ class SharedStore:
             if any(news) or ended:
                 with suppress(Lost):
                     return self._tell_all(build, copy, before, step, *news, ended, endings)
+                lost = True
                 self._looked_at.clear()
             else:
                 with suppress(_Far):
                     return self._keep(build, partial(put_to_engine, transition), asked=True)
-        raise Unavailable(Fault.LOCKED, self.where, "could not be written in time: others write all the while")
+        words = f"could not be written in {ATTEMPTS} tries or {ELECT_SECONDS:g} s"
+        if lost:
+            raise Denied(words)
+        raise Unavailable(Fault.LOCKED, self.where, words)
 
     def _untold(self, build: str, near: Snapshot, known: Document) -> tuple[list[State], list[Event]]:
         marked = any(row.near for row in near.states.values())
@@ -290,14 +296,20 @@ class SharedStore:
         return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
-        """The document as text. Raises `Unavailable` for what may not be kept, near or far."""
+        """The document as text. Raises `Unavailable` for what may not be kept, near or far, and `Denied` for what
+        others would not take."""
         try:
             for value in (*step.states, *step.events, *step.proofs):
                 codec.encode(value)
-            return codec.encode(after)
+            text = codec.encode(after)
         except codec.Garbage as error:
             what = f"would be given what nobody may write ({error})"
             raise Unavailable(Fault.DAMAGED, self.where, what) from error
+        try:
+            document.check(after)
+        except codec.Garbage as error:
+            raise Denied(f"others would not take what this clone would write ({error})") from None
+        return text
 
     def _say(self, error: Unreachable | Denied) -> None:
         """Say that only this clone is coordinated, and remember what does not answer."""
@@ -320,8 +332,10 @@ def _document(data: str) -> Document:
 
 
 def _key(build: str) -> str:
-    """The build's name as the key of a document; a name that has other characters becomes a hash."""
-    if build.replace("-", "a").replace("_", "a").isalnum() and build.isascii() and len(build) <= 80:
+    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
+    of a hash, becomes a hash."""
+    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
+    if plain and build != KEY and not build.startswith("h-"):
         return build
     import hashlib
 

@@ -342,7 +342,7 @@ def head_line(head: Head, now: float) -> str:
     if head.passed is None:
         return f"HEAD {head.commit[:7]}: not checked"
     what = "passed" if head.passed else "failed"
-    return f"HEAD {head.commit[:7]}: {what} {ago(head.at, now)}{f', by {head.agent}' if head.agent else ''}"
+    return f"HEAD {head.commit[:7]}: {what} {ago(head.at, now)}{f', checked by {head.agent}' if head.agent else ''}"
 
 
 def _you(answer: Answer) -> list[str]:

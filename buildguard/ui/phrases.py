@@ -64,13 +64,14 @@ def holder(view: View, now: float) -> str:
     said += f", last seen {span(max(0.0, now - claim.seen_at))} ago"
     if view.stale:
         return f"{said}; stale: {stale_words(view.stale, claim)}"
-    return f"{said}, goes stale at {clock(now + stale_in(claim, now), now)}"
+    return f"{said}, may be taken over from {clock(now + stale_in(claim, now), now)} on"
 
 
 def waited_for(view: View, waiters: Sequence[Waiter], me: Identity | None) -> list[str]:
     """Who waits for the fixer, if anybody does."""
     claim = view.state.claim
-    names = list(dict.fromkeys(one.agent for one in waiters if one.scope == view.state.scope))
+    since = {one.agent: one.since for one in reversed(waiters) if one.scope == view.state.scope}
+    names = [f"{agent} since {clock(at, view.now)}" for agent, at in reversed(since.items())]
     if claim is None or not names:
         return []
     whom = "you" if me is not None and me.id == claim.agent else claim.agent

@@ -45,6 +45,7 @@ def changed(value: Any, **fields: object) -> str:
 def test_what_is_written_is_read_as_it_was(value: State | Event | Proof) -> None:
     text = codec.encode(value)
     assert text.isascii()
+    assert text.isprintable(), "so a register is promised"
     again = codec.decode(type(value), text)
     assert again == value
     assert type(again) is type(value)

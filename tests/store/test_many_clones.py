@@ -1,5 +1,6 @@
 """Clones whose store is a ref on a git remote that they share, each on a machine with a clock of its own."""
 
+import json
 import os
 import subprocess
 import time
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from store.values import FILES, HEAD, Clock
+from store.values import FILES, FIXED, FIXING, HEAD, Clock
 
 from buildguard.claims.guard import Answer, Guard, Identity, Terms
-from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot
+from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot, Step
 from buildguard.git.process import Done
+from buildguard.store import codec, document
+from buildguard.store.document import MOST_COUNTED, Document, applied
 from buildguard.store.gitref import GitRef
 from buildguard.store.register import Kept, Unreachable
 from buildguard.store.shared import SharedStore
@@ -19,6 +22,7 @@ from buildguard.store.sqlite import SqliteStore
 from buildguard.ui.phrases import superseded
 
 REF = "refs/buildguard/1/default"
+RESET = {"kind": "reset", "scope": "c", "number": 1, "agent": "x"}
 YEAR = 365 * 24 * 3600.0
 
 
@@ -363,23 +367,115 @@ def test_a_failover_that_lost_the_last_write_is_found_out(a: Machine, b: Machine
     ]
 
 
+def put(clone: Path, message: str) -> str:
+    """Make that the document of all; the name of its version."""
+    tree = git(clone, "hash-object", "-w", "-t", "tree", "/dev/null")
+    commit = git(clone, "commit-tree", "-m", message, tree)
+    git(clone, "push", "-q", "-f", "origin", f"{commit}:{REF}")
+    return commit
+
+
+def stating(number: int = 1, claim: dict[str, object] | None = None, **breakage: object) -> str:
+    """A document of one breakage, with a claim of bob where something of that is given."""
+    whose = {"agent": "bob", "checkout": "c", "claimed_at": 1, "seen_at": 1, "stale_after": 900, "max_claim": 3600}
+    what = {"check": "x", "since": 1, "claim": claim and {**whose, **claim}, **breakage}
+    return json.dumps({"highest": 1, "states": {"c": {"scope": "c", "number": number, "breakage": what}}})
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
         ("nothing of ours", "what is there was not written by buildguard"),
+        ('{"later":"caf\udce9"}', "it is not one line of printable ASCII"),
+        ('{"later":"\u2028"}', "it is not one line of printable ASCII"),
         ('{"format":2}', "what is there was written by a newer buildguard"),
         ('{"states":{"x":{"scope":"y"}}}', "what is there was not written by buildguard"),
+        (stating(number=250_000_000_000), "number is 250000000000"),
+        (stating(number=-1), "number is -1"),
+        (stating(claim={"attempts": 250_000_000_000}), "attempts is 250000000000"),
+        (stating(since=250_000_000_000), "since is 250000000000"),
+        (stating(since=-1), "since is -1"),
+        (stating(landed={"at": 2.4e11, "checkout": "c", "loose": []}), "at is 240000000000"),
+        (stating(claim={"seen_at": 2.4e11}), "seen_at is 240000000000"),
+        (stating(claim={"claimed_at": -2.4e11}), "claimed_at is -240000000000"),
+        (json.dumps({"events": [{**RESET, "at": -2e11}]}), "at is -200000000000"),
+        (stating(claim={"stale_after": 604801}), "stale_after is 604801"),
+        (stating(claim={"max_claim": 250_000_000_000}), "max_claim is 250000000000"),
+        (stating(claim={"max_claim": -1}), "max_claim is -1"),
+        (stating(claim={"stale_after": 0}), "a claim is stale from the start"),
+        (json.dumps({"states": {f"{n}": {"scope": f"{n}"} for n in range(201)}}), "the number of states is 201"),
+        (json.dumps({"events": 51 * [RESET]}), "the number of events is 51"),
+        (json.dumps({"events": [{**RESET, "failures": 101 * ["x"]}]}), "the number of failures is 101"),
+        (json.dumps({"writes": 65 * ["x"]}), "the number of writes is 65"),
+        ('{"highest":250000000000}', "highest is 250000000000"),
+        ('{"last_event":250000000000}', "last_event is 250000000000"),
     ],
 )
 def test_what_buildguard_did_not_write_is_said_and_stays(a: Machine, hub: Path, message: str, told: str) -> None:
-    tree = git(a.clone, "hash-object", "-w", "-t", "tree", "/dev/null")
-    commit = git(a.clone, "commit-tree", "-m", message, tree)
-    git(a.clone, "push", "-q", "origin", f"{commit}:{REF}")
+    commit = put(a.clone, message)
     assert a.fails("ann").outcome is Outcome.CLAIMED
     assert a.fails("bob").outcome is Outcome.BUSY
     assert a.told
     assert all(told in line for line in a.told)
     assert git(hub, "rev-parse", REF) == commit
+
+
+def test_a_clone_without_room_for_the_next_number_elects_alone(a: Machine, b: Machine, hub: Path) -> None:
+    commit = put(a.clone, f'{{"highest":{MOST_COUNTED}}}')
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("bob").outcome is Outcome.BUSY
+    assert all("others would not take" in line for line in a.told)
+    assert git(hub, "rev-parse", REF) == commit
+    assert b.status().states == {}
+
+
+@pytest.mark.parametrize("claim", [None, {"claimed_at": 10, "seen_at": 5}])
+def test_a_breakage_began_before_its_claim_and_before_now(a: Machine, claim: dict[str, object] | None) -> None:
+    put(a.clone, stating(since=99_000_000_000, claim=claim))
+    breakage = a.status().states["c"].breakage
+    assert breakage is not None
+    times = (breakage.since, *(breakage.claim[2:4] if breakage.claim else ()), a.clock.now)
+    assert list(times) == sorted(times)
+    assert a.fails("ann").outcome in (Outcome.CLAIMED, Outcome.BUSY)
+    assert a.told == []
+
+
+def test_a_writer_keeps_to_the_bounds_of_readers() -> None:
+    states = [FIXING._replace(scope=f"checkout:{number}", number=number) for number in range(500)]
+    events = [FIXED._replace(failures=("x",) * 500, contents=(Content("a", "", ""),) * 500)] * 500
+    after = applied(Document(writes=("x",) * 64), states, events, "y")
+    assert document.decoded(codec.encode(after)) == after
+
+
+def test_a_build_named_as_doctor_s_probe_has_a_document_of_its_own(a: Machine, b: Machine) -> None:
+    def claims(machine: Machine, agent: str) -> Outcome:
+        guard = Guard(machine.store, "probe", machine.checkout, Alone(agent), Terms(900.0, 3600.0, HEAD))
+        machine.asks_again()
+        return guard.failed(machine.run()).outcome
+
+    assert (claims(a, "ann"), a.store.probed()) == (Outcome.CLAIMED, "")
+    assert (claims(b, "bob"), b.store.probed()) == (Outcome.BUSY, "")
+    assert a.told == b.told == []
+
+
+def test_no_name_of_a_build_is_the_hash_of_another_one(a: Machine) -> None:
+    a.store.update("a build", lambda now: Step(Outcome.RESET, "c", (FIXING,)))
+    (ref,) = git(a.clone, "ls-remote", "--refs", "origin").split("\n")
+    hashed = ref.rpartition("/")[2]
+    assert a.store.read(hashed, fresh=True).states == {}
+
+
+def test_a_ref_that_can_be_written_and_not_read_elects_nobody_elsewhere_and_is_said(a: Machine, hub: Path) -> None:
+    git(hub, "config", "uploadpack.hideRefs", "refs/buildguard")
+    words = "can be written, but what stands there cannot be read: nobody would win a claim"
+    for _ in range(2):
+        assert a.store.probed() == f"{a.store.where} {words}"
+    put(a.clone, stating())
+    assert a.fails("ann").outcome is Outcome.CLAIMED
+    assert a.fails("bob").outcome is Outcome.BUSY
+    (line,) = a.told
+    assert line.startswith(f"{a.store.where}: could not be written in ")
+    assert line.endswith("; nobody elsewhere sees what is claimed here")
 
 
 def test_a_lost_answer_is_settled(a: Machine, b: Machine) -> None:

@@ -1,5 +1,6 @@
 """The registers: refs on a git remote, by path and by smart HTTP, and PostgreSQL."""
 
+import os
 import sys
 import threading
 import time
@@ -134,7 +135,7 @@ class TestPostgres(RegisterContract):
 
     def test_without_its_driver_one_line_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
-        with pytest.raises(Denied, match=r"pip install 'git-buildguard\[postgres\]'"):
+        with pytest.raises(Denied, match=r"-m pip install 'psycopg\[binary\]'"):
             Postgres(f"postgresql://{HERE}/db").load("build")
 
 
@@ -194,6 +195,32 @@ def test_what_is_no_commit_is_denied_and_not_waited_for(hub: Path, tmp_path: Pat
     git(hub, "update-ref", f"{NAMESPACE}/build", name)
     with pytest.raises(Denied, match="is no commit"):
         register.load("build")
+
+
+def test_of_a_commit_that_somebody_put_there_no_file_is_loaded(hub: Path, tmp_path: Path) -> None:
+    git(hub, "config", "uploadpack.allowFilter", "true")
+    register, other = git_register(tmp_path / "a", str(hub)), tmp_path / "b"
+    git_register(other, str(hub))
+    (other / "large").write_bytes(os.urandom(1_000_000))
+    git(other, "add", "large")
+    git(other, "-c", "user.name=b", "-c", "user.email=b@b", "commit", "-q", "-m", "hello")
+    git(other, "push", "-q", "origin", f"HEAD:{NAMESPACE}/build")
+    settings = (tmp_path / "a/.git/config").read_bytes()
+    assert register.load("build").data == "hello"
+    loaded = [path for path in (tmp_path / "a/.git").rglob("*") if path.is_file() and "objects" in path.parts]
+    assert sum(path.stat().st_size for path in loaded) < 10_000
+    assert (tmp_path / "a/.git/config").read_bytes() == settings
+
+
+def test_a_refusal_by_git_itself_is_told_in_its_words(hub: Path, tmp_path: Path) -> None:
+    git(hub, "config", "uploadpack.hideRefs", "refs/buildguard")
+    tree = git(hub, "hash-object", "-w", "-t", "tree", "/dev/null")
+    commit = git(hub, "-c", "user.name=b", "-c", "user.email=b@b", "commit-tree", "-m", "x", tree)
+    hook = hub / "hooks" / "pre-receive"
+    hook.write_text(f"#!/bin/sh\nenv -u GIT_QUARANTINE_PATH git update-ref {NAMESPACE}/build {commit}\n")
+    hook.chmod(0o755)
+    with pytest.raises(Denied, match=r"^stale info$"):
+        git_register(tmp_path / "a", str(hub)).swap("build", Kept(), "one", "claimed")
 
 
 def test_old_versions_do_not_pile_up_in_the_clone(hub: Path, tmp_path: Path) -> None:

@@ -70,9 +70,12 @@ PATHS = st.lists(
     max_size=3,
 ).map("/".join)
 SOME_PATHS = st.lists(PATHS, max_size=3).map(tuple)
-SECONDS = st.floats(0, 1e11)
+SECONDS = st.floats(0, 9e10)
+TERMS = st.floats(1, 600_000)
 SPANS = st.none() | st.floats(-1e11, 1e11)
 COUNT = st.integers(-1, 2**37)
+NUMBERS = st.integers(0, 2**29)
+"""What others take, too; so are the times and terms here."""
 CONTENTS = st.lists(
     st.builds(Content, PATHS, st.sampled_from(["", "100644", "120000", "160000"]), IDS), max_size=3
 ).map(tuple)
@@ -83,10 +86,10 @@ CLAIMS = st.builds(
     checkout=NAMES,
     claimed_at=SECONDS,
     seen_at=SECONDS,
-    stale_after=SECONDS,
-    max_claim=SECONDS,
+    stale_after=TERMS,
+    max_claim=TERMS,
     process=st.none() | TEXT,
-    attempts=COUNT,
+    attempts=NUMBERS,
 )
 BREAKAGES = st.builds(
     Breakage,
@@ -112,7 +115,7 @@ BREAKAGES = st.builds(
 STATES = st.builds(
     State,
     scope=NAMES,
-    number=COUNT,
+    number=NUMBERS,
     revision=st.integers(0, 2**37),
     last_check=st.none() | SECONDS,
     changed=COUNT,

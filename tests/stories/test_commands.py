@@ -61,7 +61,8 @@ def test_claim_by_another_is_busy(checkout: Checkout) -> None:
     done = checkout.buildguard("claim", agent="bob")
     assert done.status == 75
     assert re.fullmatch(
-        r"buildguard: busy: ann is fixing since .* ago\), claim 1, last seen .* ago, goes stale at \d\d:\d\d\n"
+        r"buildguard: busy: ann is fixing since .* ago\), claim 1, last seen .* ago, "
+        r"may be taken over from \d\d:\d\d on\n"
         r"buildguard: you are bob\n"
         r"next: buildguard wait --agent bob\n",
         done.out,

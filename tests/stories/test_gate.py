@@ -54,7 +54,7 @@ def test_it_is_shut_before_the_first_commit(checkout: Checkout) -> None:
 def test_it_opens_when_the_check_has_passed_on_head(checkout: Checkout) -> None:
     checkout.buildguard("run", agent="ann")
     assert gate(checkout) == 0
-    assert said_of_head(checkout) == "buildguard: HEAD: passed TIME, by ann"
+    assert said_of_head(checkout) == "buildguard: HEAD: passed TIME, checked by ann"
     assert (head(checkout)["passed"], head(checkout)["by"]) == (True, "ann")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(head(checkout)["at"]))
 
@@ -102,7 +102,7 @@ def test_it_is_red_where_head_is_known_to_fail_though_nothing_is_open(checkout: 
     checkout.buildguard("run", agent="ann")
     checkout.buildguard("reset", "--yes", agent="bob")
     assert gate(checkout) == 1
-    assert said_of_head(checkout) == "buildguard: HEAD: failed TIME, by ann"
+    assert said_of_head(checkout) == "buildguard: HEAD: failed TIME, checked by ann"
     assert head(checkout)["passed"] is False
 
 

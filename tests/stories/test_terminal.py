@@ -14,6 +14,8 @@ from testing.support import BUILDGUARD, Checkout, Following, Worker
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HIDING = ("\x1b", "\x07", "\x08", "\x7f", "\u202e", "\u200b")
 
+FIXES = "ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, may be taken over from HH:MM on"
+
 
 def plain(text: str) -> str:
     """The text without times, spans, process ids and escape sequences."""
@@ -88,7 +90,7 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
     )
     assert told(checkout, "git", "commit", "-am", "y", agent="bob") == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
-        "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, goes stale at HH:MM\n"
+        f"buildguard: busy: {FIXES}\n"
         "buildguard: you are bob\n"
         "buildguard: not waiting in the hook: this commit holds the index lock: "
         "waiting here would keep others from committing in this checkout\n"
@@ -97,7 +99,7 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
     assert told(checkout, BUILDGUARD, "status", agent="bob") == (
         "buildguard: fixing: build default, this checkout\n"
         "buildguard: broken since HH:MM (N s ago)\n"
-        "buildguard: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, goes stale at HH:MM\n"
+        f"buildguard: {FIXES}\n"
         "buildguard: last check HH:MM (N s ago)\n"
         "buildguard: HEAD COMMIT: not checked\n"
         "buildguard: you are bob\n"
@@ -105,7 +107,7 @@ def test_what_an_agent_reads_from_the_breakage_to_the_fix(checkout: Checkout) ->
     )
     assert told(checkout, BUILDGUARD, "wait", "--timeout", "0.1s", agent="bob") == (
         "buildguard: the wait ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, "
-        "goes stale at HH:MM; you are bob\n"
+        "may be taken over from HH:MM on; you are bob\n"
         "next: buildguard wait --agent bob\n"
         "buildguard: waiting: ann is fixing since HH:MM, claim 1; you are bob (up to N s more)\n"
     )
@@ -137,7 +139,7 @@ def test_what_an_agent_reads_while_it_waits_and_is_woken(checkout: Checkout) -> 
     assert (done.status, done.out) == (0, "")
     assert plain(done.err) == (
         "buildguard: failed: ! grep -q BROKEN app.txt (exit status 1, N s)\n"
-        "buildguard: busy: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, goes stale at HH:MM\n"
+        f"buildguard: busy: {FIXES}\n"
         "buildguard: you are bob\n"
         "buildguard: waiting: ann is fixing since HH:MM, claim 1; you are bob (up to 5 min more)\n"
         "buildguard: HH:MM this checkout claim 1: ann fixed it after N s (by going back to COMMIT)\n"
@@ -183,7 +185,7 @@ def test_what_a_person_sees_of_the_status(terminal: Terminal) -> None:
     assert body == [
         "│ fixing: build default, this checkout │",
         "│ broken since HH:MM (N s ago) │",
-        "│ ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, goes stale at HH:MM │",
+        f"│ {FIXES} │",
         "│ HEAD COMMIT: not checked │",
         "│ you are bob │",
     ]
@@ -211,7 +213,7 @@ def test_what_a_person_sees_of_a_wait(terminal: Terminal) -> None:
     assert (seen.count("\x1b[?25l"), seen.count("\x1b[?25h")) == (1, 1), "the cursor comes back"
     assert plain(seen).rpartition("buildguard: the wait")[2] == (
         " ran out: ann is fixing since HH:MM (N s ago), claim 1, last seen N s ago, "
-        "goes stale at HH:MM; you are bob\n"
+        "may be taken over from HH:MM on; you are bob\n"
         "next: buildguard wait --agent bob\n"
     )
 

@@ -1,6 +1,7 @@
 """Who waits is known while it waits, and only then."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +32,9 @@ def waiting(checkout: Checkout) -> list[dict[str, Any]]:
 
 
 def told(checkout: Checkout, agent: str, *words: str) -> list[str]:
-    return [line for line in checkout.buildguard(*words, agent=agent).both.splitlines() if " wait" in line]
+    """The lines about a wait, without its time of day."""
+    lines = checkout.buildguard(*words, agent=agent).both.splitlines()
+    return [re.sub(r" since \d\d:\d\d$", "", line) for line in lines if " wait" in line]
 
 
 def test_the_status_and_the_fixer_s_own_lines_say_who_waits(held: Checkout, bob: Following) -> None:
