@@ -9,6 +9,9 @@ import pytest
 from testing.servers import PostgresServer, postgres_programs
 from testing.support import Checkout, new_repository
 
+# Here, because the slow tests import these, too, and may be collected first.
+pytest.register_assert_rewrite("store.contract", "store.faulty", "store.register_contract")
+
 SLOW = Path(__file__).parent / "slow"
 
 # With a blank in it, as on many a Mac and on Windows: no path of ours and none of a test's may be taken for two.
