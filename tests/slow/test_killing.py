@@ -158,7 +158,8 @@ def test_a_process_killed_at_any_moment_leaves_a_sound_database_that_tells_the_t
     checkout.write(".buildguard.toml", 'check = "! grep -q bad code"\n')
     checkout.write("code", "good\n")
     checkout.ok("add", "-A")
-    checkout.ok("commit", "-q", "--no-verify", "-m", "second")
+    # Not in a second commit: the world goes back by one now and then, and would go back to another check.
+    checkout.ok("commit", "-q", "--no-verify", "--amend", "--no-edit")
     path = folder(checkout) / "state.db"
     killer, store, began = Killer(checkout), SqliteStore(path), time.monotonic()
     total, since_fresh, statuses, happened = 0, 0, set[int](), Counter[str]()
@@ -179,8 +180,7 @@ def test_a_process_killed_at_any_moment_leaves_a_sound_database_that_tells_the_t
     killer.ends()
     print(f"{total} killed in {time.monotonic() - began:.0f} s; {sorted(statuses)}; {dict(happened)}")
     assert statuses <= {0, 1, 3, 75}, "a killed neighbour made somebody fail"
-    # Not `fixed`: in one repository of five no run that failed came to its end here, and it is not known why.
-    assert {"claimed", "taken_over"} <= set(happened), "too little was interrupted"
+    assert {"claimed", "taken_over", "fixed"} <= set(happened), "too little was interrupted"
     assert happened["released"] + happened["gave_up"], "no release was interrupted"
     assert checkout.buildguard("reset", "--yes", agent="dan").status == 0
     assert checkout.buildguard("claim", agent="dan").status == 0
