@@ -29,10 +29,6 @@ import os, random, signal, subprocess, sys, time
 import psutil
 from importlib.metadata import entry_points
 import buildguard.cli, buildguard.commands.run, buildguard.commands.looking
-# Else a run that fails, which needs more of us, would hardly ever come to its end in the span of one that passes.
-import buildguard.commands.election, buildguard.commands.confirming, buildguard.checks.failures
-import buildguard.runs.slots
-import buildguard.agents.lineage, buildguard.agents.processes
 
 (script,) = entry_points(group="console_scripts", name="buildguard")
 begin_command = script.load()
@@ -86,7 +82,7 @@ for line in sys.stdin:
         os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         # The moments stay spread over a command's whole life, however busy the machine is.
-        spans[number] = spans.get(number, 0.4) * (1.25 if status < 0 else 0.75)
+        spans[number] = spans.get(number, 0.4) * (1.1 if status < 0 else 0.75)
         killed += status == -signal.SIGKILL
         ended += [status] if status >= 0 else []
     print(killed, *ended, flush=True)
