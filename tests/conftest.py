@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testing.servers import PostgresServer, postgres_programs
+from testing.servers import PostgresServer, a_postgres
 from testing.support import Checkout, new_repository
 
 # Here, because the slow tests import these, too, and may be collected first.
@@ -46,10 +46,7 @@ def checkout(tmp_path: Path) -> Checkout:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server, one for each worker."""
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql)")
-    with PostgresServer(programs) as server:
+    with a_postgres() as server:
         yield server
 
 

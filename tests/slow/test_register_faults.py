@@ -18,7 +18,7 @@ from store.machines import git_register, new_hub
 from store.register_contract import RegisterEngine, race
 from testing.clones import remote_with
 from testing.proxy import Proxy, When
-from testing.servers import HERE, GitHttpServer, PostgresServer, git_daemon, postgres_programs
+from testing.servers import HERE, GitHttpServer, PostgresServer, a_postgres, git_daemon
 from testing.support import PROJECT, eventually, with_variables
 
 from buildguard.store.gitref import GIT_LOOK_SECONDS, GIT_PUSH_SECONDS, NAMESPACE
@@ -305,10 +305,7 @@ def test_a_remote_that_has_moved_is_told_in_gits_words(tmp_path: Path) -> None:
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that a test may stop and kill."""
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql)")
-    with PostgresServer(programs) as server:
+    with a_postgres() as server:
         yield server
 
 

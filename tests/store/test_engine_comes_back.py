@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.test_many_clones import YEAR, Alone, Counted, Machine, git, holder
-from store.values import BREAKAGE, FIXED, Clock
+from store.clones import Alone, Counted, Machine, holder
+from store.machines import git
+from store.values import BREAKAGE, FIXED
 
 from buildguard.claims.model import Kind, Outcome, State, Status
 from buildguard.git.process import Done
@@ -20,25 +21,6 @@ from buildguard.store.register import Kept, Lost, Unreachable
 from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 from buildguard.ui.phrases import superseded
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """A bare repository, and beside it clones `a` and `b`."""
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("a", "b"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    return tmp_path / "hub.git"
-
-
-@pytest.fixture
-def a(hub: Path) -> Machine:
-    return Machine(hub.with_name("a"), Clock())
-
-
-@pytest.fixture
-def b(hub: Path) -> Machine:
-    return Machine(hub.with_name("b"), Clock(Clock().now - YEAR))
 
 
 def goes_away(hub: Path) -> None:

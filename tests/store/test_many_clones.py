@@ -2,121 +2,23 @@
 
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from store.values import FILES, FIXED, FIXING, HEAD, Clock
+from store.clones import REF, Alone, Machine, holder
+from store.machines import git
+from store.values import FIXED, FIXING, HEAD, Clock
 
-from buildguard.claims.guard import Answer, Guard, Identity, Terms
-from buildguard.claims.model import Claim, Content, Kind, Landing, Outcome, Run, Snapshot, Step
-from buildguard.git.process import Done
+from buildguard.claims.guard import Guard, Terms
+from buildguard.claims.model import Claim, Content, Kind, Outcome, Step
 from buildguard.store import codec, document
 from buildguard.store.document import MOST_COUNTED, Document, applied
-from buildguard.store.gitref import GitRef
 from buildguard.store.register import Kept, Unreachable
-from buildguard.store.shared import SharedStore
-from buildguard.store.sqlite import SqliteStore
 from buildguard.ui.phrases import superseded
 
-REF = "refs/buildguard/1/default"
 RESET = {"kind": "reset", "scope": "c", "number": 1, "agent": "x"}
-YEAR = 365 * 24 * 3600.0
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.rstrip("\n")
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Path:
-    """A bare repository, and beside it clones `a` and `b`."""
-    git(tmp_path, "init", "-q", "--bare", "hub.git")
-    for name in ("a", "b"):
-        git(tmp_path, "clone", "-q", "hub.git", name)
-    return tmp_path / "hub.git"
-
-
-class Machine:
-    """A clone with a clock of its own, and what it was told."""
-
-    def __init__(self, clone: Path, clock: Clock) -> None:
-        self.clock = clock
-        self.told: list[str] = []
-        near = SqliteStore(clone / ".git/buildguard/state.db", clock=clock)
-        self.register = Counted("origin", clone / ".git", dict(os.environ))
-        self.store = SharedStore(near, self.register, clone / ".git", self.told.append, clock)
-        self.checkout = f"checkout:{clone.name}"
-        self.clone = clone
-
-    def guard(self, agent: str, head: str = HEAD) -> Guard:
-        return Guard(self.store, "default", self.checkout, Alone(agent, self.checkout), Terms(900.0, 3600.0, head))
-
-    def fails(self, agent: str, good: bool = False, failures: tuple[str, ...] = ("a",)) -> Answer:
-        self.asks_again()
-        return self.guard(agent).failed(self.run(failures=failures, good=good))
-
-    def passes(self, agent: str) -> Answer:
-        self.asks_again()
-        landing = Landing(FILES, (Content("a", "100644", HEAD),), (), (HEAD,))
-        follows = frozenset({HEAD})
-        return self.guard(agent).passed(self.run(landings=(landing,), follows=follows), agent)
-
-    def run(self, **more: Any) -> Run:
-        return Run("pytest", self.store.read("default").last_event, self.checkout, HEAD, files=FILES)._replace(
-            **more
-        )
-
-    def asks_again(self) -> None:
-        """As the next process does, which knows nothing of what this one has just seen."""
-        self.store._looked_at.clear()
-
-    def status(self) -> Snapshot:
-        self.asks_again()
-        return self.store.read("default", fresh=True)
-
-
-class Counted(GitRef):
-    """Counts what goes over the network."""
-
-    asked = 0
-
-    def _git(self, *words: str, stdin: str = "") -> Done:
-        self.asked += words[0] in ("ls-remote", "fetch", "push")
-        return super()._git(*words, stdin=stdin)
-
-
-class Alone(NamedTuple):
-    """A world in which everybody lives, seen from one clone."""
-
-    id: str
-    home: str = ""
-    process: str | None = None
-
-    def identify(self) -> Identity:
-        return self
-
-    def dead(self, agent: str, process: str) -> bool:
-        return False
-
-    def elsewhere(self, checkout: str) -> bool:
-        return checkout != self.home
-
-    def gone(self, checkout: str) -> bool:
-        return False
-
-
-@pytest.fixture
-def a(hub: Path) -> Machine:
-    return Machine(hub.with_name("a"), Clock())
-
-
-@pytest.fixture
-def b(hub: Path) -> Machine:
-    return Machine(hub.with_name("b"), Clock(Clock().now - YEAR))
 
 
 def deleted(hub: Path) -> None:
@@ -125,11 +27,6 @@ def deleted(hub: Path) -> None:
 
 def set_back(hub: Path, token: str) -> None:
     git(hub, "update-ref", REF, token)
-
-
-def holder(machine: Machine) -> str | None:
-    claims = [state.claim for state in machine.store.read("default").states.values() if state.claim]
-    return claims[0].agent if claims else None
 
 
 def test_of_two_clones_one_fixes_and_the_other_is_busy(a: Machine, b: Machine) -> None:

@@ -17,6 +17,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
 from testing.support import eventually
 
@@ -233,3 +234,13 @@ def _listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection((HERE, port), 5):
         return True
     return False
+
+
+@contextmanager
+def a_postgres() -> Iterator[PostgresServer]:
+    """A server of its own; the test is skipped where its programs are not there."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql)")
+    with PostgresServer(programs) as server:
+        yield server
