@@ -11,8 +11,11 @@ from buildguard.claims.scope import FIXES
 from buildguard.settings import LONGEST
 from buildguard.store import codec
 from buildguard.store.codec import Garbage
+from buildguard.store.register import Denied
 
 FORMAT = 1
+PROBE = "probe"
+"""The key of what doctor writes, and of no build. It is never deleted: some servers let nobody delete."""
 NEWEST_EVENTS, NEWEST_FIXES, NEWEST_WRITES, MOST_OPEN = 25, 25, 64, 200
 """How many of the newest events travel, how many fixes beside them, of how many writes the nonces, and how many
 breakages: clones that are thrown away leave theirs behind."""
@@ -37,19 +40,40 @@ class Document(NamedTuple):
     writes: tuple[str, ...] = ()
 
 
-class Newer(Exception):
+class Newer(Garbage):
     """A newer buildguard wrote it."""
 
 
+def key_of(build: str) -> str:
+    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
+    of a hash, becomes a hash."""
+    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
+    if plain and build != PROBE and not build.startswith("h-"):
+        return build
+    import hashlib
+
+    return f"h-{hashlib.sha256(build.encode(errors='surrogateescape')).hexdigest()[:32]}"
+
+
+def believed(data: str) -> Document:
+    """The document. Raises `Denied` for what no buildguard of this format wrote."""
+    try:
+        return decoded(data)
+    except Newer:
+        raise Denied("what is there was written by a newer buildguard") from None
+    except Garbage as error:
+        raise Denied(f"what is there was not written by buildguard: {error}") from None
+
+
 def decoded(data: str) -> Document:
-    """The document; an empty one of nothing. Raises `Garbage` and `Newer`."""
+    """The document; an empty one of nothing. Raises `Garbage`, of which `Newer` is a kind."""
     if not data:
         return Document()
     if not (data.isascii() and data.isprintable()):
         raise Garbage("it is not one line of printable ASCII")
     found = codec.decode(Document, data)
     if found.format > FORMAT:
-        raise Newer
+        raise Newer("it is of a newer format")
     check(found)
     return found
 

@@ -3,10 +3,9 @@ wrong expectation."""
 
 import os
 
+from buildguard.store.document import PROBE
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
-KEY = "probe"
-"""No build's. Is never deleted: some servers let nobody delete."""
 _TIMES = 3
 
 
@@ -16,14 +15,14 @@ def probe(register: Register) -> str:
     before, lost = Kept(), False
     for _ in range(_TIMES):
         try:
-            outdated, before = before, register.load(KEY)
+            outdated, before = before, register.load(PROBE)
         except (Unreachable, Denied) as error:
             return f"{register.where} cannot be read: {error}"
         if lost and before.token == outdated.token:
             return unseen
         try:
-            register.swap(KEY, before, os.urandom(8).hex(), "probe")
-            return unseen if register.load(KEY).token == before.token else _compared(register, before)
+            register.swap(PROBE, before, os.urandom(8).hex(), "probe")
+            return unseen if register.load(PROBE).token == before.token else _compared(register, before)
         except Lost:
             lost = True  # somebody else probes
         except (Unreachable, Denied) as error:
@@ -34,7 +33,7 @@ def probe(register: Register) -> str:
 def _compared(register: Register, outdated: Kept) -> str:
     """The same for a write that expects what stands there no more."""
     try:
-        register.swap(KEY, outdated, os.urandom(8).hex(), "probe")
+        register.swap(PROBE, outdated, os.urandom(8).hex(), "probe")
     except Lost:
         return ""
     except (Unreachable, Denied) as error:

@@ -19,9 +19,8 @@ from buildguard.errors import Fault, Unavailable
 from buildguard.store import codec, document
 from buildguard.store.clone import Clone, Sighting, TurnTaken
 from buildguard.store.concern import for_others, nearby, put_to_engine, unmarked, untold
-from buildguard.store.document import Document
+from buildguard.store.document import Document, believed, key_of
 from buildguard.store.mirror import as_known, mirrored, sent
-from buildguard.store.probing import KEY
 from buildguard.store.register import Denied, Kept, Lost, Register, Unreachable
 
 ATTEMPTS, ELECT_SECONDS = 20, 20.0
@@ -103,7 +102,7 @@ class SharedStore:
             if left <= 0:
                 return False
             due = began - self._looked_at.get(build, 0.0) >= every and not self._clone.away
-            if (due and self._clone.due(_key(build), every)) or self._told(build, min(left, LOOKS_EVERY)):
+            if (due and self._clone.due(key_of(build), every)) or self._told(build, min(left, LOOKS_EVERY)):
                 self._look(build)
             else:
                 left = max(0.0, began + timeout - time.monotonic())
@@ -115,8 +114,8 @@ class SharedStore:
         if self._clone.away or not self._clone.listens():
             self.register.close()  # a server takes only so many
             return False
-        copy = self._clone.copy(_key(build))
-        news = self.register.changed(_key(build), Kept(copy.token, copy.data), seconds)
+        copy = self._clone.copy(key_of(build))
+        news = self.register.changed(key_of(build), Kept(copy.token, copy.data), seconds)
         if news:
             self._looked_at.pop(build, None)
         return news
@@ -127,7 +126,7 @@ class SharedStore:
 
     def reach(self, build: str) -> Reach:
         """Whether the engine answered when it was asked last, and how old is what it said."""
-        at = self._clone.copy(_key(build)).at
+        at = self._clone.copy(key_of(build)).at
         return Reach(self.where, self._clone.away, max(0.0, time.time() - at) if at else None)
 
     def probed(self) -> str:
@@ -156,8 +155,8 @@ class SharedStore:
             if not (step.private and (row.near or row.breakage is None)):
                 # A pass without a breakage need not pay for the document.
                 about = any(state.breakage for state in step.states)
-                copy = self._clone.copy(_key(build)) if about else Sighting()
-                news = for_others(step, before, _document(copy.data), copy.skew or 0.0)
+                copy = self._clone.copy(key_of(build)) if about else Sighting()
+                news = for_others(step, before, believed(copy.data), copy.skew or 0.0)
                 if any(news) or (not asked and step.outcome not in _BY_CONTENT):
                     raise _Far(step.outcome)
             return nearby(step, now)
@@ -171,7 +170,7 @@ class SharedStore:
             if attempt and time.monotonic() > until:
                 break
             copy = self._asked(build)
-            known = _document(copy.data)
+            known = believed(copy.data)
             near = self._near.read(build)
             before = unmarked(near)._replace(highest=max(near.highest, known.highest))
             step = put_to_engine(transition, before)
@@ -208,7 +207,7 @@ class SharedStore:
     ) -> tuple[Step, Snapshot]:
         """Write these states and events of the step to the document, before them what has `ended` near and its
         events; and then all of the step near. Raises as a register does."""
-        known, skew = _document(copy.data), copy.skew or 0.0
+        known, skew = believed(copy.data), copy.skew or 0.0
         over = {row.scope for row in ended}
         there = {scope: state for scope, state in known.states.items() if scope not in over}
         far = [sent(state, before.state(state.scope), there.get(state.scope), skew) for state in states]
@@ -242,14 +241,14 @@ class SharedStore:
         if denied := self._clone.denied:
             raise Denied(denied)
         try:
-            return self.register.swap(_key(build), expected, data, about), True
+            return self.register.swap(key_of(build), expected, data, about), True
         except Denied as error:
             self._clone.mark_denied(str(error))
             raise
         except Unreachable as error:
             if error.sent:
-                kept = self.register.load(_key(build), expected)
-                if nonce in _document(kept.data).writes:
+                kept = self.register.load(key_of(build), expected)
+                if nonce in believed(kept.data).writes:
                     return kept, kept.data == data
             raise
 
@@ -257,11 +256,11 @@ class SharedStore:
         """The document as the engine has it now, written near. Raises `Unreachable`, also while it counts as away,
         and `Denied`."""
         self._expect_answer()
-        copy = self._clone.copy(_key(build))
+        copy = self._clone.copy(key_of(build))
         if time.monotonic() - self._looked_at.get(build, -JUST_NOW) < JUST_NOW:
             return copy
-        kept = self.register.load(_key(build), Kept(copy.token, copy.data))
-        old = _document(copy.data) if copy.at else as_known(_document(kept.data), self.history(build, SEARCHED))
+        kept = self.register.load(key_of(build), Kept(copy.token, copy.data))
+        old = believed(copy.data) if copy.at else as_known(believed(kept.data), self.history(build, SEARCHED))
         self._remember(build, old, kept, Step(Outcome.NOTED, ""))
         self._looked_at[build] = time.monotonic()
         return Sighting(kept.token, kept.data, skew=None if kept.now is None else kept.now - self._clock())
@@ -276,7 +275,7 @@ class SharedStore:
         try:
             self._expect_answer()
             with self._clone.turn():
-                known = _document(self._asked(build).data)
+                known = believed(self._asked(build).data)
                 if not self._clone.denied and self._untold(build, self._near.read(build), known)[0]:
                     self._elect(build, lambda _: Step(Outcome.NOTED, ""))
         except (Unreachable, Denied) as error:
@@ -286,7 +285,7 @@ class SharedStore:
     def _remember(self, build: str, old: Document, kept: Kept, own: Step) -> tuple[Step, Snapshot]:
         """Write near what is new in the document since it was `old`, with all of `own`; and then a new copy."""
         skew = None if kept.now is None else kept.now - self._clock()
-        new = _document(kept.data)
+        new = believed(kept.data)
 
         def transition(near: Snapshot) -> Step:
             step = mirrored(old, new, near, skew, self.where)
@@ -296,7 +295,7 @@ class SharedStore:
             return step._replace(states=tuple(states), events=(*step.events, *notes), proofs=own.proofs)
 
         done, after = self._near.update(build, transition)
-        self._clone.keep(_key(build), Sighting(kept.token, kept.data, time.time(), skew))
+        self._clone.keep(key_of(build), Sighting(kept.token, kept.data, time.time(), skew))
         return done, after
 
     def _encoded(self, after: Document, step: Step) -> str:
@@ -323,24 +322,3 @@ class SharedStore:
             self._tell(f"{self.where} cannot be asked ({error}): only this clone is coordinated")
             if not isinstance(error, TurnTaken):
                 self._clone.mark_away(str(error))
-
-
-def _document(data: str) -> Document:
-    """Raises `Denied` for what no buildguard of this format wrote."""
-    try:
-        return document.decoded(data)
-    except document.Newer:
-        raise Denied("what is there was written by a newer buildguard") from None
-    except codec.Garbage as error:
-        raise Denied(f"what is there was not written by buildguard: {error}") from None
-
-
-def _key(build: str) -> str:
-    """The build's name as the key of a document; a name that has other characters, or is that of doctor's probe or
-    of a hash, becomes a hash."""
-    plain = build.isascii() and build.replace("-", "a").replace("_", "a").isalnum() and len(build) <= 80
-    if plain and build != KEY and not build.startswith("h-"):
-        return build
-    import hashlib
-
-    return f"h-{hashlib.sha256(build.encode(errors='surrogateescape')).hexdigest()[:32]}"
