@@ -3,13 +3,13 @@
 Deleting the lock of a live commit makes git commit a tree without files.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from buildguard.errors import GitFault
+from buildguard.git import private
 from buildguard.git.repository import Repository
 
 LOCK_LOOK_SECONDS = 0.05
@@ -31,14 +31,8 @@ def alone(repository: Repository, deadline: float) -> Iterator[None]:
     Leaves no file, and ends with the process. Raises `Held` at `deadline` (monotonic seconds)."""
     folder = os.open(repository.git_dir, os.O_RDONLY)
     try:
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise Held("another cherry-pick still works in this checkout") from None
-                time.sleep(LOCK_LOOK_SECONDS)
+        if not private.locked(folder, deadline):
+            raise Held("another cherry-pick still works in this checkout")
         yield
     finally:
         os.close(folder)

@@ -1,8 +1,10 @@
 """What buildguard keeps in git's own folder: as open as that folder, read with a bound and through no link."""
 
 import errno
+import fcntl
 import os
 import stat
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from buildguard.git.process import utf8
 
 MOST_KEPT = 4096
 """More than this is no note of ours."""
+_LOCK_POLL = 0.01
+"""Seconds between two tries to lock a file."""
 
 
 def folder(git_dir: Path, *names: str) -> Path:
@@ -62,3 +66,17 @@ def alternates(environment: Mapping[str, str], folder: str) -> dict[str, str]:
     if ":" in folder or folder.startswith('"'):
         folder = '"' + folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": utf8(f"{folder}:{others}" if others else folder)}
+
+
+def locked(descriptor: int, deadline: float) -> bool:
+    """Whether that file could be locked for this process alone, until `deadline` (monotonic seconds). Raises
+    `OSError` where there are no locks."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            # Not a lock that blocks: its holder may have been stopped with Ctrl-Z.
+            if time.monotonic() >= deadline:
+                return False
+        time.sleep(_LOCK_POLL)

@@ -42,16 +42,9 @@ class Room:
     def alone(self) -> Iterator[None]:
         """Nobody else looks for a run, or begins one. Raises `OSError` if that cannot be had soon."""
         lock = os.open(f"{self._folder}/lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + _PATIENCE
         try:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.01)
+            if not private.locked(lock, time.monotonic() + _PATIENCE):
+                raise BlockingIOError(errno.EWOULDBLOCK, "somebody else begins a run", self._folder)
             yield
         finally:
             # Said so, for a runner that was forked meanwhile has it, too.

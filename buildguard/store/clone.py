@@ -1,7 +1,6 @@
 """What a clone remembers of an engine, in a folder of its own in git's: what it last saw there, since when it does
 not answer, and whose turn it is to ask."""
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ LISTENER_SECONDS = 2.0
 """After which a process that listened to the engine, and has not been heard of, is replaced."""
 TURN_SECONDS = 25.0
 """How long others of this clone may ask before us."""
-_TURN_POLL = 0.01
 
 
 class TurnTaken(Unreachable):
@@ -55,7 +53,7 @@ class Clone:
             document.decoded(data)
             found = codec.decode(Sighting, head)._replace(data=data)
             return found if found.where == self._where else Sighting()
-        except (OSError, codec.Garbage, document.Newer):
+        except (OSError, codec.Garbage):
             return Sighting()
 
     def keep(self, key: str, copy: Sighting) -> None:
@@ -128,7 +126,9 @@ class Clone:
             yield  # nothing can be kept here, so nothing can be mixed up
             return
         try:
-            _lock(folder, time.monotonic() + (TURN_SECONDS if waits else 0.0))
+            with suppress(OSError):  # a file system without locks
+                if not private.locked(folder, time.monotonic() + (TURN_SECONDS if waits else 0.0)):
+                    raise TurnTaken("another process of this clone has been asking for too long")
             yield
         finally:
             os.close(folder)
@@ -137,16 +137,3 @@ class Clone:
         with suppress(OSError):
             private.folder(self._git_dir, _ENGINE)
             private.write(self._folder / name, content)
-
-
-def _lock(folder: int, deadline: float) -> None:
-    # Not a lock that blocks: its holder may have been stopped with Ctrl-Z.
-    while True:
-        try:
-            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TurnTaken("another process of this clone has been asking for too long") from None
-        except OSError:  # a file system without locks
-            return None
-        time.sleep(_TURN_POLL)
