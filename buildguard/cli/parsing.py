@@ -13,9 +13,11 @@ import click
 from buildguard.agents.calling import calling_git
 from buildguard.agents.identity import time_left
 from buildguard.cli.helping import Grouped
+from buildguard.errors import SettingsError
 from buildguard.git.commandline import through
 from buildguard.session import Session, here, open_session
 from buildguard.settings import Settings
+from buildguard.text import command
 from buildguard.ui.reports import Report
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -77,9 +79,13 @@ class Untouched(click.Command):
             option = own.get(args[at].partition("=")[0])
             takes = isinstance(option, click.Option) and not option.is_flag and "=" not in args[at]
             at += 2 if takes else 1
-        late = [word for word in _before(args[at:]) if word.partition("=")[0] in own]
-        if late:
-            raise click.UsageError(f"{late[0]} is not git's: it stands before git's own arguments", ctx)
+        for word in _before(args[at:]):
+            if (option := own.get(word.partition("=")[0])) is not None:
+                here = args.index(word, at)
+                end = here + (1 if option.is_flag or "=" in word else 2)
+                again = [*ctx.command_path.split(), *args[:at], *args[here:end], *args[at:here], *args[end:]]
+                line = f"{word} is not git's: it stands before git's own arguments"
+                raise SettingsError(line, command(again) or f"{ctx.command_path} --help")
         ctx.obj = (tuple(args[:at]), tuple(args[at + 1 :] if args[at : at + 1] == ["--"] else args[at:]))
         return super().parse_args(ctx, args[:at])
 

@@ -163,9 +163,9 @@ def _program(session: Session, repository: Repository) -> Iterator[Finding]:
     """We, or the check's first word, where that names a program that is not there."""
     check = session.settings.check
     if shutil.which("buildguard", path=session.environment.get("PATH")) is None:
-        ours = shlex.quote(str(Path(sys.executable).parent))
+        ours = shlex.quote(str(Path(sys.executable).with_name("buildguard")))
         what = "buildguard is not on PATH, and each next: line begins with it"
-        yield Finding("path", what, f"export PATH={ours}:$PATH")
+        yield Finding("path", what, f'mkdir -p "$HOME/.local/bin" && ln -sf {ours} "$HOME/.local/bin/buildguard"')
     with suppress(ValueError):
         words = shlex.split(check.text) if check else []
         # Of a word of the shell's own nothing is known here.

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 from testing.doctor import AGENT, findings
@@ -297,3 +298,17 @@ def test_of_a_check_whose_program_is_there_or_not_known_nothing_is_said(checkout
     checkout.write("there", "")
     checkout.write(".buildguard.toml", f'check = "{check}"\n')
     assert "program" not in findings(checkout)
+
+
+def test_the_line_for_a_buildguard_that_is_not_on_path_puts_it_there(checkout: Checkout, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("git", "sh", "mkdir", "ln", "grep"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    done = checkout.buildguard("doctor", PATH=str(programs))
+    assert done.status == 1, done
+    assert "buildguard is not on PATH" in done.out
+    assert checkout.run("sh", "-c", done.last.removeprefix("next: "), PATH=str(programs)).status == 0
+    mended = f"{programs}{os.pathsep}{checkout.home}/.local/bin"
+    assert "not on PATH" not in checkout.buildguard("doctor", PATH=mended).out
+    assert checkout.run("sh", "-c", "buildguard status", PATH=mended).status == 0

@@ -95,7 +95,30 @@ def test_config_tells_each_setting_and_where_it_comes_from(checkout: Checkout) -
     assert {"name": "reuse", "value": "120 s", "source": "default"} in settings
 
 
-@pytest.mark.parametrize("words", [("agents",), ("completion",), ("commit", "-m", "x", "--agent", "ann")])
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (("-m", "x y", "--agent", "ann"), "--agent ann -m 'x y'"),
+        (("--json", "-am", "x", "--agent=ann", "--", "a"), "--json --agent=ann -am x -- a"),
+        (("-m", "x", "--fresh", "--allow-empty"), "--fresh -m x --allow-empty"),
+    ],
+)
+def test_an_option_of_ours_behind_git_s_is_put_before_them(
+    checkout: Checkout, words: tuple[str, ...], again: str
+) -> None:
+    done = checkout.buildguard("commit", *words)
+    assert done.status == 2
+    told = json.loads(done.out)["next"] if "--json" in words else done.last.removeprefix("next: ")
+    assert told == f"buildguard commit {again}"
+
+
+def test_what_a_message_says_is_no_option(checkout: Checkout) -> None:
+    done = checkout.buildguard("commit", "--allow-empty", "-m", "--agent")
+    assert done.status == 0, done
+    assert checkout.ok("log", "-1", "--format=%s") == "--agent"
+
+
+@pytest.mark.parametrize("words", [("agents",), ("completion",)])
 def test_wrong_words_are_told_in_one_line_that_ends_on_the_help(checkout: Checkout, words: tuple[str, ...]) -> None:
     done = checkout.buildguard(*words)
     assert done.status == 2
