@@ -24,9 +24,9 @@ GIT_LOOK_SECONDS, GIT_PUSH_SECONDS = 6.0, 15.0
 _REFUSED = re.compile(
     r"\berror: 40[13]\b|denied|permission|not allowed|not permitted|read[ -]only|authori[sz]|protected", re.I
 )
+"""How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 _ADDRESSES = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/@:]\S+|\b(host|hostname|connect to( host)?)[: ]+\S+")
 """Addresses, paths and hosts in what git says: their names say nothing of why."""
-"""How a server, or the proxy of a sandbox, says no where git itself only knows that the line has broken."""
 LOADS = 8
 """How often a document is asked for that others replace between its name and itself."""
 _LOCKED = re.compile(r"\block|failed to update ref|stale info|incorrect old value|already exists")

@@ -1,4 +1,4 @@
-"""How the build stands, as one live screen for a person."""
+"""The state of the build as one live screen for a person."""
 
 import os
 import select
