@@ -14,6 +14,8 @@ from buildguard.store.shared import SharedStore
 from buildguard.store.sqlite import SqliteStore
 
 REF = "refs/buildguard/1/default"
+OPEN: list[SqliteStore] = []
+"""The near stores that the test at hand has opened: a fixture closes them."""
 
 
 class Machine:
@@ -23,6 +25,7 @@ class Machine:
         self.clock = clock
         self.told: list[str] = []
         near = SqliteStore(clone / ".git/buildguard/state.db", clock=clock)
+        OPEN.append(near)
         self.register = Counted("origin", clone / ".git", dict(os.environ))
         self.store = SharedStore(near, self.register, clone / ".git", self.told.append, clock)
         self.checkout = f"checkout:{clone.name}"

@@ -1,13 +1,22 @@
 """A hub and two clones, for the stores that many machines share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store.clones import Machine
+from store.clones import OPEN, Machine
 from store.machines import git
 from store.values import Clock
 
 YEAR = 365 * 24 * 3600.0
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Near stores do not stay open: newer Pythons warn of them, in whichever test comes next."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture

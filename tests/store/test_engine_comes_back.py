@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.clones import Alone, Counted, Machine, holder
+from store.clones import OPEN, Alone, Counted, Machine, holder
 from store.machines import git
 from store.values import BREAKAGE, FIXED
 
@@ -102,7 +102,8 @@ def test_a_claim_that_stands_is_told_though_it_cannot_be_written_near(a: Machine
     a.fails("carl", good=True)
     a.guard("carl").release(None, False, "")
     path, swap = a.clone / ".git/buildguard/state.db", a.register.swap
-    a.store._near = SqliteStore(path, clock=a.clock, lock_bound=0.1)
+    a.store._near = near = SqliteStore(path, clock=a.clock, lock_bound=0.1)
+    OPEN.append(near)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
 
         def locked_after(*words: Any) -> Kept:
